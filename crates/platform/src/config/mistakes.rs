@@ -1,0 +1,78 @@
+//! What is wrong with the settings, all of it.
+
+use std::fmt;
+
+use super::Environment;
+
+/// One setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    pub name: String,
+    /// What was found; `None` for secrets and for what is missing.
+    pub found: Option<String>,
+    pub expected: String,
+}
+
+impl Mistake {
+    pub(super) fn new(name: &str, found: impl fmt::Display, expected: impl fmt::Display) -> Self {
+        Self {
+            name: name.to_owned(),
+            found: Some(found.to_string()),
+            expected: expected.to_string(),
+        }
+    }
+
+    pub(super) fn hidden(name: &str, expected: impl fmt::Display) -> Self {
+        Self {
+            name: name.to_owned(),
+            found: None,
+            expected: expected.to_string(),
+        }
+    }
+
+    pub(super) fn missing_secret(name: &str, environment: &Environment) -> Self {
+        Self::hidden(
+            name,
+            format_args!("missing secret, required when ENVIRONMENT is {environment}"),
+        )
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.found {
+            Some(found) => write!(f, "{}: found {found:?}: {}", self.name, self.expected),
+            None => write!(f, "{}: {}", self.name, self.expected),
+        }
+    }
+}
+
+/// At least one [`Mistake`]; prints one on each line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(Vec<Mistake>);
+
+impl Mistakes {
+    pub(super) fn unless_empty(mistakes: Vec<Mistake>) -> Result<(), Self> {
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(mistakes))
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, mistake) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Mistakes {}

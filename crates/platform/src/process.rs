@@ -1,0 +1,78 @@
+//! One process: what it is given at its start, and the shared body of every `main`.
+
+mod run;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+
+use axum::Router;
+
+pub use run::{EXIT_CONFIG, StartError, run};
+pub use settings::ProcessSettings;
+
+use crate::server::{Server, ServerOptions};
+use crate::{Clock, Metrics, Readiness, Shutdown, health, metrics};
+
+/// What a service gets when it starts. Cheap to clone.
+#[derive(Clone)]
+pub struct Process {
+    pub service: &'static str,
+    pub settings: ProcessSettings,
+    pub metrics: Metrics,
+    pub readiness: Readiness,
+    pub shutdown: Shutdown,
+    pub clock: Clock,
+}
+
+impl Process {
+    /// A process around `settings`; listens to nothing yet, neither ports nor signals.
+    ///
+    /// # Errors
+    /// When the metrics cannot be registered.
+    pub fn new(service: &'static str, settings: ProcessSettings) -> prometheus::Result<Self> {
+        let readiness = Readiness::new();
+        let shutdown = Shutdown::new(settings.shutdown, readiness.clone());
+        let metrics = Metrics::new(service)?;
+        Ok(Self {
+            service,
+            settings,
+            metrics,
+            readiness,
+            shutdown,
+            clock: Clock::system(),
+        })
+    }
+
+    /// Serves `router`, and the probes beside it, on `HTTP_ADDR`. Returns the bound address.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn serve(&self, router: Router) -> std::io::Result<SocketAddr> {
+        let server = Server::bind(self.service, self.settings.http_addr, ServerOptions::default()).await?;
+        let addr = server.local_addr();
+        // The service's fallback answers unknown paths, hence the order.
+        server.serve(
+            health::router(self.readiness.clone()).merge(router),
+            &self.shutdown,
+        );
+        Ok(addr)
+    }
+
+    /// Serves `/metrics` (unless `METRICS_ENABLED` is false) and the probes on `METRICS_ADDR`. Returns the bound
+    /// address.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub async fn serve_metrics(&self) -> std::io::Result<SocketAddr> {
+        let mut router = health::router(self.readiness.clone());
+        if self.settings.metrics_enabled {
+            router = router.merge(metrics::router(self.metrics.clone()));
+        }
+        let server = Server::bind("metrics", self.settings.metrics_addr, ServerOptions::default()).await?;
+        let addr = server.local_addr();
+        server.serve(router, &self.shutdown);
+        Ok(addr)
+    }
+}

@@ -1,0 +1,107 @@
+//! The shared body of `main`.
+
+use std::error::Error;
+use std::future::Future;
+use std::process::ExitCode;
+
+use super::{Process, ProcessSettings};
+use crate::config::Settings;
+use crate::healthcheck::healthcheck;
+use crate::http::chain;
+use crate::telemetry;
+
+/// The exit code of a process whose settings are wrong (`EX_USAGE` of sysexits.h).
+pub const EXIT_CONFIG: u8 = 64;
+
+/// Why a process could not start.
+pub type StartError = Box<dyn Error + Send + Sync>;
+
+/// Runs a service from its settings to its exit code.
+///
+/// `read` reads the service's own settings; `start` builds it, calls [`Process::serve`], and returns. The process
+/// then runs until it is told to stop. `SERVICE healthcheck` asks a running one whether it lives.
+///
+/// Exit codes: 0 after a clean stop, 1 when it could not start or had to be cut short, 64 for bad settings, all of
+/// them listed on stderr.
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     platform::run(
+///         "greeter",
+///         |settings| settings.string("GREETING", "hello"),
+///         |process, greeting| async move {
+///             let routes = axum::Router::new().route("/", axum::routing::get(|| async move { greeting }));
+///             process.serve(routes).await?;
+///             Ok(())
+///         },
+///     )
+/// }
+/// ```
+pub fn run<C, F, Starting>(service: &'static str, read: impl FnOnce(&mut Settings) -> C, start: F) -> ExitCode
+where
+    F: FnOnce(Process, C) -> Starting,
+    Starting: Future<Output = Result<(), StartError>>,
+{
+    let mut settings = Settings::from_process();
+    let process_settings = ProcessSettings::read(&mut settings);
+    if std::env::args().nth(1).as_deref() == Some("healthcheck") {
+        return report_health(&process_settings);
+    }
+    let config = read(&mut settings);
+    if let Err(mistakes) = settings.finish() {
+        eprintln!("{service}: bad settings\n{mistakes}");
+        return ExitCode::from(EXIT_CONFIG);
+    }
+    telemetry::init(&process_settings.log);
+    for name in settings.unknown_in_file() {
+        tracing::warn!(name, "setting in the file is not known here");
+    }
+    match live(service, process_settings, |process| start(process, config)) {
+        Ok(ended) => ended,
+        Err(error) => {
+            tracing::error!(error = chain(&*error), "cannot start");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn live<F, Starting>(
+    service: &'static str,
+    settings: ProcessSettings,
+    start: F,
+) -> Result<ExitCode, StartError>
+where
+    F: FnOnce(Process) -> Starting,
+    Starting: Future<Output = Result<(), StartError>>,
+{
+    let process = Process::new(service, settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(async {
+        process.shutdown.listen_for_signals()?;
+        // Metrics and probes first: they tell how the start goes.
+        process.serve_metrics().await?;
+        let shutdown = process.shutdown.clone();
+        let starting = start(process);
+        tokio::select! {
+            started = starting => started?,
+            // Nothing serves yet, so a signal during the start has nothing to wait for.
+            () = shutdown.requested().cancelled() => tracing::info!("stopped while starting"),
+        }
+        let ended = shutdown.finished().await;
+        tracing::info!(?ended, "stopped");
+        Ok::<_, StartError>(ended)
+    });
+    // A blocking call that hangs must not keep a process that has said it stopped.
+    runtime.shutdown_background();
+    Ok(ended?.into())
+}
+
+fn report_health(settings: &ProcessSettings) -> ExitCode {
+    match healthcheck(settings.http_addr) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}: {error}", settings.http_addr);
+            ExitCode::FAILURE
+        }
+    }
+}

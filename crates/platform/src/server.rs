@@ -1,0 +1,169 @@
+//! The accept loop: HTTP/1.1 on hyper, with bounds on connections, on slow heads and on idleness, and a graceful
+//! end.
+
+mod activity;
+mod connection;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use futures_util::FutureExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use crate::shutdown::Shutdown;
+use connection::Connection;
+
+/// How long to leave the listener alone after an error that will not go away by itself, such as no free file
+/// descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// When and from whom a request came; in the extensions of every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// When the first bytes of its head were read.
+    pub at: Instant,
+    /// The other end of the connection, a proxy perhaps.
+    pub peer: SocketAddr,
+}
+
+/// The bounds of a [`Server`].
+#[derive(Clone, Copy, Debug)]
+pub struct ServerOptions {
+    /// Connections at once; further ones wait in the kernel's backlog until one ends.
+    pub max_connections: usize,
+    /// From a head's first byte to its last, and the longest silence of a new connection before its first byte.
+    /// Checked coarsely: a slow client is cut off after one to two times this long.
+    pub head_timeout: Duration,
+    /// How long a connection may stay silent between requests. Longer than any load balancer's, or requests meet
+    /// closing connections.
+    pub idle_timeout: Duration,
+    /// How long an idle connection is kept once the listener has closed, for a request that is on its way.
+    pub linger: Duration,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            max_connections: 20_000,
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(180),
+            linger: Duration::from_millis(500),
+        }
+    }
+}
+
+/// A bound listener, not yet serving.
+#[derive(Debug)]
+pub struct Server {
+    name: &'static str,
+    listener: TcpListener,
+    addr: SocketAddr,
+    options: ServerOptions,
+}
+
+impl Server {
+    /// Binds `addr` (port 0: any free one) and logs the address under `name`.
+    ///
+    /// # Errors
+    /// When the address cannot be bound; the error names it.
+    pub async fn bind(name: &'static str, addr: SocketAddr, options: ServerOptions) -> std::io::Result<Self> {
+        let bound = TcpListener::bind(addr)
+            .await
+            .and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let (addr, listener) = bound.map_err(|error| {
+            std::io::Error::new(error.kind(), format!("{name} cannot listen on {addr}: {error}"))
+        })?;
+        tracing::info!(name, %addr, "listening");
+        Ok(Self {
+            name,
+            listener,
+            addr,
+            options,
+        })
+    }
+
+    /// The address that was bound.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves `router` in the background until `shutdown` closes it. The shutdown waits for what is in flight.
+    pub fn serve(self, router: Router, shutdown: &Shutdown) {
+        let connections = shutdown.connections().clone();
+        connections.spawn(self.accept(router, shutdown.clone()));
+    }
+
+    async fn accept(self, router: Router, shutdown: Shutdown) {
+        // With its state given, axum builds the routes once and not for each request.
+        let router: Router = router.with_state(());
+        let permits = Arc::new(Semaphore::new(
+            self.options.max_connections.min(Semaphore::MAX_PERMITS),
+        ));
+        let closing = shutdown.closing().clone();
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = closing.cancelled() => break,
+                accepted = self.next_connection(&permits) => accepted,
+            };
+            match accepted {
+                Ok((stream, peer, permit)) => self.spawn(stream, peer, permit, &router, &shutdown),
+                Err(error) => self.after_accept_error(&error).await,
+            }
+        }
+        // What the kernel has already accepted for us is answered too, before the listener closes.
+        while let Some(Ok((stream, peer, permit))) = self.next_connection(&permits).now_or_never() {
+            self.spawn(stream, peer, permit, &router, &shutdown);
+        }
+        tracing::debug!(name = self.name, addr = %self.addr, "listener closed");
+    }
+
+    async fn next_connection(
+        &self,
+        permits: &Arc<Semaphore>,
+    ) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+        let permit = permits
+            .clone()
+            .acquire_owned()
+            .await
+            .map_err(std::io::Error::other)?;
+        let (stream, peer) = self.listener.accept().await?;
+        Ok((stream, peer, permit))
+    }
+
+    fn spawn(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        permit: OwnedSemaphorePermit,
+        router: &Router,
+        shutdown: &Shutdown,
+    ) {
+        // Answers are small and wanted at once. A failure means the peer is gone, which the first read will tell.
+        let _ = stream.set_nodelay(true);
+        let connection = Connection::new(peer, self.options, shutdown.clone());
+        let router = router.clone();
+        shutdown.connections().spawn(async move {
+            connection.serve(stream, router).await;
+            drop(permit);
+        });
+    }
+
+    async fn after_accept_error(&self, error: &std::io::Error) {
+        use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+        if matches!(
+            error.kind(),
+            ConnectionAborted | ConnectionRefused | ConnectionReset
+        ) {
+            return; // that one client's trouble
+        }
+        tracing::warn!(name = self.name, %error, "cannot accept connections");
+        tokio::time::sleep(ACCEPT_PAUSE).await;
+    }
+}

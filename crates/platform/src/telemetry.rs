@@ -1,0 +1,94 @@
+//! Logs: JSON on stdout where machines collect them, readable on stderr where people look.
+
+use std::io::IsTerminal;
+use std::panic::PanicHookInfo;
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::SystemTime;
+
+use crate::config::Settings;
+
+/// `LOG_FORMAT`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One JSON object a line on stdout.
+    Json,
+    /// Readable lines on stderr.
+    Pretty,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.to_ascii_lowercase().as_str() {
+            "json" => Ok(Self::Json),
+            "pretty" => Ok(Self::Pretty),
+            _ => Err("expected json or pretty"),
+        }
+    }
+}
+
+/// `LOG_LEVEL` and `LOG_FORMAT`, checked.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// A level in any case (`info`, `INFO`) or directives (`info,sqlx=warn`), known to be valid.
+    pub directives: String,
+    pub format: LogFormat,
+}
+
+impl LogSettings {
+    /// Defaults: `info`, and JSON unless stderr is a terminal.
+    pub fn read(settings: &mut Settings) -> Self {
+        let directives = settings.string("LOG_LEVEL", "info");
+        if let Err(error) = EnvFilter::try_new(&directives) {
+            settings.mistake(
+                "LOG_LEVEL",
+                &directives,
+                format_args!("expected a level (error, warn, info, debug, trace) or directives: {error}"),
+            );
+        }
+        let default = if std::io::stderr().is_terminal() {
+            LogFormat::Pretty
+        } else {
+            LogFormat::Json
+        };
+        Self {
+            directives,
+            format: settings.parse("LOG_FORMAT", default),
+        }
+    }
+}
+
+/// Starts logging for the whole process and logs panics, each once, with the request id of the span they are in.
+///
+/// A second call leaves the first in place, so that tests and embedded services may call it freely.
+pub fn init(log: &LogSettings) {
+    let filter = EnvFilter::try_new(&log.directives).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(SystemTime);
+    let installed = match log.format {
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .with_writer(std::io::stdout)
+            .try_init(),
+        LogFormat::Pretty => builder
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_writer(std::io::stderr)
+            .try_init(),
+    };
+    if installed.is_ok() {
+        std::panic::set_hook(Box::new(log_panic));
+    }
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("not a text");
+    let location = panic.location().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(message = "panicked", panic = message, location);
+}
