@@ -1,5 +1,11 @@
 //! `BidResponse` (4.2), written and read.
 
+mod read;
+mod write;
+
+pub use read::read_response;
+pub use write::{JsonText, write_response};
+
 /// A bid response (4.2.1). Empty slices and `None` are left out of what is written.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct BidResponse<'a> {

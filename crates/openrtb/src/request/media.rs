@@ -1,3 +1,6 @@
+use crate::Malformed;
+use crate::json::{FromObject, Reader};
+
 /// A video (3.2.7) or audio (3.2.8) offer: one struct, since the rules a bid has to keep are the same.
 /// What only the other kind has stays absent. Durations are seconds.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -61,4 +64,84 @@ pub struct DurFloor {
     pub maxdur: Option<u32>,
     /// As [`super::Imp::bidfloor_micros`].
     pub bidfloor_micros: i64,
+}
+
+impl<'a> FromObject<'a> for AudioVideo<'a> {
+    fn from_object(json: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let mut media = Self::default();
+        let mut protocol: &[u16] = &[];
+        let mut ext_plcmt = None;
+        json.members(|json, key| {
+            match key {
+                b"mimes" => media.mimes = json.texts()?,
+                b"minduration" => media.minduration = json.integer()?,
+                b"maxduration" => media.maxduration = json.integer()?,
+                b"rqddurs" => media.rqddurs = json.integers()?,
+                b"protocols" => media.protocols = json.integers()?,
+                b"w" => media.w = json.size("imp.video.w")?,
+                b"h" => media.h = json.size("imp.video.h")?,
+                b"startdelay" => media.startdelay = json.integer()?,
+                b"placement" => media.placement = json.integer()?,
+                b"plcmt" => media.plcmt = json.integer()?,
+                b"linearity" => media.linearity = json.integer()?,
+                b"skip" => media.skip = json.flag()?,
+                b"skipmin" => media.skipmin = json.integer()?,
+                b"skipafter" => media.skipafter = json.integer()?,
+                b"battr" => media.battr = json.integers()?,
+                b"maxextended" => media.maxextended = json.integer()?,
+                b"minbitrate" => media.minbitrate = json.integer()?,
+                b"maxbitrate" => media.maxbitrate = json.integer()?,
+                b"boxingallowed" => media.boxingallowed = json.flag()?,
+                b"playbackmethod" => media.playbackmethod = json.integers()?,
+                b"delivery" => media.delivery = json.integers()?,
+                b"pos" => media.pos = json.integer()?,
+                b"api" => media.api = json.integers()?,
+                b"podid" => media.podid = json.text()?,
+                b"podseq" => media.podseq = json.integer()?,
+                b"poddur" => media.poddur = json.integer()?,
+                b"maxseq" => media.maxseq = json.integer()?,
+                b"slotinpod" => media.slotinpod = json.integer()?,
+                b"mincpmpersec" => media.mincpmpersec_micros = json.floor_micros()?,
+                b"durfloors" => media.durfloors = json.objects()?,
+                b"companiontype" => media.companiontype = json.integers()?,
+                b"feed" => media.feed = json.integer()?,
+                b"stitched" => media.stitched = json.flag()?.unwrap_or_default(),
+                b"nvol" => media.nvol = json.integer()?,
+                b"poddedupe" => media.poddedupe = json.integers()?,
+                b"protocol" => protocol = json.integers()?,
+                b"ext" => {
+                    json.members(|json, key| {
+                        match key {
+                            b"plcmt" => ext_plcmt = json.integer()?,
+                            _ => json.skip()?,
+                        }
+                        Ok(())
+                    })?;
+                }
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        if media.protocols.is_empty() {
+            media.protocols = protocol;
+        }
+        media.plcmt = media.plcmt.or(ext_plcmt);
+        Ok(media)
+    }
+}
+
+impl<'a> FromObject<'a> for DurFloor {
+    fn from_object(json: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let mut floor = Self::default();
+        json.members(|json, key| {
+            match key {
+                b"mindur" => floor.mindur = json.integer()?,
+                b"maxdur" => floor.maxdur = json.integer()?,
+                b"bidfloor" => floor.bidfloor_micros = json.floor_micros()?.unwrap_or_default(),
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(floor)
+    }
 }

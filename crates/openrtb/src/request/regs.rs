@@ -1,3 +1,6 @@
+use crate::Malformed;
+use crate::json::{FromObject, Reader};
+
 /// Regulations that apply (3.2.3). Each is read from `ext` too, where 2.5 keeps it. A flag that is
 /// neither 0 nor 1 counts as set: when in doubt, the law applies.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -30,4 +33,71 @@ pub struct Dsa<'a> {
 pub struct DsaTransparency<'a> {
     pub domain: Option<&'a str>,
     pub dsaparams: &'a [u16],
+}
+
+impl<'a> FromObject<'a> for Regs<'a> {
+    fn from_object(json: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let mut regs = Self::default();
+        let mut ext = Self::default();
+        json.members(|json, key| match key {
+            b"ext" => json.members(|json, key| ext.read_member(key, json)).map(drop),
+            _ => regs.read_member(key, json),
+        })?;
+        regs.coppa |= ext.coppa;
+        regs.gdpr = regs.gdpr.or(ext.gdpr);
+        regs.us_privacy = regs.us_privacy.or(ext.us_privacy);
+        regs.gpp = regs.gpp.or(ext.gpp);
+        if regs.gpp_sid.is_empty() {
+            regs.gpp_sid = ext.gpp_sid;
+        }
+        regs.dsa = regs.dsa.or(ext.dsa);
+        Ok(regs)
+    }
+}
+
+impl<'a> Regs<'a> {
+    fn read_member(&mut self, key: &[u8], json: &mut Reader<'a>) -> Result<(), Malformed> {
+        match key {
+            b"coppa" => self.coppa = json.flag()?.unwrap_or_default(),
+            b"gdpr" => self.gdpr = json.flag()?,
+            b"us_privacy" => self.us_privacy = json.text()?,
+            b"gpp" => self.gpp = json.text()?,
+            b"gpp_sid" => self.gpp_sid = json.integers()?,
+            b"dsa" => self.dsa = json.object()?,
+            _ => json.skip()?,
+        }
+        Ok(())
+    }
+}
+
+impl<'a> FromObject<'a> for Dsa<'a> {
+    fn from_object(json: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let mut dsa = Self::default();
+        json.members(|json, key| {
+            match key {
+                b"dsarequired" => dsa.dsarequired = json.integer()?,
+                b"pubrender" => dsa.pubrender = json.integer()?,
+                b"datatopub" => dsa.datatopub = json.integer()?,
+                b"transparency" => dsa.transparency = json.objects()?,
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(dsa)
+    }
+}
+
+impl<'a> FromObject<'a> for DsaTransparency<'a> {
+    fn from_object(json: &mut Reader<'a>) -> Result<Self, Malformed> {
+        let mut transparency = Self::default();
+        json.members(|json, key| {
+            match key {
+                b"domain" => transparency.domain = json.text()?,
+                b"dsaparams" | b"params" => transparency.dsaparams = json.integers()?,
+                _ => json.skip()?,
+            }
+            Ok(())
+        })?;
+        Ok(transparency)
+    }
 }
