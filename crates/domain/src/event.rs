@@ -1,0 +1,128 @@
+//! What happened: the values of the event topics. JSON, `schema` inside, additive changes only.
+//!
+//! Each event has an id of its own, its own time and its bid's; reports go by the bid's, as the
+//! ledger's days do.
+
+use crate::id::{BidId, BidderId, CampaignId};
+use crate::money::Terms;
+use serde::{Deserialize, Serialize};
+
+pub const SCHEMA: u32 = 1;
+
+/// The words a report can be broken down by, fixed when the bid is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Dimensions {
+    pub advertiser: String,
+    pub campaign: String,
+    pub creative: String,
+    pub exchange: String,
+    /// Empty for the open auction.
+    pub deal: String,
+    /// ISO 3166-1 alpha-3, or empty.
+    pub country: String,
+    pub device: String,
+    pub os: String,
+    pub format: String,
+    /// `300x250`, or empty.
+    pub size: String,
+    /// The kind of place, never `tagid`.
+    pub placement: String,
+    pub site_or_bundle: String,
+}
+
+/// Topic `bids`: how many bids of each combination one bidder made since its last record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BidCounts {
+    pub schema: u32,
+    /// `{producer}:{sequence}`.
+    pub event_id: String,
+    pub producer: BidderId,
+    /// Counts up from 1 without gaps.
+    pub sequence: u64,
+    pub at_ms: i64,
+    pub counts: Vec<BidCount>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BidCount {
+    /// Start of the quarter of an hour in which the bids were made, Unix milliseconds.
+    pub quarter_start_ms: i64,
+    pub dimensions: Dimensions,
+    pub bids: u64,
+}
+
+/// Topics `wins`, `losses`, `impressions`, `clicks`, `conversions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BidEvent {
+    pub schema: u32,
+    /// Unique for what happened, equal for each repeat of its notice: `{kind}:{bid_id}`, more where a kind can happen twice.
+    pub event_id: String,
+    pub kind: EventKind,
+    pub at_ms: i64,
+    pub bid_id: BidId,
+    pub bid_at_ms: i64,
+    pub dimensions: Dimensions,
+    /// Loss reason of OpenRTB 3.0, AdCOM "Loss Reason Codes".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_reason: Option<i64>,
+    /// Clearing price of a win, CPM micros of the bid's currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_cpm_micros: Option<i64>,
+    /// Conversions: value in micros of `currency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_micros: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    Win,
+    Loss,
+    Impression,
+    Click,
+    Conversion,
+    VideoStart,
+    VideoFirstQuartile,
+    VideoMidpoint,
+    VideoThirdQuartile,
+    VideoComplete,
+    VideoError,
+}
+
+/// Topic `spend`: one settled bid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendEvent {
+    pub schema: u32,
+    /// `spend:{bid_id}`: a bid is settled once.
+    pub event_id: String,
+    pub at_ms: i64,
+    pub bid_id: BidId,
+    pub bid_at_ms: i64,
+    pub campaign_id: CampaignId,
+    /// Date of the campaign's day that pays.
+    pub day: String,
+    pub dimensions: Dimensions,
+    /// What the exchange said it cleared at, at most the bid; CPM micros of `bid_currency`.
+    pub price_cpm_micros: i64,
+    pub bid_currency: String,
+    pub currency: String,
+    pub terms: Terms,
+    pub media_cost_nanos: i64,
+    pub fee_nanos: i64,
+    /// What the campaign pays, nanos of `currency`; 0 for an over-delivery.
+    pub charge_nanos: i64,
+    /// What was owed and could not be charged: the budget was gone when the notice came.
+    pub over_delivery_nanos: i64,
+}
+
+/// Length of a rollup: days begin at :15, :30 and :45 in some zones.
+pub const QUARTER_MS: i64 = 15 * 60 * 1_000;
+
+/// Start of the quarter of an hour that holds the instant.
+#[must_use]
+pub fn quarter_start_ms(instant_ms: i64) -> i64 {
+    instant_ms.div_euclid(QUARTER_MS).saturating_mul(QUARTER_MS)
+}

@@ -1,0 +1,132 @@
+//! Ordered, durable, replayable topics.
+
+use crate::error::StorageError;
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// Names, compaction and retention are the platform's contract with the outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Topic {
+    Campaigns,
+    Exchanges,
+    Deals,
+    LedgerCheckpoints,
+    Bids,
+    Wins,
+    Losses,
+    Impressions,
+    Clicks,
+    Conversions,
+    Spend,
+    Diagnosis,
+    Status,
+}
+
+impl Topic {
+    pub const ALL: [Self; 13] = [
+        Self::Campaigns,
+        Self::Exchanges,
+        Self::Deals,
+        Self::LedgerCheckpoints,
+        Self::Bids,
+        Self::Wins,
+        Self::Losses,
+        Self::Impressions,
+        Self::Clicks,
+        Self::Conversions,
+        Self::Spend,
+        Self::Diagnosis,
+        Self::Status,
+    ];
+
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Campaigns => "campaigns",
+            Self::Exchanges => "exchanges",
+            Self::Deals => "deals",
+            Self::LedgerCheckpoints => "ledger_checkpoints",
+            Self::Bids => "bids",
+            Self::Wins => "wins",
+            Self::Losses => "losses",
+            Self::Impressions => "impressions",
+            Self::Clicks => "clicks",
+            Self::Conversions => "conversions",
+            Self::Spend => "spend",
+            Self::Diagnosis => "diagnosis",
+            Self::Status => "status",
+        }
+    }
+
+    /// Only the last record of a key is kept; one without a value (a tombstone) removes the key.
+    #[must_use]
+    pub fn is_compacted(self) -> bool {
+        matches!(
+            self,
+            Self::Campaigns | Self::Exchanges | Self::Deals | Self::LedgerCheckpoints
+        )
+    }
+
+    /// How long records of the others are kept.
+    #[must_use]
+    pub fn retention(self) -> Option<Duration> {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        if self.is_compacted() {
+            return None;
+        }
+        Some(if matches!(self, Self::Spend | Self::Wins) {
+            35 * DAY
+        } else {
+            3 * DAY
+        })
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRecord {
+    /// Records of one key keep their order.
+    pub key: String,
+    /// `None` is a tombstone.
+    pub value: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    pub offset: i64,
+    pub key: String,
+    pub value: Option<Vec<u8>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    pub records: Vec<Record>,
+    /// Where the next read goes on; offsets have gaps where records were compacted away.
+    pub next_offset: i64,
+}
+
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Returns once every record is durable; an acknowledged record is never lost. After an error a repeat may store
+    /// records twice: readers know events by their `event_id`.
+    async fn append(&self, topic: Topic, records: Vec<NewRecord>, now_ms: i64) -> Result<(), StorageError>;
+
+    /// Partitions are 0 to n - 1.
+    async fn partitions(&self, topic: Topic) -> Result<u32, StorageError>;
+
+    /// At most `limit` records from `from_offset` on; waits up to `wait` for the first. Empty is no error. A
+    /// `from_offset` below what retention kept begins at the first record that is left.
+    async fn read(
+        &self,
+        topic: Topic,
+        partition: u32,
+        from_offset: i64,
+        limit: u32,
+        wait: Duration,
+    ) -> Result<Batch, StorageError>;
+
+    /// One past the last record: a reader whose next offset is this has caught up.
+    async fn end_offset(&self, topic: Topic, partition: u32) -> Result<i64, StorageError>;
+
+    /// Removes what compaction and retention allow to go.
+    async fn trim(&self, now_ms: i64) -> Result<(), StorageError>;
+}
