@@ -1,0 +1,1 @@
+//! Keeps the local leases renewed against the spend ledger.

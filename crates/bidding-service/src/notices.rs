@@ -1,0 +1,1 @@
+//! Win, billing and loss notices, and the events of a creative.

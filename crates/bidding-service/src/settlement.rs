@@ -1,0 +1,1 @@
+//! Applies a verified notice to the ledger and the event log.

@@ -1,0 +1,1 @@
+//! Sealed tokens: what a notice or an event URL carries.
