@@ -5,6 +5,7 @@
 //! Must never: know a database, a wire protocol, or another crate of this workspace.
 
 pub mod advertiser;
+pub mod api_key;
 pub mod campaign;
 pub mod creative;
 pub mod currency;
