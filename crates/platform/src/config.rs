@@ -9,7 +9,7 @@ mod secret;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -28,11 +28,11 @@ pub const CONFIG_FILE: &str = "CONFIG_FILE";
 /// Read everything first, then ask [`Settings::finish`]: a getter that finds a mistake notes it and answers with
 /// the default, so that one start reports all of them. An empty value counts as absent, since manifests and shells
 /// cannot always leave a variable out.
-#[derive(Debug)]
 pub struct Settings {
     environment: BTreeMap<String, String>,
     file: BTreeMap<String, String>,
     asked: BTreeSet<String>,
+    secrets: BTreeSet<String>,
     mistakes: Vec<Mistake>,
     deployment: Environment,
 }
@@ -53,6 +53,7 @@ impl Settings {
             environment: env.into_iter().collect(),
             file: BTreeMap::new(),
             asked: BTreeSet::new(),
+            secrets: BTreeSet::new(),
             mistakes: Vec::new(),
             deployment: Environment::Development,
         };
@@ -210,17 +211,18 @@ impl Settings {
 
     /// A secret that may be absent everywhere, such as the password of a server that has none.
     pub fn optional_secret(&mut self, name: &str) -> Option<Secret> {
+        self.secrets.insert(name.to_owned());
         self.optional(name).map(Secret::new)
     }
 
-    /// Notes a mistake that the caller found, with what was `found` and what is `expected`.
+    /// Notes a mistake that the caller found, with what was `found` (left out for names that were read as secrets,
+    /// and so are credentials in URLs) and what is `expected`, which must not quote a secret.
     pub fn mistake(&mut self, name: &str, found: impl Display, expected: impl Display) {
-        self.mistakes.push(Mistake::new(name, found, expected));
-    }
-
-    /// Notes a mistake in a secret: says what is expected and never what was found.
-    pub fn secret_mistake(&mut self, name: &str, expected: impl Display) {
-        self.mistakes.push(Mistake::hidden(name, expected));
+        self.mistakes.push(if self.secrets.contains(name) {
+            Mistake::hidden(name, expected)
+        } else {
+            Mistake::new(name, found, expected)
+        });
     }
 
     /// Names in the settings file that no getter has asked for. No mistake, since one file may serve several
@@ -236,5 +238,15 @@ impl Settings {
     /// Every mistake found so far, or `Ok` when there is none.
     pub fn finish(&mut self) -> Result<(), Mistakes> {
         Mistakes::unless_empty(std::mem::take(&mut self.mistakes))
+    }
+}
+
+impl fmt::Debug for Settings {
+    /// The names alone: the values hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.environment.keys())
+            .entries(self.file.keys())
+            .finish()
     }
 }

@@ -107,3 +107,38 @@ fn ready(readiness: &Readiness) -> Response {
     let body = json!({"status": word, "waiting_for": waiting_for});
     (status, [(CACHE_CONTROL, "no-store")], Json(body)).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_means_every_latch_is_on() {
+        let readiness = Readiness::new();
+        let caught_up = readiness.latch("campaigns caught up");
+        let reached = readiness.latch("store reached");
+        caught_up.set();
+        assert!(!readiness.is_ready());
+        assert_eq!(readiness.waiting_for(), ["store reached"]);
+        reached.set();
+        assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn a_dropped_latch_keeps_its_place() {
+        let readiness = Readiness::new();
+        drop(readiness.latch("never reached"));
+        assert!(!readiness.is_ready());
+    }
+
+    #[test]
+    fn draining_is_for_good() {
+        let readiness = Readiness::new();
+        let latch = readiness.latch("store reached");
+        latch.set();
+        readiness.drain();
+        latch.set();
+        assert!(!readiness.is_ready());
+        assert_eq!(ready(&readiness).status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use futures_util::FutureExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -113,15 +112,15 @@ impl Server {
                 accepted = self.next_connection(&permits) => accepted,
             };
             match accepted {
-                Ok((stream, peer, permit)) => self.spawn(stream, peer, permit, &router, &shutdown),
+                Ok((stream, peer, permit)) => spawn(stream, peer, permit, &router, self.options, &shutdown),
                 Err(error) => self.after_accept_error(&error).await,
             }
         }
-        // What the kernel has already accepted for us is answered too, before the listener closes.
-        while let Some(Ok((stream, peer, permit))) = self.next_connection(&permits).now_or_never() {
-            self.spawn(stream, peer, permit, &router, &shutdown);
+        tracing::debug!(name = self.name, addr = %self.addr, "closing the listener");
+        let connect = |stream, peer, permit| spawn(stream, peer, permit, &router, self.options, &shutdown);
+        if let Err(error) = accept_backlog(self.listener, &permits, connect) {
+            tracing::warn!(name = self.name, %error, "the listener's backlog is lost");
         }
-        tracing::debug!(name = self.name, addr = %self.addr, "listener closed");
     }
 
     async fn next_connection(
@@ -137,24 +136,6 @@ impl Server {
         Ok((stream, peer, permit))
     }
 
-    fn spawn(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        permit: OwnedSemaphorePermit,
-        router: &Router,
-        shutdown: &Shutdown,
-    ) {
-        // Answers are small and wanted at once. A failure means the peer is gone, which the first read will tell.
-        let _ = stream.set_nodelay(true);
-        let connection = Connection::new(peer, self.options, shutdown.clone());
-        let router = router.clone();
-        shutdown.connections().spawn(async move {
-            connection.serve(stream, router).await;
-            drop(permit);
-        });
-    }
-
     async fn after_accept_error(&self, error: &std::io::Error) {
         use std::io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
         if matches!(
@@ -166,4 +147,42 @@ impl Server {
         tracing::warn!(name = self.name, %error, "cannot accept connections");
         tokio::time::sleep(ACCEPT_PAUSE).await;
     }
+}
+
+fn spawn(
+    stream: TcpStream,
+    peer: SocketAddr,
+    permit: OwnedSemaphorePermit,
+    router: &Router,
+    options: ServerOptions,
+    shutdown: &Shutdown,
+) {
+    // Answers are small and wanted at once. A failure means the peer is gone, which the first read will tell.
+    let _ = stream.set_nodelay(true);
+    let connection = Connection::new(peer, options, shutdown.clone());
+    let router = router.clone();
+    shutdown.connections().spawn(async move {
+        connection.serve(stream, router).await;
+        drop(permit);
+    });
+}
+
+/// What the kernel has already accepted is answered too, before the listener closes. Asked directly, since tokio
+/// may not have heard of it yet.
+fn accept_backlog(
+    listener: TcpListener,
+    permits: &Arc<Semaphore>,
+    connect: impl Fn(TcpStream, SocketAddr, OwnedSemaphorePermit),
+) -> std::io::Result<()> {
+    let listener = listener.into_std()?;
+    while let Ok(permit) = permits.clone().try_acquire_owned() {
+        let (stream, peer) = match listener.accept() {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        };
+        stream.set_nonblocking(true)?;
+        connect(TcpStream::from_std(stream)?, peer, permit);
+    }
+    Ok(())
 }

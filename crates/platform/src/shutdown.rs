@@ -3,6 +3,9 @@
 //! Soft: readiness off, wait for the endpoints to notice, stop accepting, finish what is in flight, stop the
 //! background tasks, run the hooks. Hard: a second signal, or the end of the grace, ends it at once.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -126,6 +129,11 @@ impl Shutdown {
     /// Cancelled when the end has been asked for; long-lived responses (server-sent events) should end then.
     pub fn requested(&self) -> &CancellationToken {
         &self.0.soft
+    }
+
+    /// Whether the end has been asked for; one atomic load, for hot paths.
+    pub fn is_requested(&self) -> bool {
+        self.0.readiness.is_draining()
     }
 
     /// Cancelled when the drain is over and listeners close.

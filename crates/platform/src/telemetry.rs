@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 use std::str::FromStr;
 
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::SystemTime;
 
@@ -42,11 +43,11 @@ impl LogSettings {
     /// Defaults: `info`, and JSON unless stderr is a terminal.
     pub fn read(settings: &mut Settings) -> Self {
         let directives = settings.string("LOG_LEVEL", "info");
-        if let Err(error) = EnvFilter::try_new(&directives) {
+        if !are_valid(&directives) {
             settings.mistake(
                 "LOG_LEVEL",
                 &directives,
-                format_args!("expected a level (error, warn, info, debug, trace) or directives: {error}"),
+                "expected error, warn, info, debug, trace or off, or directives such as info,sqlx=warn",
             );
         }
         let default = if std::io::stderr().is_terminal() {
@@ -59,6 +60,15 @@ impl LogSettings {
             format: settings.parse("LOG_FORMAT", default),
         }
     }
+}
+
+/// `EnvFilter` alone would take a mistyped level for the name of a module.
+fn are_valid(directives: &str) -> bool {
+    let bare_levels_are_known = directives
+        .split(',')
+        .filter(|directive| !directive.contains(['=', '[', ']', '}']))
+        .all(|directive| directive.trim().parse::<LevelFilter>().is_ok());
+    bare_levels_are_known && EnvFilter::try_new(directives).is_ok()
 }
 
 /// Starts logging for the whole process and logs panics, each once, with the request id of the span they are in.
@@ -87,7 +97,7 @@ pub fn init(log: &LogSettings) {
     }
 }
 
-fn log_panic(panic: &PanicHookInfo<'_>) {
+pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("not a text");
     let location = panic.location().map(ToString::to_string).unwrap_or_default();
     tracing::error!(message = "panicked", panic = message, location);

@@ -17,7 +17,7 @@ impl Mistake {
     pub(super) fn new(name: &str, found: impl fmt::Display, expected: impl fmt::Display) -> Self {
         Self {
             name: name.to_owned(),
-            found: Some(found.to_string()),
+            found: Some(without_credentials(&found.to_string())),
             expected: expected.to_string(),
         }
     }
@@ -44,6 +44,14 @@ impl fmt::Display for Mistake {
             Some(found) => write!(f, "{}: found {found:?}: {}", self.name, self.expected),
             None => write!(f, "{}: {}", self.name, self.expected),
         }
+    }
+}
+
+/// `scheme://user:password@host` may stand in any URL: everything between `//` and the last `@` is left out.
+fn without_credentials(text: &str) -> String {
+    match (text.find("//"), text.rfind('@')) {
+        (Some(slashes), Some(at)) if slashes < at => format!("{}…{}", &text[..slashes + 2], &text[at..]),
+        _ => text.to_owned(),
     }
 }
 

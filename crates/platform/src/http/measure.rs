@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use super::problem::log_cause;
 use crate::metrics::{HttpMetrics, RouteSeries, Started};
 
 #[derive(Clone)]
@@ -87,10 +88,13 @@ where
         let this = self.project();
         // Unwind safety: after a panic the inner future is never polled again. The panic hook has logged it.
         let poll = std::panic::catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx)));
-        let response = match poll {
+        let mut response = match poll {
             Ok(poll) => ready!(poll)?.into_response(),
             Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         };
+        if response.status().is_server_error() {
+            log_cause(&mut response);
+        }
         this.started.answered(response.status());
         Poll::Ready(Ok(response))
     }

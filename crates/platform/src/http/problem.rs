@@ -37,15 +37,21 @@ impl FieldError {
 }
 
 /// A problem document. The HTTP stack fills in `request_id`, and logs the cause of an internal one.
+///
+/// One word wide, since it is the error of nearly every handler's `Result`.
 #[derive(Clone, Debug, Serialize)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Document>);
+
+#[derive(Clone, Debug, Serialize)]
+struct Document {
     #[serde(rename = "type")]
     kind: Cow<'static, str>,
     title: Cow<'static, str>,
     #[serde(serialize_with = "status_number")]
     status: StatusCode,
     #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<Cow<'static, str>>,
+    detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -58,12 +64,12 @@ pub struct Problem {
 
 /// Why a request failed; travels with the response to the stack, which logs it. Never shown to the caller.
 #[derive(Clone)]
-pub(super) struct Cause(pub(super) Arc<str>);
+struct Cause(Arc<str>);
 
 impl Problem {
     /// A problem that says no more than its status (RFC 9457, 4.2.1: `about:blank`).
     pub fn new(status: StatusCode) -> Self {
-        Self {
+        Self(Box::new(Document {
             kind: "about:blank".into(),
             title: status.canonical_reason().unwrap_or("Error").into(),
             status,
@@ -72,15 +78,12 @@ impl Problem {
             errors: Vec::new(),
             retry_after_seconds: None,
             cause: None,
-        }
+        }))
     }
 
     /// 400: the request cannot be understood.
     pub fn bad_request(errors: Vec<FieldError>) -> Self {
-        Self {
-            errors,
-            ..Self::new(StatusCode::BAD_REQUEST)
-        }
+        Self::new(StatusCode::BAD_REQUEST).with_errors(errors)
     }
 
     /// 401: no key, or an unknown one.
@@ -121,66 +124,64 @@ impl Problem {
 
     /// 422: understood, and against the rules.
     pub fn unprocessable(errors: Vec<FieldError>) -> Self {
-        Self {
-            errors,
-            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY)
-        }
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY).with_errors(errors)
     }
 
     /// 429 with `Retry-After`.
     pub fn too_many_requests(retry_after_seconds: u64) -> Self {
-        Self {
-            retry_after_seconds: Some(retry_after_seconds),
-            ..Self::new(StatusCode::TOO_MANY_REQUESTS)
-        }
+        Self::new(StatusCode::TOO_MANY_REQUESTS).with_retry_after(retry_after_seconds)
     }
 
     /// 503 with `Retry-After`.
     pub fn unavailable(retry_after_seconds: u64) -> Self {
-        Self {
-            retry_after_seconds: Some(retry_after_seconds),
-            ..Self::new(StatusCode::SERVICE_UNAVAILABLE)
-        }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE).with_retry_after(retry_after_seconds)
     }
 
     /// 500 that shows nothing of its cause; the stack logs the cause, with all its sources, once.
     pub fn internal(cause: &(dyn Error + 'static)) -> Self {
-        Self {
-            cause: Some(chain(cause).into()),
-            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR)
-        }
+        let mut problem = Self::new(StatusCode::INTERNAL_SERVER_ERROR);
+        problem.0.cause = Some(chain(cause).into());
+        problem
     }
 
     /// What happened this time, for people.
-    pub fn with_detail(self, detail: impl Into<String>) -> Self {
-        Self {
-            detail: Some(Cow::Owned(detail.into())),
-            ..self
-        }
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.0.detail = Some(detail.into());
+        self
     }
 
     /// A type and title of its own, where a program shall tell this problem from others of the same status.
-    pub fn with_type(self, kind: impl Into<Cow<'static, str>>, title: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            kind: kind.into(),
-            title: title.into(),
-            ..self
-        }
+    pub fn with_type(
+        mut self,
+        kind: impl Into<Cow<'static, str>>,
+        title: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        self.0.kind = kind.into();
+        self.0.title = title.into();
+        self
     }
 
-    pub(super) fn with_request_id(self, id: &str) -> Self {
-        Self {
-            request_id: Some(id.to_owned()),
-            ..self
-        }
+    fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.errors = errors;
+        self
+    }
+
+    fn with_retry_after(mut self, seconds: u64) -> Self {
+        self.0.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    pub(super) fn with_request_id(mut self, id: &str) -> Self {
+        self.0.request_id = Some(id.to_owned());
+        self
     }
 
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     pub fn errors(&self) -> &[FieldError] {
-        &self.errors
+        &self.0.errors
     }
 
     pub(super) fn document(&self) -> Vec<u8> {
@@ -191,20 +192,27 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         let content_type = [(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE))];
-        let mut response = (self.status, content_type, self.document()).into_response();
-        if let Some(seconds) = self.retry_after_seconds {
+        let mut response = (self.0.status, content_type, self.document()).into_response();
+        if let Some(seconds) = self.0.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if self.0.status == StatusCode::UNAUTHORIZED {
             response
                 .headers_mut()
                 .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if let Some(cause) = self.cause.take() {
+        if let Some(cause) = self.0.cause.take() {
             response.extensions_mut().insert(Cause(cause));
         }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+/// Logs why a request failed, once: whichever layer comes first takes the cause with it.
+pub(super) fn log_cause(response: &mut Response) {
+    if let Some(Cause(cause)) = response.extensions_mut().remove() {
+        tracing::error!(cause = &*cause, "request failed");
     }
 }
 

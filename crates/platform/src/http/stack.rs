@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 use tracing::Instrument;
 
-use super::problem::Cause;
+use super::problem::log_cause;
 use super::request_id::X_REQUEST_ID;
 use super::{HttpOptions, Problem, RequestId};
 
@@ -115,7 +115,7 @@ impl Limits {
         match tokio::time::timeout(self.options.timeout, answer).await {
             Ok(Ok(Ok(response))) => response.into_response(),
             // The panic hook has logged it, inside the request's span.
-            Ok(Err(_panic)) => Problem::opaque().into_response(),
+            Ok(Err(_panic)) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR).into_response(),
             Err(_elapsed) => {
                 tracing::warn!(timeout_ms = self.options.timeout.as_millis(), "request timed out");
                 Problem::unavailable(RETRY_AFTER_SECONDS)
@@ -144,9 +144,7 @@ async fn finish(response: Response, id: &RequestId) -> Response {
 }
 
 async fn into_problem(mut response: Response, id: &RequestId) -> Response {
-    if let Some(Cause(cause)) = response.extensions_mut().remove() {
-        tracing::error!(cause = %cause, "request failed");
-    }
+    log_cause(&mut response);
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         return with_document(response, problem, id);
     }
@@ -178,11 +176,4 @@ fn with_document(response: Response, problem: Problem, id: &RequestId) -> Respon
         .headers
         .insert(CONTENT_TYPE, HeaderValue::from_static(super::problem::MEDIA_TYPE));
     Response::from_parts(parts, Body::from(problem.with_request_id(id.as_str()).document()))
-}
-
-/// The status that hides every cause.
-impl Problem {
-    fn opaque() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR)
-    }
 }

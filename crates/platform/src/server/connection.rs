@@ -59,14 +59,11 @@ impl Connection {
                 .serve_connection(io, service)
         );
         let mut timer = pin!(tokio::time::sleep(self.options.head_timeout));
+        // A token of its own: the shared one's lock would be taken by every connection at every wake.
+        let mut end = self.shutdown.closing().child_token();
         let mut closing_since = None;
         let mut finishing = false;
         loop {
-            let end = if closing_since.is_none() {
-                self.shutdown.closing()
-            } else {
-                self.shutdown.hard()
-            };
             tokio::select! {
                 biased;
                 // An error here is a client that broke off or spoke no HTTP, to whom hyper has said 400.
@@ -76,6 +73,7 @@ impl Connection {
                         return;
                     }
                     closing_since = Some(Instant::now());
+                    end = self.shutdown.hard().child_token();
                     timer.as_mut().reset(Instant::now() + self.options.linger);
                 }
                 () = timer.as_mut(), if !finishing => match self.verdict(Instant::now(), closing_since) {
@@ -127,7 +125,7 @@ impl Connection {
         let mut response = router.call(request.map(Body::new)).await?;
         self.activity.answered();
         // From the first signal on, answers send their clients to another replica.
-        if self.shutdown.requested().is_cancelled() {
+        if self.shutdown.is_requested() {
             response
                 .headers_mut()
                 .insert(CONNECTION, HeaderValue::from_static("close"));
