@@ -93,10 +93,8 @@ impl Connection {
         match (self.activity.phase(), closing_since) {
             (Phase::Head, _) => self.bounded(now, since + self.options.head_timeout),
             (Phase::Busy, None) => Verdict::Until(now + self.options.head_timeout),
-            (Phase::Waiting, None) if !self.activity.has_served() => {
-                self.bounded(now, since + self.options.head_timeout)
-            }
             (Phase::Waiting, None) => self.bounded(now, since + self.options.idle_timeout),
+            // hyper would wait for a first request.
             (Phase::Waiting, Some(_)) if !self.activity.has_served() => Verdict::Cut,
             // Idle connections have lingered by now; a response that is still being written is finished.
             (Phase::Busy | Phase::Waiting, Some(_)) => Verdict::Finish,
