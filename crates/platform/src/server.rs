@@ -36,12 +36,11 @@ pub struct Arrival {
 pub struct ServerOptions {
     /// Connections at once; further ones wait in the kernel's backlog until one ends.
     pub max_connections: usize,
-    /// From a head's first byte to its last.
-    /// Checked coarsely: a slow client is cut off after one to two times this long.
+    /// From a head's first byte to its last. Checked coarsely: a slow client is cut off after one to two times
+    /// this long.
     pub head_timeout: Duration,
     /// How long a connection may stay silent before its first request (exchanges open them ahead) and between
-    /// requests. Longer than any load balancer's, or requests meet
-    /// closing connections.
+    /// requests. Longer than any load balancer's, or requests meet closing connections.
     pub idle_timeout: Duration,
     /// How long an idle connection is kept once the listener has closed, for a request that is on its way.
     pub linger: Duration,

@@ -203,6 +203,9 @@ async fn metrics_go_by_template_method_and_status() {
         app.get(path).await;
     }
     app.post("/things/1", "").await;
+    for body in [r#"{"items": []}"#, "[]", r#"{"items": []}"#] {
+        app.post("/orders", body).await;
+    }
     app.send(
         Request::builder()
             .method("BREW")
@@ -215,6 +218,8 @@ async fn metrics_go_by_template_method_and_status() {
         r#"http_requests_total{method="GET",route="/things/{id}",service="test",status="200"} 2"#,
         r#"http_requests_total{method="GET",route="unmatched",service="test",status="404"} 2"#,
         r#"http_requests_total{method="POST",route="/things/{id}",service="test",status="405"} 1"#,
+        r#"http_requests_total{method="POST",route="/orders",service="test",status="201"} 2"#,
+        r#"http_requests_total{method="POST",route="/orders",service="test",status="422"} 1"#,
         r#"http_requests_total{method="other",route="/any",service="test",status="200"} 1"#,
         r#"http_request_duration_seconds_count{method="GET",route="/things/{id}",service="test",status="200"} 2"#,
     ] {
@@ -255,6 +260,17 @@ async fn a_body_beyond_the_limit_is_413_with_and_without_a_length() {
         let response = app.send(Request::post(path).body(body).unwrap()).await;
         assert_eq!(problem(response).await["status"], 413, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_limit_above_axums_own_two_megabytes_holds() {
+    let app = App::new(HttpOptions {
+        body_limit_bytes: 4 << 20,
+        ..HttpOptions::default()
+    });
+    let body = Body::from(vec![b' '; 3 << 20]);
+    let response = app.send(Request::post("/bytes").body(body).unwrap()).await;
+    assert_eq!(text(response).await, (3 << 20).to_string());
 }
 
 #[tokio::test(start_paused = true)]
