@@ -18,3 +18,4 @@ pub mod pacing;
 pub mod period;
 pub mod serving;
 pub mod targeting;
+pub mod validation;
