@@ -102,7 +102,7 @@ impl Decimal {
             .ok()
             .and_then(|power| 10_u128.checked_pow(power));
         let (kept, rest_is_zero) = match power {
-            Some(power) if exponent >= 0 => (self.mantissa.checked_mul(power).unwrap_or(u128::MAX), true),
+            Some(power) if exponent >= 0 => (self.mantissa.saturating_mul(power), true),
             Some(power) => (self.mantissa / power, self.mantissa.is_multiple_of(power)),
             None if exponent >= 0 => (u128::MAX, true),
             None => (0, false),
@@ -176,4 +176,82 @@ fn write_digits(mut value: u64, out: &mut Vec<u8>) {
 
 fn digit(value: u64) -> u8 {
     b'0' + (value % 10) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn micros_are_exact_and_round_as_told() {
+        for (text, up, down) in [
+            ("0", 0, 0),
+            ("-0.0", 0, 0),
+            ("1", 1_000_000, 1_000_000),
+            ("1.25", 1_250_000, 1_250_000),
+            ("0.1", 100_000, 100_000),
+            ("0.0000001", 1, 0),
+            ("-0.0000001", -1, 0),
+            (
+                "1.0000000000000000000000000000000000000000001",
+                1_000_001,
+                1_000_000,
+            ),
+            ("1e-400", 1, 0),
+            ("0e400", 0, 0),
+            ("2.5E+3", 2_500_000_000, 2_500_000_000),
+            ("250e-2", 2_500_000, 2_500_000),
+            ("9223372036854.775807", i64::MAX, i64::MAX),
+            ("9223372036854.775808", i64::MAX, i64::MAX),
+            ("1e99999999999999999999", i64::MAX, i64::MAX),
+            ("-1e300", i64::MIN, i64::MIN),
+        ] {
+            assert_eq!(to_micros(text, Rounding::Up), Some(up), "{text}");
+            assert_eq!(to_micros(text, Rounding::Down), Some(down), "{text}");
+        }
+    }
+
+    #[test]
+    fn integers_lose_their_fraction() {
+        for (text, value) in [
+            ("7", 7),
+            ("300.0", 300),
+            ("300.9", 300),
+            ("-1.9", -1),
+            ("3e2", 300),
+            ("007", 7),
+            ("1e-9", 0),
+        ] {
+            assert_eq!(to_integer(text), Some(value), "{text}");
+        }
+        assert_eq!(to_integer("9223372036854775807"), Some(i64::MAX));
+        assert_eq!(to_integer("9223372036854775808"), None);
+        assert_eq!(to_integer("1e30"), None);
+    }
+
+    #[test]
+    fn what_is_no_number_is_none() {
+        for text in [
+            "", "-", ".", "e5", "1e", "1e+", "1.2.3", "1,5", " 1", "0x10", "NaN", "--1",
+        ] {
+            assert_eq!(to_micros(text, Rounding::Up), None, "{text}");
+            assert_eq!(to_integer(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn micros_are_written_with_no_more_digits_than_needed() {
+        for (micros, text) in [
+            (0, "0"),
+            (1, "0.000001"),
+            (1_250_000, "1.25"),
+            (10_000_000, "10"),
+            (-1_500_000, "-1.5"),
+            (i64::MIN, "-9223372036854.775808"),
+        ] {
+            let mut out = Vec::new();
+            write_micros(micros, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
 }

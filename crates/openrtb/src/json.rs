@@ -51,7 +51,8 @@ impl<'a> Reader<'a> {
     /// Reads the document as one object and nothing after it.
     pub(crate) fn document<T: FromObject<'a>>(mut self) -> Result<T, Malformed> {
         let root = self.object::<T>()?.ok_or(Malformed::NotAnObject);
-        if self.peek().is_ok() {
+        // Only white space may follow.
+        if self.peek().is_ok() || self.at < self.text.len() {
             return Err(self.syntax());
         }
         root
@@ -161,9 +162,9 @@ impl<'a> Reader<'a> {
     fn peek(&mut self) -> Result<u8, Malformed> {
         loop {
             match self.bytes().get(self.at) {
+                Some(&byte) if byte > b' ' => return Ok(byte),
                 Some(b' ' | b'\n' | b'\r' | b'\t') => self.at += 1,
-                Some(&byte) => return Ok(byte),
-                None => return Err(self.syntax()),
+                _ => return Err(self.syntax()),
             }
         }
     }

@@ -10,7 +10,7 @@ use thiserror::Error;
 /// | `NoImp` | 3.2.1: at least one |
 /// | `MissingImpId` | 3.2.4: a bid has to name its imp exactly |
 /// | `DuplicateImpId` | 3.2.4: unique within the request |
-/// | `NegativeSize` | 3.2.6, 3.2.7, 3.2.10, 3.2.18: a width or height of a banner, a format, a video or the screen |
+/// | `NegativeSize` | 3.2.6, 3.2.7, 3.2.10, 3.2.18: a width, height or ratio of a banner, format, video or screen |
 /// | `SeveralInventories` | 3.2.1: at most one of `site`, `app`, `dooh` |
 ///
 /// Everything else that is unknown, of another type or out of range is read as absent.

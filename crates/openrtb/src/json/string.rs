@@ -8,6 +8,12 @@ impl<'a> Reader<'a> {
     /// it has escapes. A lone surrogate, which no `str` can hold, becomes U+FFFD.
     pub(super) fn string(&mut self) -> Result<&'a str, Malformed> {
         let start = self.at + 1;
+        let rest = self.bytes().get(start..).unwrap_or_default();
+        let plain = plain_len(rest);
+        if rest.get(plain) == Some(&b'"') {
+            self.at = start + plain + 1;
+            return self.slice(start, start + plain);
+        }
         let has_escapes = self.skip_string()?;
         let raw = self.slice(start, self.at - 1)?;
         Ok(if has_escapes { self.unescape(raw) } else { raw })

@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
 
     /// The scalars of an array that `convert` knows, or the one that stands in its place.
     fn list<T>(&mut self, convert: impl Fn(Token<'a>) -> Option<T>) -> Result<&'a [T], Malformed> {
-        let mut list = ArenaVec::new_in(self.arena);
+        let mut list = ArenaVec::with_capacity_in(8, self.arena);
         if self.peek()? == b'[' {
             self.elements(|json| {
                 list.extend(json.scalar()?.and_then(&convert));
