@@ -52,5 +52,8 @@ pub fn layered(router: Router, options: HttpOptions, metrics: &HttpMetrics) -> R
 /// The lean stack of hot routes: metrics, and a panic as an empty 500. No request id, no problem documents, no
 /// limits: its handlers bound their own time, their bodies and their concurrency.
 pub fn metrics_only(router: Router, metrics: &HttpMetrics) -> Router {
-    router.layer(measure::MeasureLayer::new(metrics.clone()))
+    // Without its state axum would build the routes, and their layers with an empty memory, for each request anew.
+    router
+        .with_state(())
+        .layer(measure::MeasureLayer::new(metrics.clone()))
 }

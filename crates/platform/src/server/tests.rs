@@ -284,6 +284,20 @@ async fn a_request_on_its_way_on_an_idle_connection_is_answered_after_the_stop()
 }
 
 #[tokio::test]
+async fn what_the_kernel_has_accepted_is_answered_before_the_listener_closes() {
+    let app = App::start(ServerOptions::default()).await;
+    // Blocking, so that the accept loop has no turn before the stop.
+    let mut stream = std::net::TcpStream::connect(app.addr).unwrap();
+    std::io::Write::write_all(&mut stream, REQUEST).unwrap();
+    app.shutdown.closing().cancel();
+    app.shutdown.request("test");
+    assert_eq!(app.shutdown.finished().await, Ended::Clean);
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut answer).unwrap();
+    assert!(answer.ends_with("hello"), "{answer}");
+}
+
+#[tokio::test]
 async fn idle_and_silent_connections_do_not_hold_up_the_stop() {
     let app = App::start(ServerOptions {
         linger: Duration::from_millis(10),
