@@ -1,1 +1,139 @@
-//! Sealed tokens: what a notice or an event URL carries.
+//! Sealed tokens: what the URL of a notice or an event carries.
+//!
+//! Whoever sees a URL may call it, and markup is public. So a token is encrypted and authenticated
+//! (AES-256-GCM-SIV, RFC 8452) under a key of its kind: it shows neither price nor user, cannot be altered, and
+//! one made for a pixel opens nothing else. It holds only what its kind needs, and it expires.
+
+mod layout;
+mod sealer;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use sealer::{NoSigningKey, TokenSealer};
+
+use domain::currency::Currency;
+use domain::event::Dimensions;
+use domain::exchange::{Billing, PriceForm};
+use domain::id::{BidId, BidderId, CampaignId, CreativeId};
+use domain::money::Terms;
+use domain::period::Day;
+use storage::spend_ledger::Reservation;
+use storage::user_states::CounterKey;
+
+/// How long after its expiry by the exchange's rules a notice is still taken: clocks differ, queues drain.
+const SLACK_MS: i64 = 5 * 60 * 1_000;
+/// People look at pages and click long after an ad was bought.
+const CREATIVE_EVENT_LIFE_MS: i64 = 24 * 60 * 60 * 1_000;
+/// No billing is waited for longer, whatever an exchange is set to.
+pub const LONGEST_BILLING_WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
+/// From a bid's time on, when no token of it is valid any more: what remembers settled bids must outlive this.
+pub const LONGEST_LIFE_MS: i64 = LONGEST_BILLING_WINDOW_MS + SLACK_MS;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TokenKind {
+    Win,
+    Billing,
+    Loss,
+    Impression,
+    Click,
+    Video,
+}
+
+impl TokenKind {
+    pub const ALL: [Self; 6] = [
+        Self::Win,
+        Self::Billing,
+        Self::Loss,
+        Self::Impression,
+        Self::Click,
+        Self::Video,
+    ];
+
+    /// The label under which the kind's key is derived; changing one makes every token out there worthless.
+    fn label(self) -> &'static str {
+        match self {
+            Self::Win => "win",
+            Self::Billing => "billing",
+            Self::Loss => "loss",
+            Self::Impression => "impression",
+            Self::Click => "click",
+            Self::Video => "video",
+        }
+    }
+}
+
+/// Everything a notice needs to know about its bid. What a kind leaves out comes back as its default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BidToken {
+    pub bid_id: BidId,
+    /// Unix milliseconds: when the request arrived.
+    pub bid_at_ms: i64,
+    pub campaign_id: CampaignId,
+    pub creative_id: CreativeId,
+    pub creative_version: i64,
+    /// The campaign's day that pays.
+    pub day: Day,
+    /// Whose lease the reservation was taken from.
+    pub bidder_id: BidderId,
+    /// What was bid, CPM micros of `bid_currency`.
+    pub price_cpm_micros: i64,
+    pub bid_currency: Currency,
+    /// The campaign's: that of `reserved_nanos` and of the charge.
+    pub currency: Currency,
+    pub terms: Terms,
+    pub reserved_nanos: i64,
+    /// T2: how long after the win the exchange may bill.
+    pub billing_window_ms: i64,
+    pub user_key: Option<String>,
+    pub dimensions: Dimensions,
+    /// Which event says that money is owed.
+    pub billing: Billing,
+    pub price_form: PriceForm,
+    /// To count when the creative is shown.
+    pub counters: Vec<CounterKey>,
+    /// Where a click leads.
+    pub landing_url: String,
+    /// OpenRTB 2.6, 3.2.1 `test`: answered like any other, never spends.
+    pub test: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadToken {
+    /// Not ours, altered, cut off, or sealed for another kind of notice.
+    #[error("the token is not one that was sealed for this")]
+    Forged,
+    #[error("the token has expired")]
+    Expired,
+}
+
+impl BidToken {
+    /// When its billing is taken at the latest, Unix milliseconds.
+    #[must_use]
+    pub fn billable_until_ms(&self) -> i64 {
+        let window_ms = self.billing_window_ms.clamp(0, LONGEST_BILLING_WINDOW_MS);
+        self.bid_at_ms.saturating_add(window_ms).saturating_add(SLACK_MS)
+    }
+
+    fn expires_at_ms(&self, kind: TokenKind) -> i64 {
+        match kind {
+            TokenKind::Win | TokenKind::Billing | TokenKind::Loss => self.billable_until_ms(),
+            TokenKind::Impression | TokenKind::Click | TokenKind::Video => {
+                self.bid_at_ms.saturating_add(CREATIVE_EVENT_LIFE_MS)
+            }
+        }
+    }
+
+    /// The reservation as the ledger knows it.
+    #[must_use]
+    pub fn reservation(&self) -> Reservation {
+        Reservation {
+            bid_id: self.bid_id,
+            campaign_id: self.campaign_id.clone(),
+            day: self.day.clone(),
+            bidder_id: self.bidder_id.clone(),
+            reserved_nanos: self.reserved_nanos,
+            billing_window_ms: self.billing_window_ms.clamp(0, LONGEST_BILLING_WINDOW_MS),
+        }
+    }
+}
