@@ -1,0 +1,26 @@
+//! The embedded adapter of every storage port: one SQLite file, nothing to install.
+//!
+//! Promises: what was acknowledged is in the file and synced (write-ahead log, `synchronous=FULL`); several
+//! processes share one file at once; a full disk, a locked, read-only or missing file is
+//! [`storage::StorageError::Unavailable`], and work goes on once the cause is gone.
+//!
+//! Writes of one process queue to one task that commits what is waiting together ([`writer`]): a sync to disk
+//! costs the same for one operation as for two hundred. Reads have connections of their own.
+//!
+//! Must never: answer a write before its commit; keep anything in memory that another process may change.
+
+mod campaign_list;
+mod campaigns;
+mod connection;
+mod error;
+mod event_log;
+mod ledger;
+mod readers;
+mod reports;
+mod reports_query;
+mod schema;
+mod store;
+mod users;
+mod writer;
+
+pub use store::{OpenError, SqliteStore};

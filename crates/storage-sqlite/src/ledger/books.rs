@@ -1,0 +1,220 @@
+//! The ledger's rows that one operation works on.
+
+use crate::error::storage_error;
+use domain::id::{BidderId, CampaignId};
+use domain::period::Day;
+use serde::Serialize;
+use sqlx::{FromRow, SqliteConnection};
+use std::collections::HashMap;
+use storage::StorageError;
+use storage::spend_ledger::{AccountBalance, Balance};
+
+/// The date of a campaign's lifetime account.
+pub(super) const LIFETIME: &str = "";
+/// Of an account whose limits nobody has told yet: nothing is free in it.
+const LIMITS_UNKNOWN: i64 = -1;
+
+/// One row of `ledger_accounts`, its columns in their order.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub(super) struct Account {
+    pub(super) campaign_id: String,
+    pub(super) date: String,
+    pub(super) start_ms: i64,
+    pub(super) end_ms: i64,
+    pub(super) generation: i64,
+    pub(super) revision: i64,
+    /// Lifetime account only: what the campaign's days get.
+    pub(super) daily_limit_nanos: Option<i64>,
+    pub(super) limit_nanos: Option<i64>,
+    pub(super) spent_nanos: i64,
+    pub(super) pending_nanos: i64,
+    pub(super) leased_nanos: i64,
+    pub(super) over_delivery_nanos: i64,
+    pub(super) settled_bids: i64,
+    pub(super) opportunities: i64,
+    pub(super) bids: i64,
+}
+
+/// One row of `ledger_leases`, its columns in their order.
+#[derive(Clone, Debug, FromRow, Serialize)]
+pub(super) struct Lease {
+    pub(super) campaign_id: String,
+    pub(super) date: String,
+    pub(super) bidder_id: String,
+    pub(super) leased_nanos: i64,
+    pub(super) sequence: i64,
+    pub(super) expires_ms: i64,
+}
+
+/// The accounts of some campaigns' days, and what one bidder leases of them.
+#[derive(Debug)]
+pub(super) struct Books {
+    bidder_id: String,
+    /// By campaign.
+    lifetimes: HashMap<String, Account>,
+    /// By (campaign, date).
+    days: HashMap<(String, String), Account>,
+    leases: HashMap<(String, String), Lease>,
+}
+
+/// What one operation on one campaign's day may change.
+pub(super) struct Page<'a> {
+    pub(super) lifetime: &'a mut Account,
+    pub(super) day: &'a mut Account,
+    pub(super) lease: &'a mut Lease,
+}
+
+impl Books {
+    /// Loads what is there; what is not comes into being with [`Books::page`].
+    pub(super) async fn load(
+        connection: &mut SqliteConnection,
+        bidder_id: &BidderId,
+        keys: &[(&str, &str)],
+    ) -> Result<Self, StorageError> {
+        let keys = serde_json::to_string(keys)?;
+        let accounts: Vec<Account> = sqlx::query_as(
+            "SELECT a.* FROM json_each(?1) AS k CROSS JOIN ledger_accounts AS a \
+               ON a.campaign_id = k.value ->> 0 AND a.date IN ('', k.value ->> 1)",
+        )
+        .bind(&keys)
+        .fetch_all(&mut *connection)
+        .await
+        .map_err(storage_error)?;
+        let leases: Vec<Lease> = sqlx::query_as(
+            "SELECT l.* FROM json_each(?1) AS k CROSS JOIN ledger_leases AS l \
+               ON l.campaign_id = k.value ->> 0 AND l.date = k.value ->> 1 AND l.bidder_id = ?2",
+        )
+        .bind(&keys)
+        .bind(bidder_id.as_str())
+        .fetch_all(connection)
+        .await
+        .map_err(storage_error)?;
+        let mut books = Self {
+            bidder_id: bidder_id.0.clone(),
+            lifetimes: HashMap::new(),
+            days: HashMap::new(),
+            leases: HashMap::new(),
+        };
+        for account in accounts {
+            if account.date == LIFETIME {
+                books.lifetimes.insert(account.campaign_id.clone(), account);
+            } else {
+                books
+                    .days
+                    .insert((account.campaign_id.clone(), account.date.clone()), account);
+            }
+        }
+        for lease in leases {
+            books
+                .leases
+                .insert((lease.campaign_id.clone(), lease.date.clone()), lease);
+        }
+        Ok(books)
+    }
+
+    /// The campaign's day. A day not seen before has the limit kept for the campaign.
+    pub(super) fn page(&mut self, campaign_id: &CampaignId, day: &Day) -> Page<'_> {
+        let campaign_id = campaign_id.as_str();
+        let key = (campaign_id.to_owned(), day.date.clone());
+        let lifetime = self
+            .lifetimes
+            .entry(campaign_id.to_owned())
+            .or_insert_with(|| Account::new(campaign_id, LIFETIME));
+        let daily_limit_nanos = lifetime.daily_limit_nanos;
+        let account = self.days.entry(key.clone()).or_insert_with(|| Account {
+            start_ms: day.start_ms,
+            end_ms: day.end_ms,
+            limit_nanos: daily_limit_nanos,
+            ..Account::new(campaign_id, &day.date)
+        });
+        let lease = self.leases.entry(key).or_insert_with(|| Lease {
+            campaign_id: campaign_id.to_owned(),
+            date: day.date.clone(),
+            bidder_id: self.bidder_id.clone(),
+            leased_nanos: 0,
+            sequence: 0,
+            expires_ms: 0,
+        });
+        Page {
+            lifetime,
+            day: account,
+            lease,
+        }
+    }
+
+    pub(super) async fn store(&self, connection: &mut SqliteConnection) -> Result<(), StorageError> {
+        let accounts: Vec<&Account> = self.lifetimes.values().chain(self.days.values()).collect();
+        sqlx::query(
+            "INSERT OR REPLACE INTO ledger_accounts SELECT value ->> '$.campaign_id', value ->> '$.date', \
+               value ->> '$.start_ms', value ->> '$.end_ms', value ->> '$.generation', value ->> '$.revision', \
+               value ->> '$.daily_limit_nanos', value ->> '$.limit_nanos', value ->> '$.spent_nanos', \
+               value ->> '$.pending_nanos', value ->> '$.leased_nanos', value ->> '$.over_delivery_nanos', \
+               value ->> '$.settled_bids', value ->> '$.opportunities', value ->> '$.bids' FROM json_each(?)",
+        )
+        .bind(serde_json::to_string(&accounts)?)
+        .execute(&mut *connection)
+        .await
+        .map_err(storage_error)?;
+        // Sequence 0: looked for and never granted.
+        let leases: Vec<&Lease> = self.leases.values().filter(|lease| lease.sequence > 0).collect();
+        if leases.is_empty() {
+            return Ok(());
+        }
+        sqlx::query(
+            "INSERT OR REPLACE INTO ledger_leases SELECT value ->> '$.campaign_id', value ->> '$.date', \
+               value ->> '$.bidder_id', value ->> '$.leased_nanos', value ->> '$.sequence', \
+               value ->> '$.expires_ms' FROM json_each(?)",
+        )
+        .bind(serde_json::to_string(&leases)?)
+        .execute(connection)
+        .await
+        .map_err(storage_error)?;
+        Ok(())
+    }
+}
+
+impl Account {
+    fn new(campaign_id: &str, date: &str) -> Self {
+        Self {
+            campaign_id: campaign_id.to_owned(),
+            date: date.to_owned(),
+            start_ms: 0,
+            end_ms: 0,
+            generation: LIMITS_UNKNOWN,
+            revision: LIMITS_UNKNOWN,
+            daily_limit_nanos: Some(0),
+            limit_nanos: Some(0),
+            spent_nanos: 0,
+            pending_nanos: 0,
+            leased_nanos: 0,
+            over_delivery_nanos: 0,
+            settled_bids: 0,
+            opportunities: 0,
+            bids: 0,
+        }
+    }
+
+    pub(super) fn balance(&self) -> AccountBalance {
+        AccountBalance {
+            limit_nanos: self.limit_nanos,
+            spent_nanos: self.spent_nanos,
+            pending_nanos: self.pending_nanos,
+            leased_nanos: self.leased_nanos,
+        }
+    }
+
+    pub(super) fn into_balance(self) -> Balance {
+        let account = self.balance();
+        Balance {
+            day: (self.date != LIFETIME).then_some(Day {
+                date: self.date,
+                start_ms: self.start_ms,
+                end_ms: self.end_ms,
+            }),
+            campaign_id: CampaignId(self.campaign_id),
+            account,
+            over_delivery_nanos: self.over_delivery_nanos,
+            settled_bids: self.settled_bids,
+        }
+    }
+}
