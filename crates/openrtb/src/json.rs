@@ -75,10 +75,9 @@ impl<'a> Reader<'a> {
         loop {
             let key = self.key()?;
             member(self, key.as_bytes())?;
-            if self.closes_with(b'}')? {
+            if !self.continues(b'}')? {
                 return Ok(true);
             }
-            self.expect(b',')?;
         }
     }
 
@@ -93,10 +92,9 @@ impl<'a> Reader<'a> {
         }
         loop {
             element(self)?;
-            if self.closes_with(b']')? {
+            if !self.continues(b']')? {
                 return Ok(());
             }
-            self.expect(b',')?;
         }
     }
 
@@ -147,6 +145,17 @@ impl<'a> Reader<'a> {
             self.at += 1;
         }
         Ok(closes)
+    }
+
+    /// Steps over the comma before another member or element, or over the `bracket` after the last one.
+    fn continues(&mut self, bracket: u8) -> Result<bool, Malformed> {
+        let byte = self.peek()?;
+        if byte != b',' && byte != bracket {
+            return Err(self.syntax());
+        }
+        self.depth -= u32::from(byte == bracket);
+        self.at += 1;
+        Ok(byte == b',')
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), Malformed> {

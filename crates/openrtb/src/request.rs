@@ -5,6 +5,8 @@
 //! escapes in it. Defaults of the specification are filled in where a comment says so; everywhere
 //! else absent is `None`, an empty slice, or `false`.
 
+mod banner;
+mod deal;
 mod device;
 mod imp;
 mod inventory;
@@ -19,8 +21,10 @@ use bumpalo::collections::Vec as ArenaVec;
 use crate::Malformed;
 use crate::json::{FromObject, Reader};
 
+pub use banner::{Banner, Format};
+pub use deal::{Deal, Pmp};
 pub use device::{BrandVersion, Device, Geo, UserAgent};
-pub use imp::{Banner, Deal, Format, Imp, Native, Pmp, Qty};
+pub use imp::{Imp, Native, Qty};
 pub use inventory::{Content, Inventory, InventoryKind, Publisher};
 pub use media::{AudioVideo, DurFloor};
 pub use regs::{Dsa, DsaTransparency, Regs};

@@ -32,8 +32,7 @@ impl<'a> Reader<'a> {
             }
             while self.depth > outside {
                 let is_object = objects & 1 == 1;
-                if !self.closes_with(if is_object { b'}' } else { b']' })? {
-                    self.expect(b',')?;
+                if self.continues(if is_object { b'}' } else { b']' })? {
                     if is_object {
                         self.skip_key()?;
                     }

@@ -97,19 +97,37 @@ fn hex_value(digits: &[u8]) -> u32 {
 pub(crate) fn plain_len(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     const HIGH_BITS: u64 = ONES << 7;
-    // The high bit of each byte that is below `limit`; exact up to the first such byte, which is the one asked for.
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH_BITS;
-
     let (words, tail) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
         let word = u64::from_le_bytes(*word);
-        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
-        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-        let special = quote | backslash | below(word, 0x20);
+        let quote = word ^ (ONES * u64::from(b'"'));
+        let backslash = word ^ (ONES * u64::from(b'\\'));
+        // Subtracting borrows into the high bit of a byte that was 0 (or below a space), and into the
+        // bytes above it, where it does not matter: only the first is asked for.
+        let borrowed =
+            quote.wrapping_sub(ONES) | backslash.wrapping_sub(ONES) | word.wrapping_sub(ONES * 0x20);
+        let special = borrowed & !word & HIGH_BITS;
         if special != 0 {
             return index * 8 + special.trailing_zeros() as usize / 8;
         }
     }
     let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
     bytes.len() - tail.len() + tail.iter().position(is_special).unwrap_or(tail.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::plain_len;
+
+    proptest! {
+        #[test]
+        fn the_first_special_byte_is_found(
+            bytes in proptest::collection::vec(prop_oneof![20 => 0x20..=0xff_u8, 1 => any::<u8>(), 1 => Just(b'"')], 0..40),
+        ) {
+            let naive = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..0x20));
+            prop_assert_eq!(plain_len(&bytes), naive.unwrap_or(bytes.len()));
+        }
+    }
 }

@@ -1,4 +1,5 @@
-use super::AudioVideo;
+use super::deal::or_usd;
+use super::{AudioVideo, Banner, Pmp};
 use crate::Malformed;
 use crate::decimal::Rounding;
 use crate::json::{FromObject, Reader};
@@ -38,38 +39,6 @@ pub struct Imp<'a> {
     pub dt_ms: Option<i64>,
 }
 
-/// A banner (3.2.6).
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Banner<'a> {
-    /// Sizes on offer, besides `w` and `h`.
-    pub format: &'a [Format],
-    pub w: Option<u32>,
-    pub h: Option<u32>,
-    /// Blocked banner ad types.
-    pub btype: &'a [u16],
-    /// Blocked creative attributes.
-    pub battr: &'a [u16],
-    pub pos: Option<u16>,
-    pub mimes: &'a [&'a str],
-    pub topframe: Option<bool>,
-    /// Directions in which it may expand.
-    pub expdir: &'a [u16],
-    pub api: &'a [u16],
-    pub id: Option<&'a str>,
-    /// Companion rendering: `true` is end-card.
-    pub vcm: Option<bool>,
-}
-
-/// A size on offer (3.2.10): device independent pixels, or a ratio with a least width.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Format {
-    pub w: Option<u32>,
-    pub h: Option<u32>,
-    pub wratio: Option<u32>,
-    pub hratio: Option<u32>,
-    pub wmin: Option<u32>,
-}
-
 /// A native offer (3.2.9). What it asks for is JSON inside a string: see [`crate::native`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Native<'a> {
@@ -79,33 +48,6 @@ pub struct Native<'a> {
     pub api: &'a [u16],
     /// Blocked creative attributes.
     pub battr: &'a [u16],
-}
-
-/// The private marketplace of an imp (3.2.11).
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Pmp<'a> {
-    /// Only bids on deals are accepted.
-    pub private_auction: bool,
-    pub deals: &'a [Deal<'a>],
-}
-
-/// A deal (3.2.12). One without an id cannot be bid on and is left out.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Deal<'a> {
-    pub id: &'a str,
-    /// As [`Imp::bidfloor_micros`]; `None` when the deal names no floor.
-    pub bidfloor_micros: Option<i64>,
-    /// `USD` when absent; it does not inherit from the imp.
-    pub bidfloorcur: &'a str,
-    /// Overrides the request's; 3 is fixed price, the floor being the price.
-    pub at: Option<u16>,
-    pub wseat: &'a [&'a str],
-    pub wadomain: &'a [&'a str],
-    /// Guaranteed delivery.
-    pub guar: bool,
-    /// As [`AudioVideo::mincpmpersec_micros`].
-    pub mincpmpersec_micros: Option<i64>,
-    pub durfloors: &'a [super::DurFloor],
 }
 
 /// Multiplier of a DOOH impression (3.2.31).
@@ -180,49 +122,6 @@ impl<'a> FromObject<'a> for ImpExt {
     }
 }
 
-impl<'a> FromObject<'a> for Banner<'a> {
-    fn from_object(json: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let mut banner = Self::default();
-        json.members(|json, key| {
-            match key {
-                b"format" => banner.format = json.objects()?,
-                b"w" => banner.w = json.size("imp.banner.w")?,
-                b"h" => banner.h = json.size("imp.banner.h")?,
-                b"btype" => banner.btype = json.integers()?,
-                b"battr" => banner.battr = json.integers()?,
-                b"pos" => banner.pos = json.integer()?,
-                b"mimes" => banner.mimes = json.texts()?,
-                b"topframe" => banner.topframe = json.flag()?,
-                b"expdir" => banner.expdir = json.integers()?,
-                b"api" => banner.api = json.integers()?,
-                b"id" => banner.id = json.text()?,
-                b"vcm" => banner.vcm = json.flag()?,
-                _ => json.skip()?,
-            }
-            Ok(())
-        })?;
-        Ok(banner)
-    }
-}
-
-impl<'a> FromObject<'a> for Format {
-    fn from_object(json: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let mut format = Self::default();
-        json.members(|json, key| {
-            match key {
-                b"w" => format.w = json.size("imp.banner.format.w")?,
-                b"h" => format.h = json.size("imp.banner.format.h")?,
-                b"wratio" => format.wratio = json.size("imp.banner.format.wratio")?,
-                b"hratio" => format.hratio = json.size("imp.banner.format.hratio")?,
-                b"wmin" => format.wmin = json.size("imp.banner.format.wmin")?,
-                _ => json.skip()?,
-            }
-            Ok(())
-        })?;
-        Ok(format)
-    }
-}
-
 impl<'a> FromObject<'a> for Native<'a> {
     fn from_object(json: &mut Reader<'a>) -> Result<Self, Malformed> {
         let mut native = Self::default();
@@ -237,45 +136,6 @@ impl<'a> FromObject<'a> for Native<'a> {
             Ok(())
         })?;
         Ok(native)
-    }
-}
-
-impl<'a> FromObject<'a> for Pmp<'a> {
-    fn from_object(json: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let mut pmp = Self::default();
-        json.members(|json, key| {
-            match key {
-                b"private_auction" => pmp.private_auction = json.flag()?.unwrap_or_default(),
-                b"deals" => pmp.deals = json.objects_where(|deal: &Deal<'_>| !deal.id.is_empty())?,
-                _ => json.skip()?,
-            }
-            Ok(())
-        })?;
-        Ok(pmp)
-    }
-}
-
-impl<'a> FromObject<'a> for Deal<'a> {
-    fn from_object(json: &mut Reader<'a>) -> Result<Self, Malformed> {
-        let mut deal = Self::default();
-        json.members(|json, key| {
-            match key {
-                b"id" => deal.id = json.text()?.unwrap_or_default(),
-                b"bidfloor" => deal.bidfloor_micros = json.floor_micros()?,
-                b"bidfloorcur" => deal.bidfloorcur = json.text()?.unwrap_or_default(),
-                b"at" => deal.at = json.integer()?,
-                b"wseat" => deal.wseat = json.texts()?,
-                b"wadomain" => deal.wadomain = json.texts()?,
-                b"guar" => deal.guar = json.flag()?.unwrap_or_default(),
-                b"mincpmpersec" => deal.mincpmpersec_micros = json.floor_micros()?,
-                b"durfloors" => deal.durfloors = json.objects()?,
-
-                _ => json.skip()?,
-            }
-            Ok(())
-        })?;
-        deal.bidfloorcur = or_usd(deal.bidfloorcur);
-        Ok(deal)
     }
 }
 
@@ -297,8 +157,4 @@ impl<'a> FromObject<'a> for Qty<'a> {
         })?;
         Ok(qty)
     }
-}
-
-fn or_usd(currency: &str) -> &str {
-    if currency.is_empty() { "USD" } else { currency }
 }

@@ -172,6 +172,7 @@ fn write_text(pieces: &[&str], out: &mut Vec<u8>) {
 pub struct JsonText<'v>(pub &'v mut Vec<u8>);
 
 impl JsonText<'_> {
+    /// Appends `text`.
     pub fn push(&mut self, text: &str) {
         let mut rest = text.as_bytes();
         loop {
