@@ -5,7 +5,7 @@ use crate::error::ApiError;
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use domain::api_key::{ApiKey, PresentedKey, Role, same_secret};
+use domain::api_key::{ApiKey, KeyRole, PresentedKey, same_secret};
 use domain::id::AdvertiserId;
 use storage::StorageError;
 use storage::campaign_store::Kind;
@@ -53,14 +53,16 @@ async fn stored_caller(api: &Api, presented: PresentedKey<'_>) -> Result<Option<
         return Ok(None);
     };
     let key: ApiKey = serde_json::from_value(document.body)?;
-    if !key.accepts(presented.secret, api.clock.unix_ms()) {
+    if !key.accepts(presented.secret) {
         return Ok(None);
     }
     match (key.role, key.advertiser_id) {
-        (Role::Administrator, None) => Ok(Some(Caller::Administrator)),
-        (Role::Viewer | Role::Editor, Some(advertiser_id)) => Ok(Some(Caller::Advertiser(advertiser_id))),
+        (KeyRole::Admin, None) => Ok(Some(Caller::Administrator)),
+        (KeyRole::Viewer | KeyRole::Editor, Some(advertiser_id)) => {
+            Ok(Some(Caller::Advertiser(advertiser_id)))
+        }
         // Neither may be guessed: too much would be shown.
-        (Role::Administrator, Some(_)) | (Role::Viewer | Role::Editor, None) => Err(StorageError::Corrupt(
+        (KeyRole::Admin, Some(_)) | (KeyRole::Viewer | KeyRole::Editor, None) => Err(StorageError::Corrupt(
             format!("role and advertiser of key {} do not fit", key.id),
         )),
     }

@@ -17,10 +17,22 @@ const MAX_TEXT_BYTES: usize = 256;
 /// What a key allows. An advertiser's key is a viewer's or an editor's; an administrator's belongs to no advertiser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum KeyRole {
+    /// Reads its advertiser's objects.
     Viewer,
+    /// Changes them too.
     Editor,
-    Administrator,
+    /// Everything of everyone.
+    Admin,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyStatus {
+    #[default]
+    Active,
+    /// Revoked, for good.
+    Archived,
 }
 
 /// The stored half of a key: the body of its document.
@@ -28,27 +40,22 @@ pub enum Role {
 pub struct ApiKey {
     pub id: KeyId,
     pub name: String,
-    pub role: Role,
+    pub role: KeyRole,
     /// `None` for administrators alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advertiser_id: Option<AdvertiserId>,
+    pub status: KeyStatus,
     /// Lower-case hex. Never shown.
     pub secret_sha256: String,
-    /// From then on the key is refused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revoked_at: Option<Timestamp>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
 
 impl ApiKey {
-    /// Whether the secret is this key's and the key not revoked at `now_ms`.
+    /// Whether the secret is this key's, and the key not revoked.
     #[must_use]
-    pub fn accepts(&self, secret: &str, now_ms: i64) -> bool {
-        let revoked = self
-            .revoked_at
-            .is_some_and(|revoked_at| revoked_at.as_millisecond() <= now_ms);
-        !revoked && same_text(&sha256_hex(secret.as_bytes()), &self.secret_sha256)
+    pub fn accepts(&self, secret: &str) -> bool {
+        self.status == KeyStatus::Active && same_text(&sha256_hex(secret.as_bytes()), &self.secret_sha256)
     }
 }
 
@@ -123,10 +130,10 @@ mod tests {
         ApiKey {
             id: KeyId::mint(0, 7),
             name: "reports".to_owned(),
-            role: Role::Viewer,
+            role: KeyRole::Viewer,
             advertiser_id: Some("adv_1".into()),
+            status: KeyStatus::Active,
             secret_sha256: sha256_hex(secret.as_bytes()),
-            revoked_at: None,
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
         }
@@ -138,7 +145,7 @@ mod tests {
         let text = key_text(&id, &[0xab; 20]);
         let presented = PresentedKey::parse(&text).unwrap();
         assert_eq!(presented.id, id.as_str());
-        assert!(key(&"ab".repeat(20)).accepts(presented.secret, 0));
+        assert!(key(&"ab".repeat(20)).accepts(presented.secret));
         assert!(!format!("{presented:?}").contains("abab"));
     }
 
@@ -153,9 +160,9 @@ mod tests {
     #[test]
     fn another_secret_or_a_revoked_key_is_refused() {
         let mut key = key("s");
-        assert!(key.accepts("s", 5) && !key.accepts("t", 5) && !key.accepts("", 5));
-        key.revoked_at = Some(Timestamp::from_millisecond(5).unwrap());
-        assert!(key.accepts("s", 4) && !key.accepts("s", 5));
+        assert!(key.accepts("s") && !key.accepts("t") && !key.accepts(""));
+        key.status = KeyStatus::Archived;
+        assert!(!key.accepts("s"));
     }
 
     #[test]
