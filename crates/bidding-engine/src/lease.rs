@@ -23,6 +23,8 @@ pub struct LeaseCell {
     bids_ceiling: AtomicI64,
     opportunities_total: AtomicI64,
     valid_until_monotonic_ms: AtomicI64,
+    cancelled_total_nanos: AtomicI64,
+    largest_asked_nanos: AtomicI64,
 }
 
 /// Why a cell gave nothing, in the order in which it is checked.
@@ -45,6 +47,8 @@ impl Default for LeaseCell {
             bids_ceiling: AtomicI64::new(0),
             opportunities_total: AtomicI64::new(0),
             valid_until_monotonic_ms: AtomicI64::new(i64::MIN),
+            cancelled_total_nanos: AtomicI64::new(0),
+            largest_asked_nanos: AtomicI64::new(0),
         }
     }
 }
@@ -57,6 +61,9 @@ impl LeaseCell {
     pub fn reserve(&self, nanos: i64, now: Now) -> Result<(), Withheld> {
         if now.monotonic_ms >= self.valid_until_monotonic_ms.load(Ordering::Acquire) {
             return Err(Withheld::NoLease);
+        }
+        if nanos > self.largest_asked_nanos.load(Ordering::Relaxed) {
+            self.largest_asked_nanos.fetch_max(nanos, Ordering::Relaxed);
         }
         if !add_within(&self.bids_total, 1, &self.bids_ceiling) {
             return Err(Withheld::Paced);
@@ -72,6 +79,8 @@ impl LeaseCell {
     pub fn cancel(&self, nanos: i64) {
         self.reserved_total_nanos.fetch_sub(nanos, Ordering::AcqRel);
         self.bids_total.fetch_sub(1, Ordering::AcqRel);
+        // Last: who reads this total first never finds a cancelled bid in `reserved_total_nanos` unseen.
+        self.cancelled_total_nanos.fetch_add(nanos, Ordering::AcqRel);
     }
 
     /// Counts one eligible opportunity: see [`LeaseCell::opportunities_total`].
@@ -82,6 +91,17 @@ impl LeaseCell {
     /// Nanos of the campaign's currency, reserved since the cell was made, less what was cancelled.
     pub fn reserved_total_nanos(&self) -> i64 {
         self.reserved_total_nanos.load(Ordering::Acquire)
+    }
+
+    /// What was cancelled since the cell was made. Read it before [`LeaseCell::reserved_total_nanos`].
+    pub fn cancelled_total_nanos(&self) -> i64 {
+        self.cancelled_total_nanos.load(Ordering::Acquire)
+    }
+
+    /// The dearest reservation asked for since the last call, granted or not: a quantity multiplier can make
+    /// one bid cost many times the campaign's price.
+    pub fn take_largest_asked_nanos(&self) -> i64 {
+        self.largest_asked_nanos.swap(0, Ordering::Relaxed)
     }
 
     /// Reservations since the cell was made, less the cancelled ones.
