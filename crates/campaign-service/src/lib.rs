@@ -1,0 +1,89 @@
+//! The campaign API: advertisers, campaigns, creatives, exchanges and keys over HTTP, and the relay that publishes
+//! what changed to the topics `campaigns` and `exchanges`.
+//!
+//! Promises:
+//! - every mistake of a body is told at once, with its JSON pointer;
+//! - a change, its history, the answer to its `Idempotency-Key` and its outbox record commit together;
+//! - one tenant cannot tell whether another's object exists;
+//! - what is published is what was stored, in an order that readers can check by (generation, revision).
+//!
+//! Must never: bid, settle money, show a secret twice, or show a client the cause of an internal error.
+
+mod advertisers;
+mod answer;
+mod api;
+mod auth;
+mod batch;
+mod campaigns;
+pub mod config;
+mod creatives;
+mod entropy;
+mod error;
+mod exchanges;
+mod forward;
+mod history;
+mod idempotency;
+mod keys;
+mod listing;
+mod merge_patch;
+mod metrics;
+mod precondition;
+mod publication;
+mod rate_limit;
+mod relay;
+mod resource;
+mod routes;
+mod serving_status;
+pub mod wiring;
+
+use axum::Router;
+use platform::{Clock, Metrics, Readiness, Shutdown};
+use std::sync::Arc;
+use storage::{CampaignStore, EventLog, SpendLedger};
+
+pub use config::Config;
+
+/// The name in metrics and logs.
+pub const SERVICE: &str = "campaign-service";
+
+/// What the service needs of the outside.
+#[derive(Clone)]
+pub struct Ports {
+    pub campaigns: Arc<dyn CampaignStore>,
+    /// Read only: balances for `serving_status`.
+    pub ledger: Arc<dyn SpendLedger>,
+    pub log: Arc<dyn EventLog>,
+}
+
+/// A service that is ready to be served.
+pub struct App {
+    /// Every route but the probes.
+    pub router: Router,
+}
+
+/// Builds the service and starts its relay on `shutdown`'s tracker; the latch "store reached" joins `readiness`.
+///
+/// # Errors
+/// When a metric cannot be registered: a second campaign-service on one registry.
+pub fn build(
+    config: Config,
+    ports: Ports,
+    clock: Clock,
+    metrics: &Metrics,
+    readiness: &Readiness,
+    shutdown: &Shutdown,
+) -> anyhow::Result<App> {
+    let api = Arc::new(api::Api::new(&config, &ports, clock.clone()));
+    let relay = relay::Relay::new(
+        ports,
+        clock,
+        api.nudge(),
+        metrics::OutboxMetrics::register(metrics)?,
+        readiness.latch("store reached"),
+    );
+    shutdown.spawn("outbox relay", relay.run(shutdown.background().clone()));
+    let forwarder = Arc::new(forward::Forwarder::new(config.analytics_url));
+    Ok(App {
+        router: routes::router(api, forwarder, &metrics.http(SERVICE)),
+    })
+}

@@ -20,7 +20,9 @@ fn walk(fields: &mut Fields<'_, '_>) {
     fields.required("advertiser_id").text(1..=64);
     fields.required("name").text(1..=200);
     fields.optional("external_id").text(1..=200);
-    fields.optional("status").word(&["draft", "active", "paused", "archived"]);
+    fields
+        .optional("status")
+        .word(&["draft", "active", "paused", "archived"]);
     fields.required("flight").object(flight);
     fields.required("budget").object(budget);
     fields.optional("pacing").word(&["even", "asap"]);
@@ -29,7 +31,9 @@ fn walk(fields: &mut Fields<'_, '_>) {
         bid.required("max_cpm_micros").integer(1..=LARGEST_CPM_MICROS);
     });
     fields.optional("targeting").object(targeting::walk);
-    fields.optional("frequency_caps").list(0..=10, |_, cap| cap.object(frequency_cap));
+    fields
+        .optional("frequency_caps")
+        .list(0..=10, |_, cap| cap.object(frequency_cap));
     fields.optional("fee_ppm").integer(0..=1_000_000);
     fields.optional("reserve_ppm").integer(0..=900_000);
 }
@@ -66,6 +70,7 @@ fn budget(budget: &mut Fields<'_, '_>) {
 fn frequency_cap(cap: &mut Fields<'_, '_>) {
     cap.required("impressions").integer(1..=1_000_000);
     cap.required("window").word(&["hour", "day", "week", "month"]);
-    cap.optional("scope").word(&["campaign", "creative", "advertiser"]);
+    cap.optional("scope")
+        .word(&["campaign", "creative", "advertiser"]);
     cap.optional("unidentified").word(&["skip", "bid"]);
 }

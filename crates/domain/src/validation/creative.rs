@@ -33,7 +33,9 @@ pub fn reviews(list: Value) -> Result<Vec<Review>, Vec<Mistake>> {
         fields.required("reviews").list(0..=1_000, |_, review| {
             review.object(|review| {
                 let exchange = review.required("exchange").checked(syntax::exchange_id);
-                review.required("status").word(&["pending", "approved", "rejected"]);
+                review
+                    .required("status")
+                    .word(&["pending", "approved", "rejected"]);
                 review.optional("reason").text(1..=1_000);
                 if let Some(exchange) = exchange {
                     if exchanges.contains(&exchange) {
@@ -50,7 +52,10 @@ pub fn reviews(list: Value) -> Result<Vec<Review>, Vec<Mistake>> {
 fn walk(fields: &mut Fields<'_, '_>) {
     fields.required("name").text(1..=200);
     fields.optional("status").word(&["active", "paused", "archived"]);
-    match fields.required("format").word(&["banner", "video", "audio", "native"]) {
+    match fields
+        .required("format")
+        .word(&["banner", "video", "audio", "native"])
+    {
         Some("banner") => banner(fields),
         Some("video") => timed(fields, true),
         Some("audio") => timed(fields, false),
@@ -69,7 +74,9 @@ fn walk(fields: &mut Fields<'_, '_>) {
     codes(fields, "attributes");
     codes(fields, "apis");
     fields.optional("language").checked(syntax::language);
-    fields.optional("impression_trackers").texts(0..=20, syntax::web_url);
+    fields
+        .optional("impression_trackers")
+        .texts(0..=20, syntax::web_url);
     fields.optional("click_trackers").texts(0..=20, syntax::web_url);
     fields.optional("weight").integer(1..=1_000);
 }
@@ -140,7 +147,15 @@ fn sides(fields: &mut Fields<'_, '_>) {
 }
 
 fn native(fields: &mut Fields<'_, '_>) {
-    for name in ["markup", "vast_url", "width", "height", "duration_ms", "mimes", "protocols"] {
+    for name in [
+        "markup",
+        "vast_url",
+        "width",
+        "height",
+        "duration_ms",
+        "mimes",
+        "protocols",
+    ] {
         fields.absent(name, "is no part of a native creative");
     }
     // (kind, type): a request's asset is answered by kind and type, so one of each is all that can be used.
@@ -190,7 +205,17 @@ fn native_asset<'v>(asset: &mut Fields<'v, '_>) -> Option<(&'v str, i64)> {
             Some(("video", 0))
         }
         _ => {
-            for name in ["text", "image_type", "url", "width", "height", "data_type", "value", "vast", "duration_ms"] {
+            for name in [
+                "text",
+                "image_type",
+                "url",
+                "width",
+                "height",
+                "data_type",
+                "value",
+                "vast",
+                "duration_ms",
+            ] {
                 asset.optional(name);
             }
             None

@@ -38,13 +38,15 @@ fn walk(fields: &mut Fields<'_, '_>) {
     fields.optional("auction_type").integer(1..=2);
     fields.optional("seat").text(1..=100);
     fields.optional("billing").word(&["notice", "pixel"]);
-    fields.optional("price_form").object(|form| match form.required("kind").word(&["plain", "base64", "encrypted"]) {
-        Some("encrypted") => {
-            form.required("key_name").text(1..=100);
-        }
-        Some(_) => form.absent("key_name", "belongs to encrypted prices"),
-        None => {
-            form.optional("key_name");
+    fields.optional("price_form").object(|form| {
+        match form.required("kind").word(&["plain", "base64", "encrypted"]) {
+            Some("encrypted") => {
+                form.required("key_name").text(1..=100);
+            }
+            Some(_) => form.absent("key_name", "belongs to encrypted prices"),
+            None => {
+                form.optional("key_name");
+            }
         }
     });
     fields.optional("win_notice_delay_ms").integer(NOTICE_DELAYS_MS);
@@ -54,20 +56,24 @@ fn walk(fields: &mut Fields<'_, '_>) {
         }
     });
     fields.optional("qps_limit").integer(1..=10_000_000);
-    fields.optional("allowed_networks").texts(0..=1_000, syntax::network);
+    fields
+        .optional("allowed_networks")
+        .texts(0..=1_000, syntax::network);
     fields.optional("secret_header").object(|header| {
         header.required("name").checked(syntax::header_name);
         header.required("sha256").checked(syntax::sha256);
     });
     fields.optional("secret_path_sha256").checked(syntax::sha256);
     fields.optional("wants_no_bid_reason").flag();
-    fields.optional("usd_rates_e9").map(|currency, rate| match syntax::currency(currency) {
-        Err(message) => rate.refuse("invalid_value", format!("the currency {message}")),
-        Ok(()) if currency == "USD" => {
-            rate.integer(crate::money::RATE_ONE_E9..=crate::money::RATE_ONE_E9);
-        }
-        Ok(()) => {
-            rate.integer(1..=1_000_000_000_000);
-        }
-    });
+    fields
+        .optional("usd_rates_e9")
+        .map(|currency, rate| match syntax::currency(currency) {
+            Err(message) => rate.refuse("invalid_value", format!("the currency {message}")),
+            Ok(()) if currency == "USD" => {
+                rate.integer(crate::money::RATE_ONE_E9..=crate::money::RATE_ONE_E9);
+            }
+            Ok(()) => {
+                rate.integer(1..=1_000_000_000_000);
+            }
+        });
 }

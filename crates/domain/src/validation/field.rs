@@ -38,7 +38,9 @@ impl<'v> Fields<'v, '_> {
     pub fn required(&mut self, name: &'static str) -> Field<'v, '_> {
         let field = self.optional(name);
         if field.value.is_none() {
-            field.mistakes.add(field.pointer.as_str(), "required", "is required");
+            field
+                .mistakes
+                .add(field.pointer.as_str(), "required", "is required");
         }
         field
     }
@@ -75,17 +77,29 @@ impl<'v> Fields<'v, '_> {
         for (name, value) in self.members {
             let pointer = join(&self.pointer, name);
             let mistakes = &mut *self.mistakes;
-            read(name, Field { value: Some(value), pointer, mistakes });
+            read(
+                name,
+                Field {
+                    value: Some(value),
+                    pointer,
+                    mistakes,
+                },
+            );
         }
     }
 
     fn report_unknown(&mut self) {
-        for name in self.members.keys().filter(|name| !self.asked.contains(&name.as_str())) {
+        for name in self
+            .members
+            .keys()
+            .filter(|name| !self.asked.contains(&name.as_str()))
+        {
             let pointer = join(&self.pointer, name);
             if self.pointer.is_empty() && READ_ONLY.contains(&name.as_str()) {
                 self.mistakes.add(pointer, "read_only", "is set by the platform");
             } else {
-                self.mistakes.add(pointer, "unknown_field", "is no field of this object");
+                self.mistakes
+                    .add(pointer, "unknown_field", "is no field of this object");
             }
         }
     }
@@ -94,7 +108,11 @@ impl<'v> Fields<'v, '_> {
 impl<'v, 'm> Field<'v, 'm> {
     /// The whole body.
     pub fn whole(body: &'v Value, mistakes: &'m mut Mistakes) -> Self {
-        Self { value: Some(body), pointer: String::new(), mistakes }
+        Self {
+            value: Some(body),
+            pointer: String::new(),
+            mistakes,
+        }
     }
 
     #[must_use]
@@ -123,9 +141,12 @@ impl<'v, 'm> Field<'v, 'm> {
 
     fn members(self) -> Option<Fields<'v, 'm>> {
         match self.value? {
-            Value::Object(members) => {
-                Some(Fields { members, pointer: self.pointer, asked: Vec::new(), mistakes: self.mistakes })
-            }
+            Value::Object(members) => Some(Fields {
+                members,
+                pointer: self.pointer,
+                asked: Vec::new(),
+                mistakes: self.mistakes,
+            }),
             _ => {
                 self.refuse("invalid_type", "must be an object");
                 None
@@ -134,7 +155,11 @@ impl<'v, 'm> Field<'v, 'm> {
     }
 
     /// A list, each item read by `read`. The items of one that is too long are not looked at.
-    pub fn list(self, lengths: RangeInclusive<usize>, mut read: impl FnMut(&'v Value, Field<'v, '_>)) -> usize {
+    pub fn list(
+        self,
+        lengths: RangeInclusive<usize>,
+        mut read: impl FnMut(&'v Value, Field<'v, '_>),
+    ) -> usize {
         let Some(value) = self.value else { return 0 };
         let Value::Array(items) = value else {
             self.refuse("invalid_type", "must be a list");
@@ -150,7 +175,14 @@ impl<'v, 'm> Field<'v, 'm> {
         }
         for (index, item) in items.iter().enumerate() {
             let pointer = format!("{}/{index}", self.pointer);
-            read(item, Field { value: Some(item), pointer, mistakes: &mut *self.mistakes });
+            read(
+                item,
+                Field {
+                    value: Some(item),
+                    pointer,
+                    mistakes: &mut *self.mistakes,
+                },
+            );
         }
         items.len()
     }
@@ -170,16 +202,26 @@ impl<'v, 'm> Field<'v, 'm> {
     /// Text that may have lines.
     pub fn document(self, chars: RangeInclusive<usize>) -> Option<&'v str> {
         let is_bad = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
-        self.lettered(chars, is_bad, "must not hold control characters but line ends and tabs")
+        self.lettered(
+            chars,
+            is_bad,
+            "must not hold control characters but line ends and tabs",
+        )
     }
 
     fn lettered(self, chars: RangeInclusive<usize>, is_bad: fn(char) -> bool, bad: &str) -> Option<&'v str> {
         let (text, field) = self.string()?;
         let found = text.chars().count();
         if found < *chars.start() {
-            field.refuse("too_short", format!("must have at least {}", count(*chars.start(), "character")));
+            field.refuse(
+                "too_short",
+                format!("must have at least {}", count(*chars.start(), "character")),
+            );
         } else if found > *chars.end() {
-            field.refuse("too_long", format!("must have at most {}", count(*chars.end(), "character")));
+            field.refuse(
+                "too_long",
+                format!("must have at most {}", count(*chars.end(), "character")),
+            );
         } else if text.contains(is_bad) {
             field.refuse("invalid_value", bad);
         } else {
@@ -245,7 +287,10 @@ impl<'v, 'm> Field<'v, 'm> {
                 None
             }
             Err(_) => {
-                field.refuse("invalid_value", "must be a time of RFC 3339, such as 2026-11-23T00:00:00Z");
+                field.refuse(
+                    "invalid_value",
+                    "must be a time of RFC 3339, such as 2026-11-23T00:00:00Z",
+                );
                 None
             }
         }

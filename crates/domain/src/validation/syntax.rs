@@ -8,20 +8,30 @@ type Check = Result<(), &'static str>;
 pub fn exchange_id(text: &str) -> Check {
     let fits = (1..=32).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_lowercase())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-    require(fits, "must be 1 to 32 lower-case letters, digits, - and _, a letter first")
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+    require(
+        fits,
+        "must be 1 to 32 lower-case letters, digits, - and _, a letter first",
+    )
 }
 
 /// `example.com`: ASCII (international names in their punycode form), lower case, at least two labels.
 pub fn domain(text: &str) -> Check {
-    require(is_domain(text), "must be a domain in lower case, such as example.com")
+    require(
+        is_domain(text),
+        "must be a domain in lower case, such as example.com",
+    )
 }
 
 fn is_domain(text: &str) -> bool {
     let labels: Vec<&str> = text.split('.').collect();
     let is_label = |label: &&str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -30,14 +40,20 @@ fn is_domain(text: &str) -> bool {
 
 /// An absolute http(s) URL without blanks; may hold macros in braces.
 pub fn web_url(text: &str) -> Check {
-    require(is_web_url(text), "must be an absolute http or https URL of at most 2048 bytes")
+    require(
+        is_web_url(text),
+        "must be an absolute http or https URL of at most 2048 bytes",
+    )
 }
 
 fn is_web_url(text: &str) -> bool {
     if text.len() > 2_048 || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return false;
     }
-    let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else {
+    let Some(rest) = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+    else {
         return false;
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -46,23 +62,32 @@ fn is_web_url(text: &str) -> bool {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
     };
-    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'[' | b']' | b':');
+    let is_host =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'[' | b']' | b':');
     !host.is_empty() && host.bytes().all(is_host) && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
 /// `300x250`.
 pub fn size(text: &str) -> Check {
     let is_side = |side: &str| {
-        !side.starts_with(['0', '+']) && side.parse::<u32>().is_ok_and(|pixels| (1..=10_000).contains(&pixels))
+        !side.starts_with(['0', '+'])
+            && side
+                .parse::<u32>()
+                .is_ok_and(|pixels| (1..=10_000).contains(&pixels))
     };
-    let fits = text.split_once('x').is_some_and(|(width, height)| is_side(width) && is_side(height));
+    let fits = text
+        .split_once('x')
+        .is_some_and(|(width, height)| is_side(width) && is_side(height));
     require(fits, "must be a size such as 300x250, sides from 1 to 10000")
 }
 
 /// ISO 3166-1 alpha-3.
 pub fn country(text: &str) -> Check {
     let fits = text.len() == 3 && text.bytes().all(|b| b.is_ascii_uppercase());
-    require(fits, "must be three upper-case letters of ISO 3166-1, such as USA")
+    require(
+        fits,
+        "must be three upper-case letters of ISO 3166-1, such as USA",
+    )
 }
 
 /// ISO 639-1.
@@ -87,7 +112,10 @@ pub fn operating_system(text: &str) -> Check {
     let fits = (1..=50).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ')
         && !text.bytes().any(|b| b.is_ascii_uppercase());
-    require(fits, "must be the lower-case name of an operating system, such as ios")
+    require(
+        fits,
+        "must be the lower-case name of an operating system, such as ios",
+    )
 }
 
 /// `aud_…` or `segment:PROVIDER:ID`.
@@ -98,21 +126,33 @@ pub fn audience(text: &str) -> Check {
         .and_then(|rest| rest.split_once(':'))
         .is_some_and(|(provider, id)| is_part(provider) && is_part(id));
     let is_own = text.strip_prefix("aud_").is_some_and(is_part);
-    require(text.len() <= 200 && (is_own || is_segment), "must be aud_… or segment:PROVIDER:ID")
+    require(
+        text.len() <= 200 && (is_own || is_segment),
+        "must be aud_… or segment:PROVIDER:ID",
+    )
 }
 
 /// Free text of a list: a carrier, a bundle, a keyword, the id of a deal.
 pub fn phrase(text: &str) -> Check {
     let fits = (1..=200).contains(&text.chars().count()) && !text.contains(char::is_control);
-    require(fits && text.trim() == text, "must be 1 to 200 characters without blanks around them")
+    require(
+        fits && text.trim() == text,
+        "must be 1 to 200 characters without blanks around them",
+    )
 }
 
 /// `video/mp4`.
 pub fn mime(text: &str) -> Check {
     let is_part = |part: &str| {
-        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+        !part.is_empty()
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
     };
-    let fits = text.len() <= 100 && text.split_once('/').is_some_and(|(kind, sub)| is_part(kind) && is_part(sub));
+    let fits = text.len() <= 100
+        && text
+            .split_once('/')
+            .is_some_and(|(kind, sub)| is_part(kind) && is_part(sub));
     require(fits, "must be a media type such as video/mp4")
 }
 
@@ -131,20 +171,34 @@ pub fn network(text: &str) -> Check {
 
 /// Hexadecimal SHA-256, lower case.
 pub fn sha256(text: &str) -> Check {
-    let fits = text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-    require(fits, "must be a SHA-256 digest: 64 hexadecimal digits in lower case")
+    let fits = text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    require(
+        fits,
+        "must be a SHA-256 digest: 64 hexadecimal digits in lower case",
+    )
 }
 
 /// A header's name in lower case.
 pub fn header_name(text: &str) -> Check {
     let fits = (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
-    require(fits, "must be the name of a header in lower case, such as x-exchange-key")
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_');
+    require(
+        fits,
+        "must be the name of a header in lower case, such as x-exchange-key",
+    )
 }
 
 /// An IANA name.
 pub fn time_zone(text: &str) -> Check {
-    require(jiff::tz::TimeZone::get(text).is_ok(), "must be a time zone of the IANA database, such as Europe/Berlin")
+    require(
+        jiff::tz::TimeZone::get(text).is_ok(),
+        "must be a time zone of the IANA database, such as Europe/Berlin",
+    )
 }
 
 fn require(fits: bool, message: &'static str) -> Check {

@@ -13,7 +13,15 @@ const DEVICES: &[&str] = &[
     "set_top_box",
     "ooh",
 ];
-const BROWSERS: &[&str] = &["chrome", "safari", "firefox", "edge", "opera", "samsung_internet", "other"];
+const BROWSERS: &[&str] = &[
+    "chrome",
+    "safari",
+    "firefox",
+    "edge",
+    "opera",
+    "samsung_internet",
+    "other",
+];
 const CONNECTIONS: &[&str] = &["ethernet", "wifi", "cellular", "2g", "3g", "4g", "5g"];
 const INVENTORY: &[&str] = &["site", "app", "dooh"];
 const PLACEMENTS: &[&str] = &[
@@ -33,14 +41,24 @@ const POSITIONS: &[&str] = &[
     "full_screen",
     "unknown",
 ];
-const WEEKDAYS: &[&str] = &["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+const WEEKDAYS: &[&str] = &[
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+    "sunday",
+];
 
 type Check = fn(&str) -> Result<(), &'static str>;
 
 pub(super) fn walk(targeting: &mut Fields<'_, '_>) {
     targeting.optional("geo").object(|geo| {
-        geo.optional("allow").list(0..=LONGEST_LIST, |_, item| item.object(place));
-        geo.optional("block").list(0..=LONGEST_LIST, |_, item| item.object(place));
+        geo.optional("allow")
+            .list(0..=LONGEST_LIST, |_, item| item.object(place));
+        geo.optional("block")
+            .list(0..=LONGEST_LIST, |_, item| item.object(place));
     });
     let words: [(&'static str, &[&str]); 6] = [
         ("devices", DEVICES),
@@ -73,17 +91,29 @@ pub(super) fn walk(targeting: &mut Fields<'_, '_>) {
         });
     }
     targeting.optional("category_taxonomy").integer(1..=1_000);
-    targeting.optional("day_parts").list(0..=LONGEST_LIST, |_, part| part.object(day_part));
-    let deals = targeting.optional("deals").texts(0..=LONGEST_LIST, syntax::phrase);
+    targeting
+        .optional("day_parts")
+        .list(0..=LONGEST_LIST, |_, part| part.object(day_part));
+    let deals = targeting
+        .optional("deals")
+        .texts(0..=LONGEST_LIST, syntax::phrase);
     if targeting.optional("open_auction").flag() == Some(false) && deals == 0 {
-        targeting.mistake("open_auction", "invalid_value", "false leaves nothing to bid on without deals");
+        targeting.mistake(
+            "open_auction",
+            "invalid_value",
+            "false leaves nothing to bid on without deals",
+        );
     }
 }
 
 fn allow_block(condition: Field<'_, '_>, read: impl Fn(Field<'_, '_>)) {
     condition.object(|lists| {
-        lists.optional("allow").list(0..=LONGEST_LIST, |_, item| read(item));
-        lists.optional("block").list(0..=LONGEST_LIST, |_, item| read(item));
+        lists
+            .optional("allow")
+            .list(0..=LONGEST_LIST, |_, item| read(item));
+        lists
+            .optional("block")
+            .list(0..=LONGEST_LIST, |_, item| read(item));
     });
 }
 
@@ -103,8 +133,12 @@ fn place(place: &mut Fields<'_, '_>) {
     let radius = place.optional("radius");
     is_empty &= !radius.is_given();
     radius.object(|circle| {
-        circle.required("latitude_micros").integer(-90_000_000..=90_000_000);
-        circle.required("longitude_micros").integer(-180_000_000..=180_000_000);
+        circle
+            .required("latitude_micros")
+            .integer(-90_000_000..=90_000_000);
+        circle
+            .required("longitude_micros")
+            .integer(-180_000_000..=180_000_000);
         circle.required("radius_meters").integer(1..=1_000_000);
     });
     if is_empty {

@@ -1,0 +1,126 @@
+//! The service's settings.
+
+use axum::http::Uri;
+use platform::{Secret, Settings};
+use std::path::PathBuf;
+
+const SHORTEST_ADMIN_KEY: usize = 16;
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The administrator's key.
+    pub admin_api_key: Secret,
+    admin_key_is_invented: bool,
+    /// Requests a second and key.
+    pub rate_limit_per_second: u32,
+    /// Base of the analytics service, `http` only.
+    pub analytics_url: Uri,
+    /// `sqlite:PATH` or `sqlite::memory:`.
+    pub database_url: String,
+    pub data_dir: PathBuf,
+}
+
+impl Config {
+    /// Reads the settings; mistakes stay in `settings` until its `finish`.
+    pub fn read(settings: &mut Settings) -> Self {
+        let (admin_api_key, admin_key_is_invented) = admin_key(settings);
+        let data_dir = settings.path("DATA_DIR", "./data");
+        Self {
+            admin_api_key,
+            admin_key_is_invented,
+            rate_limit_per_second: settings.parse_within("API_RATE_LIMIT_PER_SECOND", 100, 1..=1_000_000),
+            analytics_url: analytics_url(settings),
+            database_url: database_url(settings, &data_dir),
+            data_dir,
+        }
+    }
+
+    /// The key made up for this run because development had none.
+    #[must_use]
+    pub fn invented_admin_key(&self) -> Option<&str> {
+        self.admin_key_is_invented.then(|| self.admin_api_key.expose())
+    }
+}
+
+fn admin_key(settings: &mut Settings) -> (Secret, bool) {
+    match settings.secret("ADMIN_API_KEY") {
+        Some(key) => {
+            let is_short = key.expose().len() < SHORTEST_ADMIN_KEY;
+            if is_short && !settings.environment().is_development() {
+                settings.mistake(
+                    "ADMIN_API_KEY",
+                    "",
+                    "must have at least 16 characters outside development",
+                );
+            }
+            if !key.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+                settings.mistake(
+                    "ADMIN_API_KEY",
+                    "",
+                    "must be visible ASCII, since it travels in a header",
+                );
+            }
+            (key, false)
+        }
+        // Outside development `secret` has noted the mistake, and the made-up key is never used.
+        None => match crate::entropy::secret() {
+            Ok(key) => (Secret::new(key), true),
+            Err(_) => {
+                settings.mistake(
+                    "ADMIN_API_KEY",
+                    "",
+                    "is needed: this machine gives no random numbers",
+                );
+                (Secret::new(""), false)
+            }
+        },
+    }
+}
+
+fn analytics_url(settings: &mut Settings) -> Uri {
+    let default = Uri::from_static("http://127.0.0.1:8082");
+    let url = settings.parse("ANALYTICS_URL", default.clone());
+    let is_base = matches!(url.path(), "" | "/") && url.query().is_none();
+    if url.scheme_str() == Some("http") && url.authority().is_some() && is_base {
+        return url;
+    }
+    settings.mistake(
+        "ANALYTICS_URL",
+        &url,
+        "expected a base URL such as http://analytics-service:8080",
+    );
+    default
+}
+
+fn database_url(settings: &mut Settings, data_dir: &std::path::Path) -> String {
+    for name in ["REDIS_URL", "REDIS_HOST", "KAFKA_BROKERS"] {
+        if let Some(value) = settings.optional(name) {
+            settings.mistake(
+                name,
+                value,
+                "this build has the embedded backend alone: leave it unset",
+            );
+        }
+    }
+    let embedded = format!("sqlite:{}", data_dir.join("adplatform.sqlite").display());
+    match settings.optional("DATABASE_URL") {
+        Some(url) if url.starts_with("sqlite:") => url,
+        Some(url) => {
+            settings.mistake(
+                "DATABASE_URL",
+                url,
+                "this build has the embedded backend alone: expected sqlite:PATH",
+            );
+            embedded
+        }
+        None if settings.environment().is_development() => embedded,
+        None => {
+            settings.mistake(
+                "DATABASE_URL",
+                "",
+                "required outside development, such as sqlite:/data/adplatform.sqlite",
+            );
+            embedded
+        }
+    }
+}

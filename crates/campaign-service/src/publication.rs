@@ -1,0 +1,94 @@
+//! What is published: the records of the topics `campaigns` and `exchanges`, composed from the store.
+
+use domain::advertiser::AdvertiserStatus;
+use domain::campaign::CampaignStatus;
+use domain::creative::CreativeStatus;
+use domain::exchange::{Exchange, ExchangeStatus};
+use domain::period::{Limits, days};
+use domain::serving::{SCHEMA, ServingAdvertiser, ServingCampaign, ServingExchange};
+use storage::campaign_store::{CampaignBundle, Kind};
+use storage::event_log::NewRecord;
+use storage::{CampaignStore, StorageError};
+
+/// Today and the next seven.
+const PUBLISHED_DAYS: usize = 8;
+
+/// The campaign's record as it is now. What is archived, or its advertiser is, becomes a tombstone: bidders forget it.
+pub(crate) async fn campaign(
+    store: &dyn CampaignStore,
+    id: &str,
+    now_ms: i64,
+) -> Result<NewRecord, StorageError> {
+    let value = match store.bundle(id).await? {
+        Some(bundle) if is_alive(&bundle) => Some(serde_json::to_vec(&compose(bundle, now_ms))?),
+        _ => None,
+    };
+    Ok(NewRecord {
+        key: id.to_owned(),
+        value,
+    })
+}
+
+fn is_alive(bundle: &CampaignBundle) -> bool {
+    bundle.campaign.spec.status != CampaignStatus::Archived
+        && bundle.advertiser.spec.status != AdvertiserStatus::Archived
+}
+
+fn compose(bundle: CampaignBundle, now_ms: i64) -> ServingCampaign {
+    let CampaignBundle {
+        generation,
+        revision,
+        campaign,
+        advertiser,
+        creatives,
+    } = bundle;
+    ServingCampaign {
+        schema: SCHEMA,
+        generation,
+        revision,
+        requires: Vec::new(),
+        limits: Limits::of(&campaign.spec.budget),
+        days: days(
+            &campaign.spec.flight,
+            crate::api::timestamp(now_ms),
+            PUBLISHED_DAYS,
+        ),
+        creatives: creatives
+            .into_iter()
+            .filter(|creative| creative.spec.status == CreativeStatus::Active)
+            .collect(),
+        advertiser: ServingAdvertiser {
+            id: advertiser.id,
+            status: advertiser.spec.status,
+            legal_name: advertiser.spec.legal_name,
+            paid_by: advertiser.spec.paid_by,
+            seats: advertiser.spec.seats,
+            conversion_lookback_days: advertiser.spec.conversion_lookback_days,
+        },
+        campaign,
+    }
+}
+
+/// The exchange's record as it is now; a tombstone when it is archived.
+pub(crate) async fn exchange(store: &dyn CampaignStore, id: &str) -> Result<NewRecord, StorageError> {
+    // Read first: a change in between has its own announcement, and a higher revision.
+    let (generation, revision) = store.revision().await?;
+    let key = id.to_owned();
+    let Some(document) = store.get(Kind::Exchange, id).await? else {
+        return Ok(NewRecord { key, value: None });
+    };
+    let exchange: Exchange = serde_json::from_value(document.body)?;
+    if exchange.spec.status == ExchangeStatus::Archived {
+        return Ok(NewRecord { key, value: None });
+    }
+    let record = ServingExchange {
+        schema: SCHEMA,
+        generation,
+        revision,
+        exchange,
+    };
+    Ok(NewRecord {
+        key,
+        value: Some(serde_json::to_vec(&record)?),
+    })
+}

@@ -1,0 +1,66 @@
+//! Every URL.
+
+use crate::advertisers::Advertisers;
+use crate::api::Api;
+use crate::campaigns::Campaigns;
+use crate::creatives::{self, Creatives};
+use crate::exchanges::Exchanges;
+use crate::forward::{self, Forwarder};
+use crate::keys::{self, Keys};
+use crate::resource::{Resource, archive, create, list, patch, read};
+use crate::{auth, batch, history};
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{any, get, post};
+use platform::http::{HttpOptions, layered};
+use platform::metrics::HttpMetrics;
+use std::sync::Arc;
+
+const BATCH_LIMIT_BYTES: usize = 5 << 20;
+
+pub(crate) fn router(api: Arc<Api>, forwarder: Arc<Forwarder>, metrics: &HttpMetrics) -> Router {
+    let admitted = |routes: Router<Arc<Api>>| {
+        routes
+            .route_layer(from_fn_with_state(api.clone(), auth::admit))
+            .with_state(api.clone())
+    };
+    let resources = Router::new()
+        .merge(resource::<Advertisers>())
+        .merge(resource::<Campaigns>())
+        .merge(resource::<Exchanges>())
+        .merge(resource::<Keys>())
+        .route("/campaigns/{id}/history", get(history::list))
+        .route(
+            "/campaigns/{id}/creatives",
+            get(creatives::list).post(creatives::create),
+        )
+        .route("/creatives", get(list::<Creatives>))
+        .merge(object::<Creatives>())
+        .route("/keys/{id}/rotate", post(keys::rotate));
+    let batch = Router::new().route("/campaigns:batch", post(batch::run));
+    let analytics = Router::new()
+        .route("/analytics/{*path}", any(forward::analytics))
+        .with_state(forwarder);
+    let batch_options = HttpOptions {
+        body_limit_bytes: BATCH_LIMIT_BYTES,
+        ..HttpOptions::default()
+    };
+    layered(admitted(batch), batch_options, metrics).merge(layered(
+        admitted(resources).merge(analytics),
+        HttpOptions::default(),
+        metrics,
+    ))
+}
+
+fn resource<R: Resource>() -> Router<Arc<Api>> {
+    Router::new()
+        .route(&format!("/{}", R::PATH), get(list::<R>).post(create::<R>))
+        .merge(object::<R>())
+}
+
+/// `DELETE` is not among the methods, so it answers 405: objects are archived.
+fn object<R: Resource>() -> Router<Arc<Api>> {
+    Router::new()
+        .route(&format!("/{}/{{id}}", R::PATH), get(read::<R>).patch(patch::<R>))
+        .route(&format!("/{}/{{id}}/archive", R::PATH), post(archive::<R>))
+}
