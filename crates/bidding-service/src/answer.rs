@@ -1,0 +1,363 @@
+//! Decisions to the bytes of a `BidResponse` (OpenRTB 2.6, 4.2), with tokens sealed and markup filled in.
+
+use crate::dimensions::dimensions;
+use crate::live::Live;
+use crate::markup::{Piece, PreparedCreative};
+use crate::native::{self, NativeUrls};
+use crate::notice_urls::NoticeUrls;
+use crate::token::{BidToken, LONGEST_BILLING_WINDOW_MS, TokenSealer};
+use bidding_engine::Decision;
+use bumpalo::Bump;
+use bumpalo::collections::Vec as ArenaVec;
+use domain::campaign::{CampaignSpec, CapScope};
+use domain::creative::{Creative, Format};
+use domain::event::Dimensions;
+use domain::exchange::{Exchange, ExchangeSpec};
+use domain::id::{BidId, BidderId};
+use domain::serving::ServingCampaign;
+use openrtb::codes::mtype;
+use openrtb::request::{Imp, InventoryKind};
+use openrtb::response::{Bid, BidDsa, SeatBid};
+use openrtb::{BidRequest, BidResponse, write_response};
+use std::sync::atomic::{AtomicU64, Ordering};
+use storage::user_states::CounterKey;
+
+/// What every answer of this process has in common.
+#[derive(Debug)]
+pub(crate) struct Answerer {
+    sealer: std::sync::Arc<TokenSealer>,
+    /// Without a slash at its end.
+    public_url: String,
+    bidder_id: BidderId,
+    /// The upper half of every bid id: random at each start.
+    run: u64,
+    bids: AtomicU64,
+}
+
+/// The question that is answered.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) request: &'a BidRequest<'a>,
+    pub(crate) exchange: &'a Exchange,
+    pub(crate) live: &'a Live,
+    pub(crate) user_key: Option<&'a str>,
+    /// When the request arrived, Unix milliseconds.
+    pub(crate) at_ms: i64,
+}
+
+impl Answerer {
+    pub(crate) fn new(
+        sealer: std::sync::Arc<TokenSealer>,
+        public_url: String,
+        bidder_id: BidderId,
+        run: u64,
+    ) -> Self {
+        Self {
+            sealer,
+            public_url,
+            bidder_id,
+            run,
+            bids: AtomicU64::new(0),
+        }
+    }
+
+    /// Appends the response to `out` and what its bids are reported under to `made`.
+    pub(crate) fn write_bids(
+        &self,
+        asked: Asked<'_>,
+        decisions: &[Decision],
+        arena: &Bump,
+        out: &mut Vec<u8>,
+        made: &mut Vec<Dimensions>,
+    ) {
+        let mut seats: ArenaVec<'_, (Option<&str>, ArenaVec<'_, Bid<'_>>)> = ArenaVec::new_in(arena);
+        for decision in decisions {
+            let Some(offer) = Offer::of(asked, decision) else {
+                continue;
+            };
+            let token = arena.alloc(self.token(&offer));
+            let bid = offer.bid(NoticeUrls {
+                base: &self.public_url,
+                sealer: &self.sealer,
+                token,
+                arena,
+            });
+            made.push(token.dimensions.clone());
+            let seat = offer.seat();
+            match seats.iter_mut().find(|(known, _)| *known == seat) {
+                Some((_, bids)) => bids.push(bid),
+                None => seats.push((seat, bumpalo::vec![in arena; bid])),
+            }
+        }
+        let seatbid = seats.into_iter().map(|(seat, bids)| SeatBid {
+            bid: bids.into_bump_slice(),
+            seat,
+        });
+        let seatbid = ArenaVec::from_iter_in(seatbid, arena);
+        let currency = decisions.first().map(|decision| decision.bid_currency);
+        write_response(
+            &BidResponse {
+                id: asked.request.id,
+                seatbid: &seatbid,
+                cur: currency.as_ref().map(domain::currency::Currency::as_str),
+                ..BidResponse::default()
+            },
+            out,
+        );
+    }
+
+    fn token(&self, offer: &Offer<'_>) -> BidToken {
+        let Offer {
+            asked,
+            decision,
+            serving,
+            creative,
+            ..
+        } = *offer;
+        let low_half = self.bids.fetch_add(1, Ordering::Relaxed);
+        let bid_id = BidId(u128::from(self.run) << 64 | u128::from(low_half));
+        let spec = &serving.campaign.spec;
+        let counters = asked
+            .user_key
+            .map_or_else(Vec::new, |_| counters(spec, serving, creative));
+        BidToken {
+            bid_id,
+            bid_at_ms: asked.at_ms,
+            campaign_id: serving.campaign.id.clone(),
+            creative_id: creative.id.clone(),
+            creative_version: creative.version,
+            day: offer.day.clone(),
+            bidder_id: self.bidder_id.clone(),
+            price_cpm_micros: decision.price_cpm_micros,
+            bid_currency: decision.bid_currency,
+            currency: spec.budget.currency,
+            terms: decision.terms,
+            reserved_nanos: decision.reserved_nanos,
+            billing_window_ms: billing_window_ms(asked.request, offer.imp, &asked.exchange.spec),
+            user_key: asked.user_key.filter(|_| !counters.is_empty()).map(str::to_owned),
+            dimensions: dimensions(
+                asked.request,
+                offer.imp,
+                decision,
+                serving,
+                asked.exchange.id.as_str(),
+            ),
+            billing: asked.exchange.spec.billing,
+            price_form: asked.exchange.spec.price_form.clone(),
+            counters,
+            landing_url: landing_url(&offer.prepared.landing, bid_id),
+            test: decision.test,
+        }
+    }
+}
+
+/// One decision with everything it points at.
+#[derive(Clone, Copy)]
+struct Offer<'a> {
+    asked: Asked<'a>,
+    decision: &'a Decision,
+    imp: &'a Imp<'a>,
+    serving: &'a ServingCampaign,
+    day: &'a domain::period::Day,
+    creative: &'a Creative,
+    prepared: &'a PreparedCreative,
+}
+
+impl<'a> Offer<'a> {
+    /// Always there for a decision of this snapshot on this request.
+    fn of(asked: Asked<'a>, decision: &'a Decision) -> Option<Self> {
+        let serving = asked.live.snapshot.campaign(decision.campaign)?;
+        Some(Self {
+            asked,
+            decision,
+            imp: asked.request.imp.get(decision.imp)?,
+            serving,
+            day: serving.days.get(decision.day)?,
+            creative: serving.creatives.get(decision.creative)?,
+            prepared: asked.live.prepared(decision.campaign, decision.creative)?,
+        })
+    }
+
+    /// The advertiser's at this exchange, else the exchange's default.
+    fn seat(&self) -> Option<&'a str> {
+        let exchange = self.asked.exchange;
+        let own = self.serving.advertiser.seats.get(exchange.id.as_str());
+        own.or(exchange.spec.seat.as_ref()).map(String::as_str)
+    }
+
+    fn bid(&self, urls: NoticeUrls<'a>) -> Bid<'a> {
+        let Self {
+            decision,
+            creative,
+            prepared,
+            ..
+        } = *self;
+        let spec = &creative.spec;
+        let arena = urls.arena;
+        let texts = |texts: &'a [String]| -> &'a [&'a str] {
+            arena.alloc_slice_fill_iter(texts.iter().map(String::as_str))
+        };
+        Bid {
+            id: bumpalo::format!(in arena, "{}", urls.token.bid_id).into_bump_str(),
+            impid: self.imp.id,
+            price_micros: decision.price_cpm_micros,
+            nurl: urls.win(),
+            burl: urls.billing(),
+            lurl: urls.loss(),
+            adm: self.adm(urls),
+            adid: Some(creative.id.as_str()),
+            adomain: texts(&spec.adomain),
+            cid: Some(self.serving.campaign.id.as_str()),
+            crid: Some(&prepared.crid),
+            cat: texts(&spec.categories),
+            cattax: u16::try_from(spec.cattax)
+                .ok()
+                .filter(|_| !spec.categories.is_empty()),
+            attr: &prepared.attributes,
+            apis: &prepared.apis,
+            protocol: self.protocol(),
+            language: spec.language.as_deref(),
+            dealid: decision
+                .deal
+                .and_then(|at| self.imp.pmp.deals.get(at))
+                .map(|deal| deal.id),
+            w: decision.width.and_then(|pixels| u32::try_from(pixels).ok()),
+            h: decision.height.and_then(|pixels| u32::try_from(pixels).ok()),
+            dur: decision
+                .duration_ms
+                .and_then(|ms| u32::try_from((ms + 500) / 1_000).ok()),
+            mtype: Some(match decision.format {
+                Format::Banner => mtype::BANNER,
+                Format::Video => mtype::VIDEO,
+                Format::Audio => mtype::AUDIO,
+                Format::Native => mtype::NATIVE,
+            }),
+            exp: u32::try_from(urls.token.billing_window_ms / 1_000).ok(),
+            dsa: self.dsa(),
+            ..Bid::default()
+        }
+    }
+
+    fn adm(&self, urls: NoticeUrls<'a>) -> &'a [&'a str] {
+        let arena = urls.arena;
+        let prepared = self.prepared;
+        let impression = urls.impression();
+        let click = if prepared.has_click { urls.click() } else { "" };
+        if self.decision.format == Format::Native {
+            let text = self.imp.native.and_then(|native| native.request).unwrap_or("{}");
+            let request = openrtb::native::read_request(text, arena).unwrap_or_default();
+            let adm = native::answer(&request, &self.creative.spec, NativeUrls { click, impression });
+            return arena.alloc_slice_copy(&[&*arena.alloc_str(&adm)]);
+        }
+        let video_token = if prepared.has_video_events {
+            urls.video_token()
+        } else {
+            ""
+        };
+        let id = bumpalo::format!(in arena, "{}", urls.token.bid_id).into_bump_str();
+        let mut adm = ArenaVec::with_capacity_in(prepared.markup.len() + 8, arena);
+        for piece in &prepared.markup {
+            match piece {
+                Piece::Text(text) => adm.push(&**text),
+                Piece::ClickUrl => adm.push(click),
+                Piece::ClickId => adm.push(id),
+                Piece::CacheBuster => adm.push(cache_buster(id)),
+                Piece::ImpressionUrl => adm.push(impression),
+                Piece::VideoUrl(word) => {
+                    adm.extend_from_slice_copy(&[urls.base, "/event/video/", word, "?t=", video_token]);
+                }
+            }
+        }
+        adm.into_bump_slice()
+    }
+
+    /// What the creative answers with, of what the imp takes.
+    fn protocol(&self) -> Option<u16> {
+        let media = match self.decision.format {
+            Format::Video => self.imp.video,
+            Format::Audio => self.imp.audio,
+            Format::Banner | Format::Native => None,
+        }?;
+        let own = self
+            .creative
+            .spec
+            .protocols
+            .iter()
+            .filter_map(|code| u16::try_from(*code).ok());
+        own.clone()
+            .find(|code| media.protocols.contains(code))
+            .or_else(|| own.clone().next())
+    }
+
+    /// Only where the request speaks of it: whether it must is the engine's condition.
+    fn dsa(&self) -> Option<BidDsa<'a>> {
+        self.asked.request.regs.dsa.as_ref()?;
+        let advertiser = &self.serving.advertiser;
+        let behalf = advertiser.legal_name.as_deref()?;
+        Some(BidDsa {
+            behalf: Some(behalf),
+            paid: advertiser.paid_by.as_deref().or(Some(behalf)),
+            ..BidDsa::default()
+        })
+    }
+}
+
+/// T2: `imp.exp` can only lengthen what the exchange is set to.
+fn billing_window_ms(request: &BidRequest<'_>, imp: &Imp<'_>, spec: &ExchangeSpec) -> i64 {
+    let windows = &spec.billing_window_ms;
+    let set_ms = match request.inventory.kind {
+        _ if imp.instl => windows.interstitial,
+        InventoryKind::App => windows.app,
+        InventoryKind::Site | InventoryKind::Dooh | InventoryKind::Unknown => windows.web,
+    };
+    let wanted_ms = imp.exp.map_or(0, |seconds| i64::from(seconds) * 1_000);
+    set_ms.max(wanted_ms).clamp(0, LONGEST_BILLING_WINDOW_MS)
+}
+
+/// What an impression counts on, each once.
+fn counters(spec: &CampaignSpec, serving: &ServingCampaign, creative: &Creative) -> Vec<CounterKey> {
+    let mut counters: Vec<CounterKey> = Vec::with_capacity(spec.frequency_caps.len());
+    for cap in &spec.frequency_caps {
+        let scope_id = match cap.scope {
+            CapScope::Campaign => serving.campaign.id.as_str(),
+            CapScope::Creative => creative.id.as_str(),
+            CapScope::Advertiser => serving.advertiser.id.as_str(),
+        };
+        let counter = CounterKey {
+            scope_id: scope_id.to_owned(),
+            window_ms: cap.window.length_ms(),
+        };
+        if !counters.contains(&counter) {
+            counters.push(counter);
+        }
+    }
+    counters
+}
+
+fn landing_url(pieces: &[Piece], bid_id: BidId) -> String {
+    let id = bid_id.to_string();
+    let texts = pieces.iter().map(|piece| match piece {
+        Piece::Text(text) => &**text,
+        Piece::ClickId => &id,
+        Piece::CacheBuster => cache_buster(&id),
+        Piece::ClickUrl | Piece::ImpressionUrl | Piece::VideoUrl(_) => "",
+    });
+    texts.collect()
+}
+
+/// The counting half of the bid's id: another one each time, which is all a cache buster has to be.
+fn cache_buster(bid_id: &str) -> &str {
+    &bid_id[bid_id.len() / 2..]
+}
+
+/// A 200 that says why there is no bid.
+pub(crate) fn write_no_bid(request_id: &str, nbr: u16, out: &mut Vec<u8>) {
+    write_response(
+        &BidResponse {
+            id: request_id,
+            nbr: Some(nbr),
+            ..BidResponse::default()
+        },
+        out,
+    );
+}

@@ -1,0 +1,237 @@
+//! The service's settings.
+
+use platform::{Environment, Secret, Settings};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Keys shorter than this are a mistake.
+pub const NOTICE_KEY_MIN_BYTES: usize = 32;
+
+/// What this process needs to know besides what every process does ([`platform::ProcessSettings`]).
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub environment: Environment,
+    /// The longest from the arrival of a request to its answer.
+    pub bid_timeout: Duration,
+    /// What the network takes of `tmax`.
+    pub network_margin: Duration,
+    /// The longest wait for the user's state; the deadline may cut it shorter.
+    pub user_state_timeout: Duration,
+    /// Bid requests in progress at once; one more is shed.
+    pub max_bids_in_flight: usize,
+    /// Base of notice and click URLs, without a slash at its end.
+    pub public_bidding_url: String,
+    /// The first seals, all open. `None` (development alone): kept in a file of `data_dir`.
+    pub notice_keys: Option<Vec<NoticeKey>>,
+    pub database_url: String,
+    pub data_dir: PathBuf,
+    pub spool_dir: PathBuf,
+}
+
+/// One key of `NOTICE_SECRET`: `kid:key`.
+#[derive(Clone, Debug)]
+pub struct NoticeKey {
+    /// Names the key inside a token. Letters, digits, `-` and `_`, at most 16.
+    pub kid: String,
+    /// At least [`NOTICE_KEY_MIN_BYTES`].
+    pub key: Secret,
+}
+
+impl Config {
+    /// Reads them; mistakes stay in `settings` until its `finish`.
+    pub fn read(settings: &mut Settings) -> Self {
+        refuse_absent_backends(settings);
+        let data_dir = settings.path("DATA_DIR", "./data");
+        let spool_dir = settings
+            .optional("SPOOL_DIR")
+            .map_or_else(|| data_dir.join("spool"), PathBuf::from);
+        Self {
+            environment: settings.environment().clone(),
+            bid_timeout: Duration::from_millis(settings.parse_within("BID_TIMEOUT_MS", 100, 1..=10_000)),
+            network_margin: Duration::from_millis(settings.parse_within("NETWORK_MARGIN_MS", 10, 0..=1_000)),
+            user_state_timeout: Duration::from_millis(10),
+            max_bids_in_flight: 1_024,
+            public_bidding_url: public_bidding_url(settings),
+            notice_keys: notice_keys(settings),
+            database_url: database_url(settings, &data_dir),
+            data_dir,
+            spool_dir,
+        }
+    }
+}
+
+/// Named here so that a typo, or hope, is told at the start and not by missing data.
+fn refuse_absent_backends(settings: &mut Settings) {
+    for name in ["REDIS_HOST", "REDIS_URL", "KAFKA_BROKERS"] {
+        if let Some(found) = settings.optional(name) {
+            settings.mistake(
+                name,
+                found,
+                "this build has the embedded backend alone: leave it unset",
+            );
+        }
+    }
+}
+
+fn database_url(settings: &mut Settings, data_dir: &std::path::Path) -> String {
+    const NAME: &str = "DATABASE_URL";
+    let embedded = format!("sqlite:{}", data_dir.join("adplatform.sqlite").display());
+    match settings.optional(NAME) {
+        Some(url) if url.starts_with("sqlite:") => url,
+        Some(url) => {
+            settings.mistake(NAME, url, "this build knows sqlite: alone");
+            embedded
+        }
+        None => {
+            if !settings.environment().is_development() {
+                settings.mistake(
+                    NAME,
+                    "nothing",
+                    "outside development the store must be named: sqlite:PATH",
+                );
+            }
+            embedded
+        }
+    }
+}
+
+/// Default: this machine, at the port of `HTTP_ADDR`.
+fn public_bidding_url(settings: &mut Settings) -> String {
+    const NAME: &str = "PUBLIC_BIDDING_URL";
+    let port = settings
+        .socket_addr("HTTP_ADDR", ([0, 0, 0, 0], 8080).into())
+        .port();
+    let url = settings.string(NAME, &format!("http://127.0.0.1:{port}"));
+    let url = url.trim_end_matches('/');
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    // It is written into markup and XML as it stands.
+    let is_plain = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._~:/[]%".contains(&byte))
+    };
+    if !rest.is_some_and(is_plain) {
+        settings.mistake(NAME, url, "expected http(s)://host[:port][/path]");
+    }
+    url.to_owned()
+}
+
+fn notice_keys(settings: &mut Settings) -> Option<Vec<NoticeKey>> {
+    const NAME: &str = "NOTICE_SECRET";
+    let secret = settings.secret(NAME)?;
+    let mut keys: Vec<NoticeKey> = Vec::new();
+    for part in secret
+        .expose()
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+    {
+        let Some((kid, key)) = part.split_once(':').filter(|(kid, _)| is_kid(kid)) else {
+            settings.mistake(NAME, "", "expected kid:key, several separated by commas");
+            continue;
+        };
+        if key.len() < NOTICE_KEY_MIN_BYTES {
+            settings.mistake(
+                NAME,
+                "",
+                format_args!("the key {kid} is shorter than {NOTICE_KEY_MIN_BYTES} bytes"),
+            );
+        }
+        if keys.iter().any(|known| known.kid == kid) {
+            settings.mistake(NAME, "", format_args!("two keys are named {kid}"));
+        }
+        keys.push(NoticeKey {
+            kid: kid.to_owned(),
+            key: Secret::new(key),
+        });
+    }
+    Some(keys)
+}
+
+fn is_kid(kid: &str) -> bool {
+    (1..=16).contains(&kid.len())
+        && kid
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Config, String> {
+        let mut settings = Settings::from_pairs(pairs.iter().copied());
+        let config = Config::read(&mut settings);
+        settings
+            .finish()
+            .map(|()| config)
+            .map_err(|mistakes| mistakes.to_string())
+    }
+
+    #[test]
+    fn a_laptop_needs_no_settings() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.bid_timeout, Duration::from_millis(100));
+        assert_eq!(config.public_bidding_url, "http://127.0.0.1:8080");
+        assert_eq!(config.database_url, "sqlite:./data/adplatform.sqlite");
+        assert!(config.notice_keys.is_none());
+    }
+
+    #[test]
+    fn outside_development_every_gap_is_told_at_once() {
+        let mistakes = read(&[
+            ("ENVIRONMENT", "production"),
+            ("BID_TIMEOUT_MS", "0"),
+            ("KAFKA_BROKERS", "k:9092"),
+        ]);
+        let mistakes = mistakes.unwrap_err();
+        for name in ["NOTICE_SECRET", "DATABASE_URL", "BID_TIMEOUT_MS", "KAFKA_BROKERS"] {
+            assert!(mistakes.contains(name), "{name} in {mistakes}");
+        }
+    }
+
+    #[test]
+    fn several_keys_are_read_in_their_order() {
+        let long = "k".repeat(NOTICE_KEY_MIN_BYTES);
+        let keys = read(&[("NOTICE_SECRET", &format!("b:{long},a:{long}:x"))])
+            .unwrap()
+            .notice_keys
+            .unwrap();
+        assert_eq!((keys[0].kid.as_str(), keys[1].kid.as_str()), ("b", "a"));
+        assert_eq!(keys[1].key.expose(), format!("{long}:x"));
+    }
+
+    #[test]
+    fn a_bad_key_is_a_mistake_that_does_not_show_it() {
+        let long = "k".repeat(NOTICE_KEY_MIN_BYTES);
+        for bad in [
+            "a:short".to_owned(),
+            long.clone(),
+            format!("a:{long},a:{long}"),
+            format!("a b:{long}"),
+        ] {
+            let mistakes = read(&[("NOTICE_SECRET", &bad)]).unwrap_err();
+            assert!(
+                mistakes.contains("NOTICE_SECRET") && !mistakes.contains(&long),
+                "{mistakes}"
+            );
+            assert!(!mistakes.contains("short,"), "{mistakes}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_that_would_break_markup_is_a_mistake() {
+        for bad in ["ftp://x", "https://", "https://x\"y", "bidding.example"] {
+            assert!(read(&[("PUBLIC_BIDDING_URL", bad)]).is_err(), "{bad}");
+        }
+        assert_eq!(
+            read(&[("PUBLIC_BIDDING_URL", "https://b.example/")])
+                .unwrap()
+                .public_bidding_url,
+            "https://b.example"
+        );
+    }
+}

@@ -1,0 +1,294 @@
+//! Follows topics `exchanges` and `campaigns` from their beginning and keeps [`Live`] current.
+//!
+//! One reader a partition folds what it reads; one builder makes a new snapshot whenever something changed, off
+//! the bid path and never twice at once, so that a burst of changes costs few builds. The service is ready when
+//! the snapshot holds everything that was in the topics at the start.
+
+mod fold;
+
+use crate::exchange_gate::ExchangeGate;
+pub use crate::live::Live;
+use crate::metrics::{BidMetrics, IndexMetrics};
+use arc_swap::ArcSwap;
+use bidding_engine::{LeaseCell, Leases, Snapshot};
+use domain::serving::{ServingCampaign, ServingExchange};
+use fold::{Fold, PreparedCampaign};
+use platform::{Clock, Latch, Shutdown};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use storage::StorageError;
+use storage::event_log::{EventLog, Topic};
+use tokio::sync::Notify;
+
+const BATCH_RECORDS: u32 = 1_000;
+/// How long a read waits for news; also how often the index is known to be current.
+const WAIT: Duration = Duration::from_millis(500);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// The lease cells of campaigns, parallel to them.
+pub(crate) type CellsFor = dyn Fn(&[Arc<ServingCampaign>]) -> Vec<Arc<LeaseCell>> + Send + Sync;
+
+/// What the follower needs.
+pub(crate) struct Follower {
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) live: Arc<ArcSwap<Live>>,
+    pub(crate) cells_for: Box<CellsFor>,
+    /// Outside development every exchange must be able to prove its requests.
+    pub(crate) needs_proof: bool,
+    pub(crate) caught_up: Latch,
+    pub(crate) clock: Clock,
+    pub(crate) index_metrics: IndexMetrics,
+    pub(crate) bid_metrics: BidMetrics,
+}
+
+struct Following {
+    follower: Follower,
+    fold: Mutex<Fold>,
+    changed: Notify,
+    /// Partitions that have not yet reached the end they had at the start.
+    behind: AtomicUsize,
+    /// When each partition was last read to its end, by the monotonic clock.
+    read_at_ms: Vec<AtomicI64>,
+}
+
+impl Follower {
+    /// Starts the tasks. Fails only while the log cannot say how many partitions it has, and then tries again
+    /// by itself: the service starts without its store and turns ready when it comes.
+    pub(crate) fn start(self, shutdown: &Shutdown) {
+        let spawner = shutdown.clone();
+        shutdown.spawn("follower", async move {
+            let mut outage = Outage::new("partitions");
+            let partitions = tokio::select! {
+                () = spawner.background().cancelled() => return,
+                partitions = outage.until_ok(|| partitions(&*self.log)) => partitions,
+            };
+            self.follow(&partitions, &spawner);
+        });
+    }
+
+    fn follow(self, partitions: &[(Topic, u32)], shutdown: &Shutdown) {
+        let now_ms = self.clock.monotonic_ms();
+        let following = Arc::new(Following {
+            follower: self,
+            fold: Mutex::default(),
+            changed: Notify::new(),
+            behind: AtomicUsize::new(partitions.len()),
+            read_at_ms: partitions.iter().map(|_| AtomicI64::new(now_ms)).collect(),
+        });
+        for (slot, (topic, partition)) in partitions.iter().copied().enumerate() {
+            let stop = shutdown.background().clone();
+            let following = following.clone();
+            shutdown.spawn("topic reader", async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = following.read(slot, topic, partition) => {}
+                }
+            });
+        }
+        let stop = shutdown.background().clone();
+        shutdown.spawn("index builder", async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = following.keep_built() => {}
+            }
+        });
+    }
+}
+
+async fn partitions(log: &dyn EventLog) -> Result<Vec<(Topic, u32)>, StorageError> {
+    let mut all = Vec::new();
+    for topic in [Topic::Exchanges, Topic::Campaigns] {
+        all.extend((0..log.partitions(topic).await?).map(|partition| (topic, partition)));
+    }
+    Ok(all)
+}
+
+impl Following {
+    async fn read(&self, slot: usize, topic: Topic, partition: u32) {
+        let log = &self.follower.log;
+        let mut outage = Outage::new(topic.name());
+        let mut end_at_start = Some(outage.until_ok(|| log.end_offset(topic, partition)).await);
+        let mut next_offset = 0;
+        loop {
+            let wait = if end_at_start.is_some() {
+                Duration::ZERO
+            } else {
+                WAIT
+            };
+            let batch = outage
+                .until_ok(|| log.read(topic, partition, next_offset, BATCH_RECORDS, wait))
+                .await;
+            if self.apply(topic, &batch.records) {
+                self.changed.notify_one();
+            }
+            next_offset = batch.next_offset;
+            // After compaction the last offsets may be gone: an empty batch is the end as well.
+            if batch.records.is_empty() || end_at_start.is_some_and(|end| next_offset >= end) {
+                self.read_at_ms[slot].store(self.follower.clock.monotonic_ms(), Ordering::Relaxed);
+                if end_at_start.take().is_some() {
+                    self.behind.fetch_sub(1, Ordering::AcqRel);
+                    self.changed.notify_one();
+                }
+            }
+        }
+    }
+
+    fn apply(&self, topic: Topic, records: &[storage::event_log::Record]) -> bool {
+        let metrics = &self.follower.index_metrics;
+        let mut fold = self.fold();
+        records.iter().fold(false, |changed, record| {
+            let applied = if topic == Topic::Exchanges {
+                fold.exchange(record, metrics)
+            } else {
+                fold.campaign(record, metrics)
+            };
+            changed | applied
+        })
+    }
+
+    async fn keep_built(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                () = self.changed.notified() => {}
+                _ = ticks.tick() => {
+                    self.tell_age();
+                    continue;
+                }
+            }
+            let was_behind = self.behind.load(Ordering::Acquire) > 0;
+            // While the topics are replayed nobody is served: one build at their end is enough.
+            if was_behind {
+                continue;
+            }
+            let this = self.clone();
+            match tokio::task::spawn_blocking(move || this.build()).await {
+                Ok(()) => self.follower.caught_up.set(),
+                Err(error) => tracing::error!(%error, "the index could not be built, the last one serves on"),
+            }
+        }
+    }
+
+    /// Takes time in proportion to the number of campaigns.
+    fn build(&self) {
+        let began = Instant::now();
+        let (campaigns, exchanges) = {
+            let fold = self.fold();
+            let campaigns: Vec<PreparedCampaign> = fold.campaigns.serving().cloned().collect();
+            let exchanges: Vec<ServingExchange> = fold.exchanges.serving().cloned().collect();
+            (campaigns, exchanges)
+        };
+        let live = self.live_of(&campaigns, &exchanges);
+        let metrics = &self.follower.index_metrics;
+        metrics
+            .campaigns
+            .set(i64::try_from(live.snapshot.len()).unwrap_or(i64::MAX));
+        self.follower.live.store(Arc::new(live));
+        metrics.build_seconds.observe(began.elapsed().as_secs_f64());
+    }
+
+    fn live_of(&self, campaigns: &[PreparedCampaign], exchanges: &[ServingExchange]) -> Live {
+        let servings = campaigns
+            .iter()
+            .map(|campaign| campaign.serving.clone())
+            .collect();
+        let snapshot = Snapshot::build(servings, exchanges);
+        let in_order: Vec<Arc<ServingCampaign>> = snapshot.campaigns().cloned().collect();
+        let prepared_of: HashMap<&str, &PreparedCampaign> = campaigns
+            .iter()
+            .map(|campaign| (campaign.serving.campaign.id.as_str(), campaign))
+            .collect();
+        let prepared = in_order
+            .iter()
+            .map(|serving| {
+                let campaign = prepared_of.get(serving.campaign.id.as_str());
+                campaign.map_or_else(|| Arc::from([]), |campaign| campaign.creatives.clone())
+            })
+            .collect();
+        Live {
+            leases: Leases {
+                cells: (self.follower.cells_for)(&in_order),
+            },
+            prepared,
+            gates: self.gates(exchanges),
+            needs_user_state: in_order.iter().any(|serving| needs_user_state(serving)),
+            snapshot,
+        }
+    }
+
+    fn gates(&self, exchanges: &[ServingExchange]) -> HashMap<String, Arc<ExchangeGate>> {
+        let previous = self.follower.live.load();
+        let gate = |serving: &ServingExchange| {
+            let id = &serving.exchange.id.0;
+            let metrics = self.follower.bid_metrics.of_exchange(id);
+            let previous = previous.gates.get(id).map(|gate| &**gate);
+            let gate = ExchangeGate::new(
+                &serving.exchange.spec,
+                self.follower.needs_proof,
+                metrics,
+                previous,
+            );
+            (id.clone(), Arc::new(gate))
+        };
+        exchanges.iter().map(gate).collect()
+    }
+
+    fn tell_age(&self) {
+        let oldest_ms = self.read_at_ms.iter().map(|at| at.load(Ordering::Relaxed)).min();
+        let age_ms = oldest_ms.map_or(0, |oldest| self.follower.clock.monotonic_ms() - oldest);
+        self.follower
+            .index_metrics
+            .age_seconds
+            .set(age_ms as f64 / 1_000.0);
+    }
+
+    fn fold(&self) -> MutexGuard<'_, Fold> {
+        self.fold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Own lists start with `aud_`; segments come with the request.
+fn needs_user_state(serving: &ServingCampaign) -> bool {
+    let spec = &serving.campaign.spec;
+    let audiences = &spec.targeting.audiences;
+    let is_own_list = |name: &String| !name.starts_with("segment:");
+    !spec.frequency_caps.is_empty() || audiences.allow.iter().chain(&audiences.block).any(is_own_list)
+}
+
+/// Repeats a call until it works; says so once when it begins to fail and once when it is over.
+struct Outage {
+    what: &'static str,
+}
+
+impl Outage {
+    fn new(what: &'static str) -> Self {
+        Self { what }
+    }
+
+    async fn until_ok<T, F>(&mut self, mut call: impl FnMut() -> F) -> T
+    where
+        F: Future<Output = Result<T, StorageError>>,
+    {
+        let mut pause = Duration::ZERO;
+        loop {
+            match call().await {
+                Ok(answer) => {
+                    if !pause.is_zero() {
+                        tracing::info!(what = self.what, "can be read again");
+                    }
+                    return answer;
+                }
+                Err(error) => {
+                    if pause.is_zero() {
+                        tracing::warn!(what = self.what, %error, "cannot be read, trying on");
+                    }
+                    pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! What the bid path and the notices see of the world, replaced as a whole when something changes.
+
+use crate::exchange_gate::ExchangeGate;
+use crate::markup::PreparedCreative;
+use bidding_engine::{Leases, Snapshot};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+#[derive(Debug, Default)]
+pub struct Live {
+    pub snapshot: Snapshot,
+    /// Parallel to the snapshot's campaign numbers.
+    pub leases: Leases,
+    /// Parallel to the snapshot's campaign numbers, then to the campaign's creatives.
+    pub(crate) prepared: Vec<Arc<[PreparedCreative]>>,
+    pub(crate) gates: HashMap<String, Arc<ExchangeGate>>,
+    /// Whether any campaign asks for frequency counters or own audiences.
+    pub(crate) needs_user_state: bool,
+}
+
+impl Live {
+    pub(crate) fn prepared(&self, campaign: usize, creative: usize) -> Option<&PreparedCreative> {
+        self.prepared.get(campaign)?.get(creative)
+    }
+}

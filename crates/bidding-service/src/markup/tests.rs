@@ -1,0 +1,104 @@
+use super::*;
+use crate::testing::creative;
+use serde_json::json;
+
+fn shown(prepared: &PreparedCreative) -> String {
+    prepared
+        .markup
+        .iter()
+        .map(|piece| match piece {
+            Piece::Text(text) => text.to_string(),
+            Piece::ClickUrl => "(click)".into(),
+            Piece::ClickId => "(id)".into(),
+            Piece::CacheBuster => "(buster)".into(),
+            Piece::ImpressionUrl => "(impression)".into(),
+            Piece::VideoUrl(word) => format!("({word})"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_banner_gets_its_macros_and_its_pixels() {
+    let banner = PreparedCreative::new(&creative(json!({
+        "format": "banner", "width": 300, "height": 250,
+        "markup": "<a href=\"{CLICK_URL}\">{x} {CLICK_ID}</a><script>f({CACHEBUSTER},{})</script>",
+        "impression_trackers": ["https://t.example/i"],
+    })));
+    assert_eq!(
+        shown(&banner),
+        "<a href=\"(click)\">{x} (id)</a><script>f((buster),{})</script>\
+         <img src=\"(impression)\" width=\"1\" height=\"1\" style=\"display:none\" alt=\"\">\
+         <img src=\"https://t.example/i\" width=\"1\" height=\"1\" style=\"display:none\" alt=\"\">"
+    );
+    assert!(banner.has_click && !banner.has_video_events);
+}
+
+#[test]
+fn inline_vast_gets_impression_events_and_click_where_the_schema_wants_them() {
+    let video = PreparedCreative::new(&creative(json!({
+        "format": "video", "duration_ms": 15000,
+        "markup": "<VAST version=\"3.0\"><Ad><InLine><AdSystem>a</AdSystem><AdTitle>t</AdTitle><Impression>own</Impression>\
+                   <Creatives><Creative><Linear><Duration>00:00:15</Duration><MediaFiles/></Linear></Creative></Creatives></InLine></Ad></VAST>",
+    })));
+    let text = shown(&video);
+    let order = [
+        "<Error><![CDATA[(error)&e=[ERRORCODE]]]>",
+        "<Impression><![CDATA[(impression)]]>",
+        "<Impression>own",
+        "</Duration><TrackingEvents><Tracking event=\"start\"><![CDATA[(start)]]>",
+        "<Tracking event=\"complete\"><![CDATA[(complete)]]>",
+        "<VideoClicks><ClickThrough><![CDATA[(click)]]>",
+        "<MediaFiles/>",
+    ];
+    let positions: Vec<usize> = order.iter().map(|part| text.find(part).expect(part)).collect();
+    assert!(positions.is_sorted(), "{text}");
+    assert!(video.has_video_events);
+}
+
+#[test]
+fn a_click_through_of_the_advertisers_own_is_tracked() {
+    let with = |through: &str| {
+        shown(&PreparedCreative::new(&creative(json!({
+            "format": "video", "duration_ms": 15000,
+            "markup": format!("<VAST><Creatives><VideoClicks><ClickThrough>{through}</ClickThrough></VideoClicks><MediaFiles/></Creatives></VAST>"),
+        }))))
+    };
+    assert!(
+        with("https://a.example")
+            .contains("<ClickTracking><![CDATA[(click)]]></ClickTracking></VideoClicks>")
+    );
+    assert_eq!(with("{CLICK_URL}").matches("(click)").count(), 1);
+}
+
+#[test]
+fn a_vast_url_is_wrapped() {
+    let video = PreparedCreative::new(&creative(json!({
+        "format": "video", "duration_ms": 15000, "vast_url": "https://v.example/x?cb={CACHEBUSTER}&a=1",
+        "protocols": [2, 3], "click_trackers": ["https://c.example"],
+    })));
+    let text = shown(&video);
+    assert!(
+        text.starts_with("<VAST version=\"3.0\"><Ad id=\"crv_1.1\"><Wrapper>"),
+        "{text}"
+    );
+    assert!(text.contains("<VASTAdTagURI><![CDATA[https://v.example/x?cb=(buster)&a=1]]></VASTAdTagURI>"));
+    assert!(text.contains("<ClickTracking><![CDATA[https://c.example]]></ClickTracking>"));
+}
+
+#[test]
+fn the_landing_page_may_hold_macros() {
+    let prepared = PreparedCreative::new(&creative(json!({
+        "format": "banner", "markup": "x", "click_url": "https://l.example/?c={CLICK_ID}",
+    })));
+    assert_eq!(prepared.landing.len(), 2);
+    assert_eq!(prepared.landing[1], Piece::ClickId);
+}
+
+#[test]
+fn braces_that_never_close_are_text() {
+    assert_eq!(
+        pieces("a{b{{CLICK_URL}"),
+        [Piece::Text("a{b{".into()), Piece::ClickUrl]
+    );
+    assert_eq!(pieces("a{CLICK_URL"), [Piece::Text("a{CLICK_URL".into())]);
+}

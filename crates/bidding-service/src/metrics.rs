@@ -1,0 +1,230 @@
+//! Every metric of the service. Handles are resolved here, at start or when an exchange appears; the bid path
+//! looks up no label.
+
+use bidding_engine::NoBidReason;
+use platform::metrics::DURATION_BUCKETS_SECONDS;
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
+
+/// The word for a request whose `tmax` leaves no time; every other reason is the engine's.
+const INSUFFICIENT_TIME: &str = "insufficient_time";
+
+#[derive(Clone, Debug)]
+pub(crate) struct BiddingMetrics {
+    pub(crate) bids: BidMetrics,
+    pub(crate) index: IndexMetrics,
+    pub(crate) money: MoneyMetrics,
+}
+
+/// The bid path.
+#[derive(Clone, Debug)]
+pub(crate) struct BidMetrics {
+    requests: IntCounterVec,
+    /// From the first byte of the request's head to its answer.
+    pub(crate) duration_seconds: Histogram,
+    reasons: Vec<IntCounter>,
+    pub(crate) insufficient_time: IntCounter,
+    pub(crate) parse_seconds: Histogram,
+    pub(crate) gather_seconds: Histogram,
+    pub(crate) decide_seconds: Histogram,
+    pub(crate) answer_seconds: Histogram,
+    pub(crate) bids: IntCounter,
+    pub(crate) panics: IntCounter,
+    pub(crate) unknown_exchange: IntCounter,
+    unproven: IntCounterVec,
+    pub(crate) bid_events_dropped: IntCounter,
+}
+
+/// `bid_requests_total` of one exchange, and its requests that could not prove whose they are.
+#[derive(Clone, Debug)]
+pub(crate) struct ExchangeMetrics {
+    pub(crate) bid: IntCounter,
+    pub(crate) no_bid: IntCounter,
+    pub(crate) late: IntCounter,
+    pub(crate) shed: IntCounter,
+    pub(crate) malformed: IntCounter,
+    pub(crate) unproven: IntCounter,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct IndexMetrics {
+    pub(crate) campaigns: IntGauge,
+    pub(crate) age_seconds: Gauge,
+    pub(crate) left_out: IntGaugeVec,
+    pub(crate) build_seconds: Histogram,
+}
+
+/// Leases, notices and settlement.
+#[derive(Clone, Debug)]
+pub(crate) struct MoneyMetrics {
+    pub(crate) wins: IntCounter,
+    pub(crate) billed_nanos: IntCounter,
+    pub(crate) over_delivery_nanos: IntCounter,
+    pub(crate) lease_balance_nanos: IntGauge,
+    pub(crate) pending_nanos: IntGauge,
+    /// `kind`, `result`.
+    pub(crate) notices: IntCounterVec,
+    /// `topic`.
+    pub(crate) events_dropped: IntCounterVec,
+}
+
+impl BiddingMetrics {
+    /// # Errors
+    /// When one of the names is taken: two bidding services in one registry.
+    pub(crate) fn register(metrics: &platform::Metrics) -> prometheus::Result<Self> {
+        let events_dropped = metrics.counter_vec(
+            "events_dropped_total",
+            "Events that found their queue full.",
+            &["topic"],
+        )?;
+        Ok(Self {
+            bids: BidMetrics::register(metrics, &events_dropped)?,
+            index: IndexMetrics::register(metrics)?,
+            money: MoneyMetrics::register(metrics, events_dropped)?,
+        })
+    }
+}
+
+impl BidMetrics {
+    fn register(metrics: &platform::Metrics, events_dropped: &IntCounterVec) -> prometheus::Result<Self> {
+        let reasons = metrics.counter_vec(
+            "bid_no_bid_reasons_total",
+            "Opportunities without a bid, by the first condition that left nobody.",
+            &["reason"],
+        )?;
+        let stages = metrics.histogram_vec(
+            "bid_stage_duration_seconds",
+            "Time a bid request spends in each stage.",
+            &["stage"],
+            &[
+                0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025,
+                0.1,
+            ],
+        )?;
+        Ok(Self {
+            requests: metrics.counter_vec(
+                "bid_requests_total",
+                "Bid requests of known exchanges, by what became of them.",
+                &["exchange", "outcome"],
+            )?,
+            duration_seconds: metrics.histogram(
+                "bid_request_duration_seconds",
+                "From the first byte of a bid request to its answer.",
+                DURATION_BUCKETS_SECONDS,
+            )?,
+            reasons: NoBidReason::ALL
+                .iter()
+                .map(|reason| reasons.with_label_values(&[reason.as_str()]))
+                .collect(),
+            insufficient_time: reasons.with_label_values(&[INSUFFICIENT_TIME]),
+            parse_seconds: stages.with_label_values(&["parse"]),
+            gather_seconds: stages.with_label_values(&["gather"]),
+            decide_seconds: stages.with_label_values(&["decide"]),
+            answer_seconds: stages.with_label_values(&["answer"]),
+            bids: metrics.counter("bids_total", "Bids offered.")?,
+            panics: metrics.counter(
+                "bid_panics_total",
+                "Bid requests answered 204 since their handler panicked.",
+            )?,
+            unknown_exchange: metrics.counter(
+                "bid_requests_unknown_exchange_total",
+                "Bid requests to an exchange that does not exist, answered 404.",
+            )?,
+            unproven: metrics.counter_vec(
+                "bid_requests_unproven_total",
+                "Bid requests that did not prove to be their exchange's, answered 403.",
+                &["exchange"],
+            )?,
+            bid_events_dropped: events_dropped.with_label_values(&["bids"]),
+        })
+    }
+
+    pub(crate) fn of_exchange(&self, exchange: &str) -> ExchangeMetrics {
+        let outcome = |outcome| self.requests.with_label_values(&[exchange, outcome]);
+        ExchangeMetrics {
+            bid: outcome("bid"),
+            no_bid: outcome("no_bid"),
+            late: outcome("late"),
+            shed: outcome("shed"),
+            malformed: outcome("malformed"),
+            unproven: self.unproven.with_label_values(&[exchange]),
+        }
+    }
+
+    pub(crate) fn count_reason(&self, reason: NoBidReason) {
+        // `ALL` lists the variants in order, so a discriminant is a position.
+        if let Some(counter) = self.reasons.get(reason as usize) {
+            counter.inc();
+        }
+    }
+}
+
+impl IndexMetrics {
+    fn register(metrics: &platform::Metrics) -> prometheus::Result<Self> {
+        Ok(Self {
+            campaigns: metrics.gauge("index_campaigns", "Campaigns in the index.")?,
+            age_seconds: metrics.float_gauge(
+                "index_age_seconds",
+                "Since every partition was last read to see whether the index is current.",
+            )?,
+            left_out: metrics.gauge_vec(
+                "index_left_out_records",
+                "Records kept out of the index: of another schema, in need of what this version lacks, unreadable.",
+                &["reason"],
+            )?,
+            build_seconds: metrics.histogram(
+                "index_build_duration_seconds",
+                "Time to build the index from all records.",
+                DURATION_BUCKETS_SECONDS,
+            )?,
+        })
+    }
+}
+
+impl MoneyMetrics {
+    fn register(metrics: &platform::Metrics, events_dropped: IntCounterVec) -> prometheus::Result<Self> {
+        Ok(Self {
+            wins: metrics.counter("wins_total", "Win notices counted, each bid once.")?,
+            billed_nanos: metrics.counter(
+                "billed_nanos_total",
+                "Charged to campaigns, nanos of their currencies.",
+            )?,
+            over_delivery_nanos: metrics.counter(
+                "over_delivery_nanos_total",
+                "Owed and not charged since the budget was gone, nanos.",
+            )?,
+            lease_balance_nanos: metrics.gauge(
+                "lease_balance_nanos",
+                "What this bidder may still reserve over all campaigns, nanos.",
+            )?,
+            pending_nanos: metrics.gauge(
+                "pending_nanos",
+                "Won and not yet billed over the campaigns seen by this bidder, nanos.",
+            )?,
+            notices: metrics.counter_vec(
+                "notices_total",
+                "Notices and events of creatives, by kind and what became of them.",
+                &["kind", "result"],
+            )?,
+            events_dropped,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_counted_under_its_own_word() {
+        let registry = platform::Metrics::new("test").unwrap();
+        let metrics = BiddingMetrics::register(&registry).unwrap();
+        for reason in NoBidReason::ALL {
+            metrics.bids.count_reason(*reason);
+        }
+        let text = registry.encode().unwrap();
+        for reason in NoBidReason::ALL {
+            let line = format!("bid_no_bid_reasons_total{{reason=\"{}\"}} 1", reason.as_str());
+            assert!(text.contains(&line), "{line}");
+        }
+    }
+}

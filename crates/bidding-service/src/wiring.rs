@@ -1,0 +1,25 @@
+//! Which adapter stands behind each port.
+
+use crate::Ports;
+use crate::config::Config;
+use anyhow::Context;
+use platform::Clock;
+use std::sync::Arc;
+use storage_sqlite::SqliteStore;
+
+/// The embedded store behind all ports.
+///
+/// # Errors
+/// When it cannot be opened.
+pub async fn ports(config: &Config, clock: &Clock) -> anyhow::Result<Ports> {
+    let ledger_clock = clock.clone();
+    let store = SqliteStore::open(&config.database_url, Arc::new(move || ledger_clock.unix_ms()))
+        .await
+        .context("the store cannot be opened")?;
+    let store = Arc::new(store);
+    Ok(Ports {
+        event_log: store.clone(),
+        spend_ledger: store.clone(),
+        user_states: store,
+    })
+}
