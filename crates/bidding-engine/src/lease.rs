@@ -75,6 +75,25 @@ impl LeaseCell {
         Ok(())
     }
 
+    /// What [`LeaseCell::reserve`] would say now; changes nothing.
+    ///
+    /// # Errors
+    /// As [`LeaseCell::reserve`].
+    pub fn would_reserve(&self, nanos: i64, now: Now) -> Result<(), Withheld> {
+        let fits = |total: i64, amount: i64, ceiling: i64| {
+            total.checked_add(amount).is_some_and(|sum| sum <= ceiling)
+        };
+        if now.monotonic_ms >= self.valid_until_monotonic_ms() {
+            Err(Withheld::NoLease)
+        } else if !fits(self.bids_total(), 1, self.bids_ceiling()) {
+            Err(Withheld::Paced)
+        } else if !fits(self.reserved_total_nanos(), nanos, self.reserve_ceiling_nanos()) {
+            Err(Withheld::Budget)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Undoes a reservation whose bid never left (a late answer).
     pub fn cancel(&self, nanos: i64) {
         self.reserved_total_nanos.fetch_sub(nanos, Ordering::AcqRel);

@@ -13,47 +13,40 @@
 //! (`search`, over the bitmaps of `index`), by the reference that tests compare it with ([`oracle`]) and
 //! by [`explain`].
 
+mod agent;
+mod bid;
+mod bits;
+mod campaign;
+mod conditions;
+mod creative;
 mod decision;
+mod exchange;
+mod explain;
+mod facts;
+mod hash;
+mod index;
 mod lease;
+mod list;
+mod offer;
+pub mod oracle;
+mod place;
 mod privacy;
 mod reason;
+mod rotation;
+mod schedule;
 mod scratch;
+mod search;
 mod snapshot;
 mod user;
+mod words;
 
+pub use bid::bid;
 pub use decision::{Decision, Now, Outcome};
+pub use exchange::ExchangeState;
+pub use explain::{CreativeFailures, Explanation, ImpExplanation, explain};
 pub use lease::{LeaseCell, Leases, Withheld};
 pub use privacy::is_identifiable;
 pub use reason::NoBidReason;
 pub use scratch::Scratch;
-pub use snapshot::{ExchangeState, Snapshot};
+pub use snapshot::Snapshot;
 pub use user::{Counter, UserView};
-
-/// Decides on every imp of `request`, in order, and replaces `out` by the bids to make.
-///
-/// Each decision's price is already reserved from its campaign's lease cell, except under `test: 1`;
-/// one whose answer comes too late is given back with [`LeaseCell::cancel`].
-/// `leases` is parallel to the campaign numbers of `snapshot`; a campaign without a cell does not bid.
-/// After the call [`Scratch::reasons`] says for each imp why nobody bids on it.
-///
-/// The price is the campaign's value (its maximum CPM in the bid's currency, rounded down) under first
-/// and second price alike; shading first-price bids is not part of this crate yet. In a fixed-price deal
-/// (`at: 3`) it is the deal's floor.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "each is a different owner's: snapshot, leases, user, buffers"
-)]
-pub fn bid(
-    snapshot: &Snapshot,
-    exchange: &ExchangeState,
-    leases: &Leases,
-    user: &UserView<'_>,
-    now: Now,
-    request: &openrtb::BidRequest<'_>,
-    scratch: &mut Scratch,
-    out: &mut Vec<Decision>,
-) -> Outcome {
-    let _ = (snapshot, exchange, leases, user, now, request, scratch);
-    out.clear();
-    Outcome::NoBid(NoBidReason::NoActiveCampaign)
-}

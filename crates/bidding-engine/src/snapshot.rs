@@ -1,6 +1,11 @@
 //! What the engine knows of the world, all but leases and users: campaigns and exchanges.
 
+use crate::campaign::CompiledCampaign;
+use crate::exchange::{ExchangeState, scale_up};
+use crate::index::Index;
+use domain::money::RATE_ONE_E9;
 use domain::serving::{ServingCampaign, ServingExchange};
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Immutable, shared by all threads, replaced as a whole.
@@ -8,36 +13,40 @@ use std::sync::Arc;
 /// Campaigns are numbered from 0 in falling order of what they could be worth at most in USD.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    campaigns: Vec<Arc<ServingCampaign>>,
+    campaigns: Vec<CompiledCampaign>,
     exchanges: Vec<ExchangeState>,
-}
-
-/// One supply partner as the engine sees it.
-#[derive(Debug)]
-pub struct ExchangeState {
-    serving: ServingExchange,
-}
-
-impl ExchangeState {
-    /// The record it was made from.
-    #[must_use]
-    pub fn serving(&self) -> &ServingExchange {
-        &self.serving
-    }
+    index: Index,
+    campaigns_without_rate: usize,
 }
 
 impl Snapshot {
     /// Compiles every campaign and builds the index over them. Takes time in proportion to their number:
     /// not for the bid path.
+    ///
+    /// The numbers depend on ids, prices and rates alone, not on the order of the arguments.
     #[must_use]
     pub fn build(campaigns: Vec<Arc<ServingCampaign>>, exchanges: &[ServingExchange]) -> Self {
-        let exchanges = exchanges
-            .iter()
-            .map(|serving| ExchangeState {
-                serving: serving.clone(),
+        let exchanges: Vec<ExchangeState> = exchanges.iter().cloned().map(ExchangeState::new).collect();
+        let mut campaigns_without_rate = 0;
+        let mut campaigns: Vec<CompiledCampaign> = campaigns
+            .into_iter()
+            .map(|serving| {
+                let bound_usd_micros = bound_usd_micros(&serving, &exchanges);
+                campaigns_without_rate += usize::from(bound_usd_micros.is_none());
+                CompiledCampaign::compile(serving, bound_usd_micros.unwrap_or(0))
             })
             .collect();
-        Self { campaigns, exchanges }
+        campaigns.sort_by(|one, other| {
+            let key = |campaign: &CompiledCampaign| Reverse(campaign.bound_usd_micros);
+            let id = |campaign: &CompiledCampaign| campaign.serving.campaign.id.clone();
+            key(one).cmp(&key(other)).then_with(|| id(one).cmp(&id(other)))
+        });
+        Self {
+            index: Index::build(&campaigns),
+            campaigns,
+            exchanges,
+            campaigns_without_rate,
+        }
     }
 
     /// How many campaigns there are, those that can never bid included: the length of [`crate::Leases`].
@@ -54,18 +63,19 @@ impl Snapshot {
     /// The record of a campaign, by its number.
     #[must_use]
     pub fn campaign(&self, number: usize) -> Option<&Arc<ServingCampaign>> {
-        self.campaigns.get(number)
+        self.campaigns.get(number).map(|campaign| &campaign.serving)
     }
 
     /// All records, in the order of their numbers.
     pub fn campaigns(&self) -> impl ExactSizeIterator<Item = &Arc<ServingCampaign>> {
-        self.campaigns.iter()
+        self.campaigns.iter().map(|campaign| &campaign.serving)
     }
 
-    /// Campaigns that no exchange has a rate for; they are numbered last.
+    /// Campaigns whose currency no exchange has a rate for. They are numbered last, and bid only at an
+    /// exchange that trades in that very currency.
     #[must_use]
     pub fn campaigns_without_rate(&self) -> usize {
-        0
+        self.campaigns_without_rate
     }
 
     /// An exchange by its id.
@@ -73,6 +83,25 @@ impl Snapshot {
     pub fn exchange(&self, id: &str) -> Option<&ExchangeState> {
         self.exchanges
             .iter()
-            .find(|exchange| exchange.serving.exchange.id.as_str() == id)
+            .find(|exchange| exchange.serving().exchange.id.as_str() == id)
     }
+
+    pub(crate) fn compiled(&self) -> &[CompiledCampaign] {
+        &self.campaigns
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+}
+
+/// The maximum CPM at the best rate that any exchange has, rounded up. Exchanges may differ in their
+/// rates; a bound that holds for all of them lets one numbering serve them all.
+fn bound_usd_micros(serving: &ServingCampaign, exchanges: &[ExchangeState]) -> Option<i64> {
+    let spec = &serving.campaign.spec;
+    let rates = exchanges
+        .iter()
+        .filter_map(|exchange| exchange.usd_rate_e9(spec.budget.currency));
+    let rate_e9 = rates.max()?;
+    Some(scale_up(spec.bid.max_cpm_micros, rate_e9, RATE_ONE_E9).unwrap_or(i64::MAX))
 }

@@ -1,0 +1,142 @@
+//! Campaigns, compiled once when a snapshot is built.
+
+use crate::creative::CompiledCreative;
+use crate::hash::{exact, folded, mix};
+use crate::list::{List, sorted};
+use crate::place::Geo;
+use crate::schedule::Schedule;
+use crate::words;
+use domain::advertiser::AdvertiserStatus;
+use domain::campaign::CampaignStatus;
+use domain::creative::{CreativeSpec, Format};
+use domain::serving::ServingCampaign;
+use std::sync::Arc;
+
+#[derive(Debug)]
+pub(crate) struct CompiledCampaign {
+    pub(crate) serving: Arc<ServingCampaign>,
+    /// At least the worth of a thousand impressions, micros of USD, at the rates of every exchange.
+    pub(crate) bound_usd_micros: i64,
+    /// Campaign and advertiser are active.
+    pub(crate) is_active: bool,
+    pub(crate) hash: u64,
+    pub(crate) advertiser: u64,
+    pub(crate) schedule: Option<Schedule>,
+    pub(crate) geo: Geo,
+    pub(crate) exchanges: List,
+    pub(crate) inventory: List,
+    pub(crate) countries: List,
+    pub(crate) devices: List,
+    /// Of its creatives; never "any".
+    pub(crate) formats: List,
+    /// Sorted.
+    pub(crate) deals: Box<[u64]>,
+    pub(crate) open_auction: bool,
+    pub(crate) operating_systems: List,
+    pub(crate) browsers: List,
+    pub(crate) languages: List,
+    pub(crate) connections: List,
+    pub(crate) carriers: List,
+    pub(crate) sites: List,
+    pub(crate) apps: List,
+    pub(crate) categories: List,
+    pub(crate) keywords: List,
+    pub(crate) audiences: List,
+    /// Frequency caps or own lists: without the user's state it must not bid.
+    pub(crate) needs_user_state: bool,
+    pub(crate) placements: List,
+    pub(crate) positions: List,
+    pub(crate) sizes: List,
+    pub(crate) creatives: Box<[CompiledCreative]>,
+}
+
+impl CompiledCampaign {
+    pub(crate) fn compile(serving: Arc<ServingCampaign>, bound_usd_micros: i64) -> Self {
+        let campaign = &serving.campaign;
+        let targeting = &campaign.spec.targeting;
+        let geo = Geo::compile(&targeting.geo);
+        let creatives = serving.creatives.iter().enumerate();
+        let creatives: Box<[CompiledCreative]> = creatives
+            .map(|(position, creative)| CompiledCreative::compile(position, creative))
+            .filter(|creative| creative.weight > 0)
+            .collect();
+        Self {
+            bound_usd_micros,
+            is_active: campaign.spec.status == CampaignStatus::Active
+                && serving.advertiser.status == AdvertiserStatus::Active,
+            hash: exact(campaign.id.as_str()),
+            advertiser: exact(serving.advertiser.id.as_str()),
+            schedule: Schedule::compile(
+                &targeting.day_parts,
+                &campaign.spec.flight.time_zone,
+                &serving.days,
+            ),
+            countries: geo.countries(),
+            geo,
+            exchanges: List::compile(&targeting.exchanges, exact),
+            inventory: List::compile(&targeting.inventory, folded),
+            devices: List::compile(&targeting.devices, folded),
+            formats: List::allowing(formats(&creatives)),
+            deals: sorted(targeting.deals.iter().map(|id| exact(id))),
+            open_auction: targeting.open_auction,
+            operating_systems: List::compile(&targeting.operating_systems, folded),
+            browsers: List::compile(&targeting.browsers, folded),
+            languages: List::compile(&targeting.languages, words::language),
+            connections: List::compile(&targeting.connections, folded),
+            carriers: List::compile(&targeting.carriers, folded),
+            sites: List::compile(&targeting.sites, words::domain),
+            apps: List::compile(&targeting.apps, |bundle| exact(bundle.trim())),
+            categories: List::compile(&targeting.categories, |name| {
+                words::Category::new(targeting.category_taxonomy, name).own
+            }),
+            keywords: List::compile(&targeting.keywords, folded),
+            audiences: List::compile(&targeting.audiences, exact),
+            needs_user_state: needs_user_state(&serving),
+            placements: List::compile(&targeting.placements, folded),
+            positions: List::compile(&targeting.positions, folded),
+            sizes: List::compile(&targeting.sizes, words::size_of_text),
+            creatives,
+            serving,
+        }
+    }
+
+    /// What the client said of one of its creatives.
+    pub(crate) fn spec_of(&self, creative: &CompiledCreative) -> Option<&CreativeSpec> {
+        self.serving
+            .creatives
+            .get(creative.position)
+            .map(|creative| &creative.spec)
+    }
+
+    /// The tie-break among equal values on one imp, and where a rotation of creatives stands.
+    pub(crate) fn tie(&self, request_hash: u64, imp_id: &str) -> u64 {
+        mix(mix(request_hash, exact(imp_id)), self.hash)
+    }
+}
+
+/// With nothing to show the list names a format that no imp offers.
+fn formats(creatives: &[CompiledCreative]) -> Vec<u64> {
+    if creatives.is_empty() {
+        return vec![exact("none")];
+    }
+    creatives
+        .iter()
+        .map(|creative| format_word(creative.format))
+        .collect()
+}
+
+pub(crate) const fn format_word(format: Format) -> u64 {
+    match format {
+        Format::Banner => const { exact("banner") },
+        Format::Video => const { exact("video") },
+        Format::Audio => const { exact("audio") },
+        Format::Native => const { exact("native") },
+    }
+}
+
+fn needs_user_state(serving: &ServingCampaign) -> bool {
+    let spec = &serving.campaign.spec;
+    let audiences = &spec.targeting.audiences;
+    let is_own_list = |id: &String| !id.starts_with("segment:");
+    !spec.frequency_caps.is_empty() || audiences.allow.iter().chain(&audiences.block).any(is_own_list)
+}

@@ -1,0 +1,90 @@
+//! What the publisher does not want to be shown.
+
+use crate::campaign::CompiledCampaign;
+use crate::creative::CompiledCreative;
+use crate::list::contains_any;
+use crate::offer::Offer;
+use domain::creative::Format;
+
+/// `btype` (OpenRTB 2.6, 3.2.6).
+pub(super) fn ad_type_is_allowed(
+    _: &CompiledCampaign,
+    creative: &CompiledCreative,
+    offer: &Offer<'_>,
+) -> bool {
+    let blocked = offer.imp.banner.map(|banner| banner.btype).unwrap_or_default();
+    !creative.banner_types.iter().any(|kind| blocked.contains(kind))
+}
+
+/// `battr` of the object that the creative answers.
+pub(super) fn attributes_are_allowed(
+    campaign: &CompiledCampaign,
+    creative: &CompiledCreative,
+    offer: &Offer<'_>,
+) -> bool {
+    let blocked = match creative.format {
+        Format::Banner => offer.imp.banner.map(|banner| banner.battr),
+        Format::Video | Format::Audio => offer.media(creative.format).map(|media| media.battr),
+        Format::Native => offer.imp.native.map(|native| native.battr),
+    };
+    let blocked = blocked.unwrap_or_default();
+    let attributes = campaign
+        .spec_of(creative)
+        .map(|spec| spec.attributes.as_slice())
+        .unwrap_or_default();
+    !attributes
+        .iter()
+        .any(|attribute| blocked.iter().any(|blocked| i64::from(*blocked) == *attribute))
+}
+
+/// `bcat` and `acat` in taxonomy `cattax`; a parent stands for its children. A creative with categories
+/// of another taxonomy cannot be shown to be allowed.
+pub(super) fn categories_are_allowed(
+    _: &CompiledCampaign,
+    creative: &CompiledCreative,
+    offer: &Offer<'_>,
+) -> bool {
+    let facts = offer.ask.facts;
+    let is_comparable = creative.cattax == i64::from(offer.ask.request.cattax);
+    let is_blocked = !facts.bcat.is_empty()
+        && creative
+            .categories
+            .iter()
+            .any(|category| !is_comparable || contains_any(&facts.bcat, &[category.own, category.top]));
+    let is_allowed = facts.acat.is_empty()
+        || !creative.categories.is_empty()
+            && creative
+                .categories
+                .iter()
+                .all(|category| contains_any(&facts.acat, &[category.own, category.top]));
+    !is_blocked && is_allowed
+}
+
+/// `badv`: a domain covers its subdomains.
+pub(super) fn advertiser_is_allowed(
+    _: &CompiledCampaign,
+    creative: &CompiledCreative,
+    offer: &Offer<'_>,
+) -> bool {
+    !contains_any(&offer.ask.facts.badv, &creative.domains)
+}
+
+/// `bapp`, compared with the app whose store page the creative leads to.
+pub(super) fn app_is_allowed(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
+    !creative
+        .bundle
+        .is_some_and(|bundle| offer.ask.facts.bapp.binary_search(&bundle).is_ok())
+}
+
+/// `wlang` and `wlangb`. A creative that does not say its language is in none of those asked for.
+pub(super) fn language_is_allowed(
+    _: &CompiledCampaign,
+    creative: &CompiledCreative,
+    offer: &Offer<'_>,
+) -> bool {
+    let allowed = &offer.ask.facts.allowed_languages;
+    allowed.is_empty()
+        || creative
+            .language
+            .is_some_and(|language| allowed.binary_search(&language).is_ok())
+}

@@ -1,0 +1,96 @@
+//! Whether a creative fits the place.
+
+use crate::campaign::CompiledCampaign;
+use crate::creative::CompiledCreative;
+use crate::offer::{Offer, pod};
+use crate::words::size;
+use domain::creative::Format;
+use openrtb::request::{Banner, Device};
+
+/// The exchange has approved it, or says nothing of it.
+pub(super) fn is_approved(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
+    !creative
+        .unapproved_by
+        .iter()
+        .any(|exchange| offer.ask.facts.exchange.contains(exchange))
+}
+
+pub(super) fn format_is_offered(
+    _: &CompiledCampaign,
+    creative: &CompiledCreative,
+    offer: &Offer<'_>,
+) -> bool {
+    match creative.format {
+        Format::Banner => offer.imp.banner.is_some(),
+        Format::Video => offer.imp.video.is_some(),
+        Format::Audio => offer.imp.audio.is_some(),
+        Format::Native => offer.imp.native.is_some(),
+    }
+}
+
+/// Banners alone have to have the size of their place; players scale videos.
+pub(super) fn size_is_offered(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
+    let Some(banner) = offer.imp.banner.filter(|_| creative.format == Format::Banner) else {
+        return true;
+    };
+    let Some((width, height)) = creative.width.zip(creative.height) else {
+        return false;
+    };
+    if names_no_size(banner) {
+        return !offer.imp.instl || fits_screen(&offer.ask.request.device, width, height);
+    }
+    let is_exactly =
+        |w: Option<u32>, h: Option<u32>| w.map(i64::from) == Some(width) && h.map(i64::from) == Some(height);
+    is_exactly(banner.w, banner.h)
+        || banner.format.iter().any(|format| {
+            is_exactly(format.w, format.h)
+                || has_ratio(width, height, format.wratio, format.hratio, format.wmin)
+        })
+}
+
+/// Any size fits then, on an interstitial any that the screen holds.
+fn names_no_size(banner: &Banner<'_>) -> bool {
+    let has_own = banner.w.zip(banner.h).is_some();
+    let has_format = banner
+        .format
+        .iter()
+        .any(|format| format.w.zip(format.h).is_some() || format.wratio.zip(format.hratio).is_some());
+    !has_own && !has_format
+}
+
+fn fits_screen(device: &Device<'_>, width: i64, height: i64) -> bool {
+    device.w.is_none_or(|screen| width <= i64::from(screen))
+        && device.h.is_none_or(|screen| height <= i64::from(screen))
+}
+
+/// A flexible size (OpenRTB 2.6, 3.2.10): this ratio, at least this wide.
+fn has_ratio(width: i64, height: i64, wratio: Option<u32>, hratio: Option<u32>, wmin: Option<u32>) -> bool {
+    let Some((wratio, hratio)) = wratio.zip(hratio).filter(|ratio| *ratio != (0, 0)) else {
+        return false;
+    };
+    i128::from(width) * i128::from(hratio) == i128::from(height) * i128::from(wratio)
+        && wmin.is_none_or(|wmin| width >= i64::from(wmin))
+}
+
+/// `targeting.sizes`, of the creative that would be shown.
+pub(super) fn size_is_wanted(
+    campaign: &CompiledCampaign,
+    creative: &CompiledCreative,
+    _: &Offer<'_>,
+) -> bool {
+    match creative.width.zip(creative.height) {
+        Some((width, height)) => campaign.sizes.admits(&[size(width, height)]),
+        None => campaign.sizes.admits(&[]),
+    }
+}
+
+/// No top category comes twice within a pod.
+pub(super) fn is_new_to_pod(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
+    let Some(pod) = pod(offer.imp, creative.format) else {
+        return true;
+    };
+    !creative
+        .categories
+        .iter()
+        .any(|category| offer.history.pod_categories.contains(&(pod, category.top)))
+}

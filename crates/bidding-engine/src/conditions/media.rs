@@ -1,0 +1,85 @@
+//! Video and audio (OpenRTB 2.6, 3.2.7 and 3.2.8), and the frameworks that any markup needs.
+
+use crate::campaign::CompiledCampaign;
+use crate::creative::CompiledCreative;
+use crate::offer::Offer;
+use domain::creative::Format;
+
+/// AdCOM "Linearity Modes": 1 linear, 2 overlay. Our creatives are linear.
+pub(super) fn is_linear(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
+    offer
+        .media(creative.format)
+        .is_none_or(|media| media.linearity != Some(2))
+}
+
+/// Exact durations where they are asked for, else between least and most, and no longer than its pod.
+/// Seconds; begun ones count.
+pub(super) fn duration_fits(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
+    let Some(media) = offer.media(creative.format) else {
+        return true;
+    };
+    let most = [media.maxduration, media.poddur].into_iter().flatten().min();
+    let Some(seconds) = creative.duration_s() else {
+        return media.rqddurs.is_empty()
+            && media.minduration.is_none_or(|least| least == 0)
+            && most.is_none();
+    };
+    if !media.rqddurs.is_empty() {
+        return media.rqddurs.iter().any(|asked| i64::from(*asked) == seconds);
+    }
+    media.minduration.is_none_or(|least| i64::from(least) <= seconds)
+        && most.is_none_or(|most| seconds <= i64::from(most))
+}
+
+/// A creative that does not say its protocol fits only where none is asked for.
+pub(super) fn protocol_is_supported(
+    campaign: &CompiledCampaign,
+    creative: &CompiledCreative,
+    offer: &Offer<'_>,
+) -> bool {
+    let Some((media, spec)) = offer.media(creative.format).zip(campaign.spec_of(creative)) else {
+        return true;
+    };
+    media.protocols.is_empty()
+        || spec
+            .protocols
+            .iter()
+            .any(|own| media.protocols.iter().any(|asked| i64::from(*asked) == *own))
+}
+
+/// The same for the type of its media file.
+pub(super) fn mime_is_supported(
+    campaign: &CompiledCampaign,
+    creative: &CompiledCreative,
+    offer: &Offer<'_>,
+) -> bool {
+    let Some((media, spec)) = offer.media(creative.format).zip(campaign.spec_of(creative)) else {
+        return true;
+    };
+    media.mimes.is_empty()
+        || spec
+            .mimes
+            .iter()
+            .any(|own| media.mimes.iter().any(|asked| asked.eq_ignore_ascii_case(own)))
+}
+
+/// A framework that is not listed is not supported (3.2.6 `api`).
+pub(super) fn apis_are_supported(
+    campaign: &CompiledCampaign,
+    creative: &CompiledCreative,
+    offer: &Offer<'_>,
+) -> bool {
+    let supported = match creative.format {
+        Format::Banner => offer.imp.banner.map(|banner| banner.api),
+        Format::Video | Format::Audio => offer.media(creative.format).map(|media| media.api),
+        Format::Native => offer.imp.native.map(|native| native.api),
+    };
+    let supported = supported.unwrap_or_default();
+    let needed = campaign
+        .spec_of(creative)
+        .map(|spec| spec.apis.as_slice())
+        .unwrap_or_default();
+    needed
+        .iter()
+        .all(|api| supported.iter().any(|supported| i64::from(*supported) == *api))
+}

@@ -1,0 +1,170 @@
+//! Creatives, compiled.
+
+use crate::hash::exact;
+use crate::words::{Category, domain_and_parents, host, language};
+use domain::creative::{Creative, Format, NativeAsset, ReviewStatus};
+
+/// OpenRTB 2.6, 4.2.3: `crid` of at most 64 bytes; exchanges take banner markup up to about 6 KB.
+const CRID_LIMIT_BYTES: usize = 64;
+const BANNER_MARKUP_LIMIT_BYTES: usize = 6 * 1024;
+
+/// Banner ad types (AdCOM list "Creative Subtypes - Display", as `btype` has them).
+const BTYPE_XHTML: u16 = 2;
+const BTYPE_JAVASCRIPT: u16 = 3;
+const BTYPE_IFRAME: u16 = 4;
+
+#[derive(Debug)]
+pub(crate) struct CompiledCreative {
+    /// Position in the campaign's `creatives`.
+    pub(crate) position: usize,
+    pub(crate) format: Format,
+    pub(crate) width: Option<i64>,
+    pub(crate) height: Option<i64>,
+    pub(crate) duration_ms: Option<i64>,
+    pub(crate) weight: u32,
+    /// Exchanges that have not approved it, hashes of their ids.
+    pub(crate) unapproved_by: Box<[u64]>,
+    pub(crate) is_too_large: bool,
+    /// Markup and every tracker are https.
+    pub(crate) is_secure: bool,
+    pub(crate) banner_types: Box<[u16]>,
+    pub(crate) categories: Box<[Category]>,
+    pub(crate) cattax: i64,
+    /// Its domains, each with those above it.
+    pub(crate) domains: Box<[u64]>,
+    /// Of the app it advertises, where its landing page is a store.
+    pub(crate) bundle: Option<u64>,
+    pub(crate) language: Option<u64>,
+}
+
+impl CompiledCreative {
+    pub(crate) fn compile(position: usize, creative: &Creative) -> Self {
+        let spec = &creative.spec;
+        let pending = creative
+            .reviews
+            .iter()
+            .filter(|review| review.status != ReviewStatus::Approved);
+        Self {
+            position,
+            format: spec.format,
+            width: spec.width,
+            height: spec.height,
+            duration_ms: spec.duration_ms,
+            weight: spec.weight,
+            unapproved_by: pending.map(|review| exact(&review.exchange)).collect(),
+            is_too_large: is_too_large(creative),
+            is_secure: is_secure(creative),
+            banner_types: banner_types(creative),
+            categories: spec
+                .categories
+                .iter()
+                .map(|name| Category::new(spec.cattax, name))
+                .collect(),
+            cattax: spec.cattax,
+            domains: spec
+                .adomain
+                .iter()
+                .flat_map(|name| domain_and_parents(name))
+                .collect(),
+            bundle: advertised_bundle(&spec.click_url).map(exact),
+            language: spec.language.as_deref().map(language),
+        }
+    }
+
+    /// Seconds, begun ones count.
+    pub(crate) fn duration_s(&self) -> Option<i64> {
+        self.duration_ms
+            .map(|ms| ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) != 0))
+    }
+}
+
+fn is_too_large(creative: &Creative) -> bool {
+    let markup_bytes = creative.spec.markup.as_ref().map_or(0, String::len);
+    creative.crid().len() > CRID_LIMIT_BYTES
+        || (creative.spec.format == Format::Banner && markup_bytes > BANNER_MARKUP_LIMIT_BYTES)
+}
+
+fn banner_types(creative: &Creative) -> Box<[u16]> {
+    let markup = creative
+        .spec
+        .markup
+        .as_deref()
+        .filter(|_| creative.spec.format == Format::Banner);
+    let Some(markup) = markup.map(str::to_ascii_lowercase) else {
+        return Box::default();
+    };
+    let found = [("<script", BTYPE_JAVASCRIPT), ("<iframe", BTYPE_IFRAME)];
+    let found = found.into_iter().filter(|(tag, _)| markup.contains(tag));
+    std::iter::once(BTYPE_XHTML)
+        .chain(found.map(|(_, kind)| kind))
+        .collect()
+}
+
+/// The landing page is apart: it opens in a page of its own.
+fn is_secure(creative: &Creative) -> bool {
+    let spec = &creative.spec;
+    let assets = spec.assets.iter().map(|asset| match asset {
+        NativeAsset::Image { url, .. } => url.as_str(),
+        NativeAsset::Video { vast, .. } => vast,
+        NativeAsset::Title { .. } | NativeAsset::Data { .. } => "",
+    });
+    let texts = [spec.markup.as_deref(), spec.vast_url.as_deref()];
+    let trackers = spec.impression_trackers.iter().chain(&spec.click_trackers);
+    texts
+        .into_iter()
+        .flatten()
+        .chain(assets)
+        .chain(trackers.map(String::as_str))
+        .all(has_no_plain_http)
+}
+
+/// Names of XML namespaces look like addresses, but nothing is fetched from them.
+fn has_no_plain_http(text: &str) -> bool {
+    const NAMESPACES: [&str; 2] = ["http://www.w3.org/", "http://www.iab.com/"];
+    let text = text.to_ascii_lowercase();
+    text.match_indices("http://")
+        .all(|(at, _)| NAMESPACES.iter().any(|name| text[at..].starts_with(name)))
+}
+
+/// `id=com.example` of Google Play, the digits of `/id123` of the App Store.
+fn advertised_bundle(click_url: &str) -> Option<&str> {
+    let host = host(click_url)?;
+    if host.eq_ignore_ascii_case("play.google.com") {
+        let (_, query) = click_url.split_once('?')?;
+        return query.split(['&', '#']).find_map(|pair| pair.strip_prefix("id="));
+    }
+    if host.eq_ignore_ascii_case("apps.apple.com") || host.eq_ignore_ascii_case("itunes.apple.com") {
+        let (_, rest) = click_url.split_once("/id")?;
+        return rest
+            .split(|letter: char| !letter.is_ascii_digit())
+            .next()
+            .filter(|id| !id.is_empty());
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_found_and_namespaces_are_not_taken_for_it() {
+        assert!(has_no_plain_http(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\"><img src='https://a/b'>"
+        ));
+        assert!(!has_no_plain_http("<img src=\"HTTP://a.example/b\">"));
+    }
+
+    #[test]
+    fn a_store_names_the_app_that_is_advertised() {
+        assert_eq!(
+            advertised_bundle("https://play.google.com/store/apps/details?hl=en&id=com.a.b"),
+            Some("com.a.b")
+        );
+        assert_eq!(
+            advertised_bundle("https://apps.apple.com/us/app/name/id12345?mt=8"),
+            Some("12345")
+        );
+        assert_eq!(advertised_bundle("https://shop.example/id9"), None);
+    }
+}

@@ -1,0 +1,199 @@
+//! One imp of one request, ready to be compared with campaigns.
+
+use crate::campaign::{CompiledCampaign, format_word};
+use crate::facts::Facts;
+use crate::hash::exact;
+use crate::{ExchangeState, Now, UserView};
+use bumpalo::Bump;
+use domain::creative::Format;
+use domain::currency::Currency;
+use openrtb::BidRequest;
+use openrtb::codes::auction_type;
+use openrtb::native::NativeRequest;
+use openrtb::request::{AudioVideo, Deal, Imp};
+
+/// What all imps of a request share.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) request: &'a BidRequest<'a>,
+    pub(crate) exchange: &'a ExchangeState,
+    /// `Unidentified` wherever the user may not be known.
+    pub(crate) user: UserView<'a>,
+    pub(crate) now: Now,
+    pub(crate) facts: &'a Facts,
+    /// Of every bid in the response.
+    pub(crate) currency: Currency,
+}
+
+impl<'a> Ask<'a> {
+    /// `None` when we can bid in none of the request's currencies.
+    pub(crate) fn new(
+        request: &'a BidRequest<'a>,
+        exchange: &'a ExchangeState,
+        user: UserView<'a>,
+        now: Now,
+        facts: &'a Facts,
+    ) -> Option<Self> {
+        Some(Self {
+            request,
+            exchange,
+            user: if facts.identifiable {
+                user
+            } else {
+                UserView::Unidentified
+            },
+            now,
+            facts,
+            currency: exchange.bid_currency(request.cur)?,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Offer<'a> {
+    pub(crate) ask: &'a Ask<'a>,
+    /// In `request.imp`.
+    pub(crate) position: usize,
+    pub(crate) imp: &'a Imp<'a>,
+    /// What the native offer asks for; `None` when there is none or it cannot be read.
+    pub(crate) native: Option<NativeRequest<'a>>,
+    pub(crate) slots: &'a [Slot],
+    pub(crate) history: &'a History,
+}
+
+/// Where one bid can go: the open auction or a deal. Slots of one imp do not compete with each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    /// In `imp.pmp.deals`; `None` is the open auction.
+    pub(crate) deal: Option<usize>,
+    /// Of the deal's id.
+    pub(crate) deal_hash: u64,
+}
+
+/// What earlier imps of the request got.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    /// Hashes of advertisers that have bid.
+    pub(crate) advertisers: Vec<u64>,
+    /// Pods and the top categories that are in them.
+    pub(crate) pod_categories: Vec<(u64, u64)>,
+}
+
+/// Fills `slots` with those of the imp: open first, then each deal once, in their order.
+pub(crate) fn read_slots(imp: &Imp<'_>, slots: &mut Vec<Slot>) {
+    slots.clear();
+    if !imp.pmp.private_auction {
+        slots.push(Slot {
+            deal: None,
+            deal_hash: 0,
+        });
+    }
+    for (position, deal) in imp.pmp.deals.iter().enumerate() {
+        let deal_hash = exact(deal.id);
+        if !slots
+            .iter()
+            .any(|slot| slot.deal.is_some() && slot.deal_hash == deal_hash)
+        {
+            slots.push(Slot {
+                deal: Some(position),
+                deal_hash,
+            });
+        }
+    }
+}
+
+impl Slot {
+    /// Whether the campaign wants it at all.
+    pub(crate) fn suits(&self, campaign: &CompiledCampaign) -> bool {
+        match self.deal {
+            None => campaign.open_auction,
+            Some(_) => campaign.deals.binary_search(&self.deal_hash).is_ok(),
+        }
+    }
+
+    pub(crate) fn deal<'a>(&self, offer: &Offer<'a>) -> Option<&'a Deal<'a>> {
+        offer.imp.pmp.deals.get(self.deal?)
+    }
+
+    /// A deal whose floor is the price (`at: 3`).
+    pub(crate) fn is_fixed_price(&self, offer: &Offer<'_>) -> bool {
+        self.deal(offer)
+            .is_some_and(|deal| deal.at == Some(auction_type::FIXED_PRICE))
+    }
+}
+
+impl<'a> Offer<'a> {
+    pub(crate) fn new(
+        ask: &'a Ask<'a>,
+        position: usize,
+        imp: &'a Imp<'a>,
+        slots: &'a [Slot],
+        history: &'a History,
+        arena: &'a Bump,
+    ) -> Self {
+        let native = imp.native.and_then(|native| native.request);
+        Self {
+            ask,
+            position,
+            imp,
+            native: native.and_then(|text| openrtb::native::read_request(text, arena).ok()),
+            slots,
+            history,
+        }
+    }
+
+    pub(crate) fn format_words(&self) -> Few<4> {
+        let offered = [
+            (self.imp.banner.is_some(), Format::Banner),
+            (self.imp.video.is_some(), Format::Video),
+            (self.imp.audio.is_some(), Format::Audio),
+            (self.imp.native.is_some(), Format::Native),
+        ];
+        let offered = offered.into_iter().filter(|(is_offered, _)| *is_offered);
+        Few::of(offered.map(|(_, format)| format_word(format)))
+    }
+
+    /// The video or audio object that a creative of this format answers.
+    pub(crate) fn media(&self, format: Format) -> Option<&'a AudioVideo<'a>> {
+        media(self.imp, format)
+    }
+}
+
+fn media<'a>(imp: &Imp<'a>, format: Format) -> Option<&'a AudioVideo<'a>> {
+    match format {
+        Format::Video => imp.video,
+        Format::Audio => imp.audio,
+        Format::Banner | Format::Native => None,
+    }
+}
+
+/// The pod that a creative of this format would be in.
+pub(crate) fn pod(imp: &Imp<'_>, format: Format) -> Option<u64> {
+    media(imp, format)?.podid.filter(|id| !id.is_empty()).map(exact)
+}
+
+/// A handful of values without the heap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Few<const N: usize> {
+    values: [u64; N],
+    len: usize,
+}
+
+impl<const N: usize> Few<N> {
+    /// Takes the first `N`.
+    pub(crate) fn of(values: impl IntoIterator<Item = u64>) -> Self {
+        let mut few = Self {
+            values: [0; N],
+            len: 0,
+        };
+        for (place, value) in few.values.iter_mut().zip(values) {
+            *place = value;
+            few.len += 1;
+        }
+        few
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u64] {
+        &self.values[..self.len]
+    }
+}

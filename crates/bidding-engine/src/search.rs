@@ -1,0 +1,253 @@
+//! The search for the winners of one imp: candidates of the index in falling order of their bound,
+//! conditions as far as they hold, the best first to the lease, an end as soon as nobody better can come.
+
+use crate::campaign::CompiledCampaign;
+use crate::conditions::{CAMPAIGN, CREATIVE, SLOT, day, quote, value_cpm_micros};
+use crate::offer::{History, Offer, pod};
+use crate::rotation::rotate;
+use crate::scratch::Buffers;
+use crate::{Decision, Leases, NoBidReason, Snapshot};
+use openrtb::request::Imp;
+use std::cmp::Ordering;
+
+/// A campaign that passed every condition in a slot and has not been to its lease yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) value_cpm_micros: i64,
+    pub(crate) tie: u64,
+    pub(crate) campaign: usize,
+    /// Position in the campaign's compiled creatives.
+    pub(crate) creative: usize,
+    /// Position in the offer's slots.
+    pub(crate) slot: usize,
+}
+
+impl Pending {
+    /// Whose turn is first compares as greater: the higher value, the higher hash; of one campaign the
+    /// open auction, then the deals in their order.
+    fn rank(&self) -> impl Ord {
+        use std::cmp::Reverse;
+        (
+            self.value_cpm_micros,
+            self.tie,
+            Reverse(self.campaign),
+            Reverse(self.slot),
+        )
+    }
+}
+
+impl Ord for Pending {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.rank().cmp(&other.rank())
+    }
+}
+
+impl PartialOrd for Pending {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+pub(crate) struct Search<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    pub(crate) leases: &'a Leases,
+    pub(crate) offer: &'a Offer<'a>,
+    pub(crate) buffers: &'a mut Buffers,
+    pub(crate) out: &'a mut Vec<Decision>,
+    /// The latest condition at which anybody dropped out.
+    pub(crate) furthest: NoBidReason,
+}
+
+impl Search<'_> {
+    /// Appends the imp's winners to `out`; returns why there is none.
+    pub(crate) fn run(mut self) -> Option<NoBidReason> {
+        let decisions_before = self.out.len();
+        self.buffers.pending.clear();
+        self.buffers.is_won.clear();
+        self.buffers.is_won.resize(self.offer.slots.len(), false);
+
+        // Taken out, so that the rest can be borrowed while the numbers come.
+        let candidates = std::mem::take(&mut self.buffers.of_imp);
+        for number in candidates.iter() {
+            let Some(campaign) = self.snapshot.compiled().get(number) else {
+                continue;
+            };
+            let ask = self.offer.ask;
+            self.settle_above(ask.exchange.bound_in(ask.currency, campaign.bound_usd_micros));
+            if self.is_decided() {
+                break;
+            }
+            self.appraise(number, campaign);
+        }
+        self.buffers.of_imp = candidates;
+        self.settle_all();
+        (self.out.len() == decisions_before).then_some(self.furthest)
+    }
+
+    fn is_decided(&self) -> bool {
+        self.buffers.is_won.iter().all(|is_won| *is_won)
+    }
+
+    fn drop_out(&mut self, reason: NoBidReason) {
+        self.furthest = self.furthest.max(reason);
+    }
+
+    /// Adds the campaign to those pending, once for each slot it may win.
+    fn appraise(&mut self, number: usize, campaign: &CompiledCampaign) {
+        let offer = self.offer;
+        let failing = CAMPAIGN.iter().find(|(_, holds)| !holds(campaign, offer));
+        if let Some((reason, _)) = failing {
+            return self.drop_out(*reason);
+        }
+        self.buffers.fitting.clear();
+        for (position, creative) in campaign.creatives.iter().enumerate() {
+            match CREATIVE
+                .iter()
+                .find(|(_, holds)| !holds(campaign, creative, offer))
+            {
+                Some((reason, _)) => self.drop_out(*reason),
+                None => self.buffers.fitting.push(position),
+            }
+        }
+        let Some(value_cpm_micros) = value_cpm_micros(campaign, offer.ask) else {
+            return;
+        };
+        if self.buffers.fitting.is_empty() {
+            return;
+        }
+        let tie = campaign.tie(offer.ask.facts.request_hash, offer.imp.id);
+        for slot in 0..offer.slots.len() {
+            if let Some(creative) = self.creative_for(campaign, slot, tie) {
+                self.buffers.pending.push(Pending {
+                    value_cpm_micros,
+                    tie,
+                    campaign: number,
+                    creative,
+                    slot,
+                });
+            }
+        }
+    }
+
+    /// The one whose turn it is among the creatives that fit the slot.
+    fn creative_for(&mut self, campaign: &CompiledCampaign, slot: usize, tie: u64) -> Option<usize> {
+        let wanted = self.offer.slots.get(slot).filter(|slot| slot.suits(campaign))?;
+        if self.buffers.is_won[slot] {
+            return None;
+        }
+        self.buffers.fitting_slot.clear();
+        for at in 0..self.buffers.fitting.len() {
+            let position = self.buffers.fitting[at];
+            let creative = &campaign.creatives[position];
+            match SLOT
+                .iter()
+                .find(|(_, holds)| !holds(campaign, creative, self.offer, wanted))
+            {
+                Some((reason, _)) => self.drop_out(*reason),
+                None => self.buffers.fitting_slot.push(position),
+            }
+        }
+        rotate(&campaign.creatives, &self.buffers.fitting_slot, tie)
+    }
+
+    fn settle_above(&mut self, bound_cpm_micros: i64) {
+        while let Some(first) = self.buffers.pending.peek() {
+            if first.value_cpm_micros <= bound_cpm_micros {
+                return;
+            }
+            self.settle_first();
+        }
+    }
+
+    fn settle_all(&mut self) {
+        while !self.buffers.pending.is_empty() && !self.is_decided() {
+            self.settle_first();
+        }
+    }
+
+    fn settle_first(&mut self) {
+        let Some(first) = self.buffers.pending.pop() else {
+            return;
+        };
+        if self.buffers.is_won[first.slot] {
+            return;
+        }
+        let is_counted = self.buffers.counted.contains(first.campaign);
+        self.buffers.counted.insert(first.campaign);
+        match decide(self.snapshot, self.leases, self.offer, &first, !is_counted) {
+            Ok(decision) => {
+                self.buffers.is_won[first.slot] = true;
+                self.out.push(decision);
+            }
+            Err(reason) => self.drop_out(reason),
+        }
+    }
+}
+
+/// Takes the price from the lease and makes the bid. Counts the opportunity for `is_first` only; under
+/// `test: 1` the lease is neither asked nor told.
+pub(crate) fn decide(
+    snapshot: &Snapshot,
+    leases: &Leases,
+    offer: &Offer<'_>,
+    pending: &Pending,
+    is_first: bool,
+) -> Result<Decision, NoBidReason> {
+    let campaign = snapshot
+        .compiled()
+        .get(pending.campaign)
+        .ok_or(NoBidReason::NoActiveCampaign)?;
+    let creative = campaign
+        .creatives
+        .get(pending.creative)
+        .ok_or(NoBidReason::CreativeFormat)?;
+    let slot = offer.slots.get(pending.slot).ok_or(NoBidReason::Deal)?;
+    let ask = offer.ask;
+    let quote = quote(campaign, creative, offer, slot).ok_or(NoBidReason::Price)?;
+    let day = day(campaign, ask.now.unix_ms).ok_or(NoBidReason::OutOfFlight)?;
+    let test = ask.request.test;
+    if !test {
+        let cell = leases.cells.get(pending.campaign).ok_or(NoBidReason::NoLease)?;
+        if is_first {
+            cell.count_opportunity();
+        }
+        cell.reserve(quote.reservation_nanos, ask.now)?;
+    }
+    Ok(Decision {
+        imp: offer.position,
+        deal: slot.deal,
+        campaign: pending.campaign,
+        creative: creative.position,
+        day,
+        format: creative.format,
+        width: creative.width,
+        height: creative.height,
+        duration_ms: creative.duration_ms,
+        price_cpm_micros: quote.price_cpm_micros,
+        bid_currency: ask.currency,
+        terms: quote.terms,
+        reserved_nanos: if test { 0 } else { quote.reservation_nanos },
+        test,
+    })
+}
+
+/// Remembers what an imp's decisions exclude from the imps after it.
+pub(crate) fn remember(snapshot: &Snapshot, imp: &Imp<'_>, decisions: &[Decision], history: &mut History) {
+    for decision in decisions {
+        let Some(campaign) = snapshot.compiled().get(decision.campaign) else {
+            continue;
+        };
+        if !history.advertisers.contains(&campaign.advertiser) {
+            history.advertisers.push(campaign.advertiser);
+        }
+        let creative = campaign
+            .creatives
+            .iter()
+            .find(|creative| creative.position == decision.creative);
+        if let Some((pod, creative)) = pod(imp, decision.format).zip(creative) {
+            history
+                .pod_categories
+                .extend(creative.categories.iter().map(|category| (pod, category.top)));
+        }
+    }
+}
