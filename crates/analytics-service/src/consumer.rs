@@ -18,6 +18,7 @@ use progress::Progress;
 use retry::{Retry, Stopped};
 use std::sync::Arc;
 use storage::event_log::Topic;
+use upkeep::Upkeep;
 
 /// Starts reading in the background.
 pub(crate) fn start(ports: &Ports, metrics: &Metrics, process: &Process) {
@@ -30,14 +31,15 @@ pub(crate) fn start(ports: &Ports, metrics: &Metrics, process: &Process) {
         offsets_loaded: process.readiness.latch("offsets loaded"),
     };
     let shutdown = &process.shutdown;
-    shutdown.spawn(
-        "forget applied event ids",
-        upkeep::forget_event_ids(
-            ports.reports.clone(),
-            process.clock.clone(),
-            shutdown.background().clone(),
-        ),
-    );
+    let upkeep = Upkeep {
+        reports: ports.reports.clone(),
+        events: ports.events.clone(),
+        clock: process.clock.clone(),
+        stop: shutdown.background().clone(),
+    };
+    shutdown.spawn("upkeep of events", async move {
+        let _: Result<(), Stopped> = upkeep.run().await;
+    });
     shutdown.spawn("start of event readers", async move {
         // Stopped while waiting for a store: there is nothing to undo.
         let _: Result<(), Stopped> = start.readers().await;

@@ -8,7 +8,7 @@ use storage::{CampaignStore, EventLog, ReportStore, SpendLedger};
 pub struct Ports {
     /// Keys and campaigns, read only.
     pub campaigns: Arc<dyn CampaignStore>,
-    /// The event topics, read only.
+    /// The event topics: read, and trimmed of what they need not keep.
     pub events: Arc<dyn EventLog>,
     /// Balances, read only.
     pub ledger: Arc<dyn SpendLedger>,

@@ -1,10 +1,10 @@
-//! Forgets the ids of applied events once no repeat of theirs can come.
+//! What nobody needs any more goes: ids of applied events, and records that their topic need not keep.
 
-use super::retry::Retry;
+use super::retry::{Retry, Stopped};
 use platform::Clock;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::ReportStore;
+use storage::{EventLog, ReportStore};
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(60 * 60);
@@ -12,17 +12,26 @@ const EVERY: Duration = Duration::from_secs(60 * 60);
 /// spools hold is far younger.
 const REMEMBERED_MS: i64 = 36 * 24 * 60 * 60 * 1_000;
 
-pub(super) async fn forget_event_ids(reports: Arc<dyn ReportStore>, clock: Clock, stop: CancellationToken) {
-    let mut retry = Retry::new("forgetting applied event ids", stop);
-    loop {
-        let before_ms = clock.unix_ms().saturating_sub(REMEMBERED_MS);
-        if retry
-            .until_done(|| reports.forget_event_ids(before_ms))
-            .await
-            .is_err()
-            || retry.sleep(EVERY).await.is_err()
-        {
-            return;
+pub(super) struct Upkeep {
+    pub(super) reports: Arc<dyn ReportStore>,
+    pub(super) events: Arc<dyn EventLog>,
+    pub(super) clock: Clock,
+    pub(super) stop: CancellationToken,
+}
+
+impl Upkeep {
+    /// At the start and every hour, until the process stops.
+    pub(super) async fn run(self) -> Result<(), Stopped> {
+        let mut forgetting = Retry::new("forgetting applied event ids", self.stop.clone());
+        let mut trimming = Retry::new("trimming topics", self.stop.clone());
+        loop {
+            let now_ms = self.clock.unix_ms();
+            let before_ms = now_ms.saturating_sub(REMEMBERED_MS);
+            forgetting
+                .until_done(|| self.reports.forget_event_ids(before_ms))
+                .await?;
+            trimming.until_done(|| self.events.trim(now_ms)).await?;
+            trimming.sleep(EVERY).await?;
         }
     }
 }
