@@ -1,5 +1,7 @@
 //! The service on a real store: events in at one end, reports out at the other.
 
+#![expect(clippy::unwrap_used, reason = "what a test takes for granted may fail it")]
+
 mod access;
 mod app;
 mod delivery;

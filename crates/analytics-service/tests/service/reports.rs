@@ -256,6 +256,4 @@ async fn every_mistake_of_a_query_is_told_at_once() {
         ]
     );
     assert!(problem["request_id"].is_string());
-    let undecodable = app.get("/analytics/report?filter=%FF", ADMIN_KEY).await;
-    assert!(undecodable.status == StatusCode::BAD_REQUEST || undecodable.status == StatusCode::OK);
 }
