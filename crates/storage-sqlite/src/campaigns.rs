@@ -70,7 +70,7 @@ impl CampaignStore for SqliteStore {
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Document>, StorageError> {
         let id = id.to_owned();
         let row: Option<DocumentRow> = self
-            .read(move |connection| {
+            .run_read(move |connection| {
                 Box::pin(async move {
                     sqlx::query_as(
                         "SELECT id, advertiser_id, parent_id, external_id, name, status, version, created_at_ms, \
@@ -89,17 +89,18 @@ impl CampaignStore for SqliteStore {
 
     async fn list(&self, kind: Kind, query: &ListQuery) -> Result<Vec<Document>, StorageError> {
         let query = query.clone();
-        self.read(move |connection| Box::pin(campaign_list::list(connection, kind, query)))
+        self.run_read(move |connection| Box::pin(campaign_list::list(connection, kind, query)))
             .await
     }
 
     async fn write(&self, write: Write) -> Result<Written, StorageError> {
-        SqliteStore::write(self, move |connection| Box::pin(write_all(connection, write))).await
+        self.run_write(move |connection| Box::pin(write_all(connection, write)))
+            .await
     }
 
     async fn answered(&self, key: &str, now_ms: i64) -> Result<Option<Idempotent>, StorageError> {
         let key = key.to_owned();
-        self.read(move |connection| Box::pin(kept_answer(connection, key, now_ms)))
+        self.run_read(move |connection| Box::pin(kept_answer(connection, key, now_ms)))
             .await
     }
 
@@ -112,7 +113,7 @@ impl CampaignStore for SqliteStore {
     ) -> Result<Vec<Revision>, StorageError> {
         let id = id.to_owned();
         let rows: Vec<(i64, String, i64, String)> = self
-            .read(move |connection| {
+            .run_read(move |connection| {
                 Box::pin(async move {
                     sqlx::query_as(
                         "SELECT version, actor, at_ms, body FROM document_history \
@@ -146,7 +147,7 @@ impl CampaignStore for SqliteStore {
         hold_ms: i64,
     ) -> Result<Option<RelayClaim>, StorageError> {
         let relay_id = relay_id.to_owned();
-        SqliteStore::write(self, move |connection| {
+        self.run_write(move |connection| {
             Box::pin(async move {
                 // Renewed by its holder the fence stays; taken over it rises, which is what stops the old holder.
                 let fence: Option<i64> = sqlx::query_scalar(
@@ -168,7 +169,7 @@ impl CampaignStore for SqliteStore {
 
     async fn outgoing(&self, limit: u32) -> Result<Vec<Outgoing>, StorageError> {
         let rows: Vec<(i64, String, String, i64)> = self
-            .read(move |connection| {
+            .run_read(move |connection| {
                 Box::pin(async move {
                     sqlx::query_as(
                         "SELECT sequence, kind, id, written_at_ms FROM outbox ORDER BY sequence LIMIT ?",
@@ -184,7 +185,7 @@ impl CampaignStore for SqliteStore {
     }
 
     async fn outgoing_backlog(&self) -> Result<(i64, Option<i64>), StorageError> {
-        self.read(|connection| {
+        self.run_read(|connection| {
             Box::pin(async move {
                 sqlx::query_as("SELECT count(*), min(written_at_ms) FROM outbox")
                     .fetch_one(connection)
@@ -198,7 +199,7 @@ impl CampaignStore for SqliteStore {
     async fn mark_sent(&self, claim: &RelayClaim, sequences: &[i64]) -> Result<(), StorageError> {
         let claim = claim.clone();
         let sequences = serde_json::to_string(sequences)?;
-        SqliteStore::write(self, move |connection| {
+        self.run_write(move |connection| {
             Box::pin(async move {
                 let holds: Option<i64> =
                     sqlx::query_scalar("SELECT 1 FROM relay WHERE relay_id = ? AND fence = ?")
@@ -230,11 +231,12 @@ impl CampaignStore for SqliteStore {
     }
 
     async fn revision(&self) -> Result<(i64, i64), StorageError> {
-        self.read(|connection| Box::pin(read_revision(connection))).await
+        self.run_read(|connection| Box::pin(read_revision(connection)))
+            .await
     }
 
     async fn announce_all(&self, now_ms: i64) -> Result<u64, StorageError> {
-        SqliteStore::write(self, move |connection| {
+        self.run_write(move |connection| {
             Box::pin(async move {
                 raise_revision(connection).await?;
                 sqlx::query(

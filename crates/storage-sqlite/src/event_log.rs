@@ -34,7 +34,7 @@ impl EventLog for SqliteStore {
         if topic.is_compacted() {
             keep_last_of_each_key(&mut records);
         }
-        self.write(move |connection| Box::pin(append(connection, topic, records, now_ms)))
+        self.run_write(move |connection| Box::pin(append(connection, topic, records, now_ms)))
             .await?;
         self.appended(topic).notify_waiters();
         Ok(())
@@ -84,7 +84,7 @@ impl EventLog for SqliteStore {
                 topic.name()
             )));
         }
-        SqliteStore::read(self, move |connection| {
+        self.run_read(move |connection| {
             Box::pin(async move {
                 let next: Option<i64> = sqlx::query_scalar("SELECT next_offset FROM topics WHERE topic = ?")
                     .bind(topic.name())
@@ -125,7 +125,7 @@ impl SqliteStore {
         end_offset: i64,
         limit: u32,
     ) -> Result<Batch, StorageError> {
-        let rows: Vec<(i64, String, Option<Vec<u8>>)> = SqliteStore::read(self, move |connection| {
+        let rows: Vec<(i64, String, Option<Vec<u8>>)> = self.run_read(move |connection| {
             Box::pin(async move {
                 sqlx::query_as(
                     "SELECT record_offset, key, value FROM records \
@@ -155,7 +155,7 @@ impl SqliteStore {
     async fn trim_older(&self, topic: Topic, before_ms: i64) -> Result<(), StorageError> {
         loop {
             let removed = self
-                .write(move |connection| {
+                .run_write(move |connection| {
                     Box::pin(async move {
                         // Records are in the order of time, but for clocks that differ by moments: the old ones lead.
                         sqlx::query(
@@ -179,7 +179,7 @@ impl SqliteStore {
     }
 
     async fn trim_tombstones(&self, topic: Topic, before_ms: i64) -> Result<(), StorageError> {
-        self.write(move |connection| {
+        self.run_write(move |connection| {
             Box::pin(async move {
                 sqlx::query("DELETE FROM records WHERE topic = ? AND value IS NULL AND at_ms < ?")
                     .bind(topic.name())

@@ -30,7 +30,7 @@ impl SpendLedger for SqliteStore {
     ) -> Result<Vec<Grant>, StorageError> {
         let clock = self.shared.ledger_clock.clone();
         let (bidder_id, requests) = (bidder_id.clone(), requests.to_vec());
-        self.write(move |connection| {
+        self.run_write(move |connection| {
             Box::pin(
                 async move { operations::renew(connection, clock(), bidder_id, hold_ms, requests).await },
             )
@@ -41,7 +41,7 @@ impl SpendLedger for SqliteStore {
     async fn win(&self, reservation: &Reservation) -> Result<WinVerdict, StorageError> {
         let clock = self.shared.ledger_clock.clone();
         let reservation = reservation.clone();
-        self.write(move |connection| {
+        self.run_write(move |connection| {
             Box::pin(async move { operations::win(connection, clock(), reservation).await })
         })
         .await
@@ -50,25 +50,25 @@ impl SpendLedger for SqliteStore {
     async fn bill(&self, billing: &Billing) -> Result<BillVerdict, StorageError> {
         let clock = self.shared.ledger_clock.clone();
         let billing = billing.clone();
-        self.write(move |connection| {
+        self.run_write(move |connection| {
             Box::pin(async move { operations::bill(connection, clock(), billing).await })
         })
         .await
     }
 
     async fn outbox(&self, settled_before_ms: i64, limit: u32) -> Result<Vec<Settled>, StorageError> {
-        self.read(move |connection| Box::pin(outbox::oldest(connection, settled_before_ms, limit)))
+        self.run_read(move |connection| Box::pin(outbox::oldest(connection, settled_before_ms, limit)))
             .await
     }
 
     async fn settled(&self, bid_id: BidId) -> Result<Option<Settled>, StorageError> {
-        self.read(move |connection| Box::pin(outbox::of_bid(connection, bid_id)))
+        self.run_read(move |connection| Box::pin(outbox::of_bid(connection, bid_id)))
             .await
     }
 
     async fn appended(&self, bid_ids: &[BidId]) -> Result<(), StorageError> {
         let bid_ids = bid_ids.to_vec();
-        self.write(move |connection| Box::pin(outbox::remove(connection, bid_ids)))
+        self.run_write(move |connection| Box::pin(outbox::remove(connection, bid_ids)))
             .await
     }
 
@@ -76,7 +76,7 @@ impl SpendLedger for SqliteStore {
         let accounts: Vec<Account> = match of {
             BalancesOf::Campaigns(campaign_ids) => {
                 let campaign_ids = serde_json::to_string(campaign_ids)?;
-                self.read(move |connection| {
+                self.run_read(move |connection| {
                     Box::pin(async move {
                         sqlx::query_as(
                             "SELECT * FROM ledger_accounts WHERE campaign_id IN (SELECT value FROM json_each(?)) \
@@ -91,7 +91,7 @@ impl SpendLedger for SqliteStore {
                 .await?
             }
             BalancesOf::All { after, limit } => {
-                self.read(move |connection| {
+                self.run_read(move |connection| {
                     Box::pin(async move {
                         let (campaign_id, date) =
                             after.map_or((None, None), |(campaign_id, date)| (Some(campaign_id.0), Some(date)));
@@ -115,7 +115,7 @@ impl SpendLedger for SqliteStore {
 
     async fn forget(&self, before_ms: i64) -> Result<(), StorageError> {
         while self
-            .write(move |connection| Box::pin(sweep::forget_some(connection, before_ms)))
+            .run_write(move |connection| Box::pin(sweep::forget_some(connection, before_ms)))
             .await?
         {}
         Ok(())

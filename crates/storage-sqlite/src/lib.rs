@@ -12,6 +12,8 @@
 mod campaign_list;
 mod campaigns;
 mod connection;
+#[cfg(test)]
+mod contract_tests;
 mod error;
 mod event_log;
 mod ledger;

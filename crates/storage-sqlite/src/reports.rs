@@ -27,12 +27,12 @@ impl ReportStore for SqliteStore {
         now_ms: i64,
     ) -> Result<Applied, StorageError> {
         let (advances, contributions) = (advances.to_vec(), contributions.to_vec());
-        self.write(move |connection| Box::pin(apply(connection, advances, contributions, now_ms)))
+        self.run_write(move |connection| Box::pin(apply(connection, advances, contributions, now_ms)))
             .await
     }
 
     async fn offset(&self, topic: Topic, partition: u32) -> Result<i64, StorageError> {
-        self.read(move |connection| {
+        self.run_read(move |connection| {
             Box::pin(async move {
                 let next: Option<i64> = sqlx::query_scalar(
                     "SELECT next_offset FROM report_offsets WHERE topic = ? AND partition = ?",
@@ -50,12 +50,12 @@ impl ReportStore for SqliteStore {
 
     async fn query(&self, query: &ReportQuery) -> Result<Vec<ReportRow>, StorageError> {
         let query = query.clone();
-        self.read(move |connection| Box::pin(reports_query::query(connection, query)))
+        self.run_read(move |connection| Box::pin(reports_query::query(connection, query)))
             .await
     }
 
     async fn forget_event_ids(&self, before_ms: i64) -> Result<(), StorageError> {
-        self.write(move |connection| {
+        self.run_write(move |connection| {
             Box::pin(async move {
                 // A day whose events can no longer repeat gains no values either.
                 for sql in [

@@ -68,7 +68,7 @@ impl SqliteStore {
         })
     }
 
-    pub(crate) async fn write<T, F>(&self, work: F) -> Result<T, StorageError>
+    pub(crate) async fn run_write<T, F>(&self, work: F) -> Result<T, StorageError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StorageError>>
@@ -78,7 +78,7 @@ impl SqliteStore {
         self.shared.writer.run(work).await
     }
 
-    pub(crate) async fn read<T, F>(&self, work: F) -> Result<T, StorageError>
+    pub(crate) async fn run_read<T, F>(&self, work: F) -> Result<T, StorageError>
     where
         T: Send + 'static,
         F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StorageError>>

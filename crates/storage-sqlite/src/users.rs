@@ -14,7 +14,7 @@ const EVENT_ID_HOLD_MS: i64 = 31 * 24 * 60 * 60 * 1_000;
 impl UserStates for SqliteStore {
     async fn read(&self, user_key: &str, now_ms: i64) -> Result<UserState, StorageError> {
         let user_key = user_key.to_owned();
-        let rows: Vec<(String, Option<i64>, i64)> = SqliteStore::read(self, move |connection| {
+        let rows: Vec<(String, Option<i64>, i64)> = self.run_read(move |connection| {
             Box::pin(async move {
                 sqlx::query_as(
                     "SELECT scope_id, window_ms, impressions FROM user_counters WHERE user_key = ?1 AND ends_ms > ?2 \
@@ -53,7 +53,7 @@ impl UserStates for SqliteStore {
     ) -> Result<(), StorageError> {
         let (event_id, user_key) = (event_id.to_owned(), user_key.to_owned());
         let counters = counters.to_vec();
-        self.write(move |connection| Box::pin(count(connection, event_id, user_key, counters, now_ms)))
+        self.run_write(move |connection| Box::pin(count(connection, event_id, user_key, counters, now_ms)))
             .await
     }
 
@@ -66,7 +66,7 @@ impl UserStates for SqliteStore {
     ) -> Result<(), StorageError> {
         let audience_id = audience_id.to_owned();
         let (add, remove) = (serde_json::to_string(add)?, serde_json::to_string(remove)?);
-        self.write(move |connection| {
+        self.run_write(move |connection| {
             Box::pin(async move {
                 sqlx::query(
                     "INSERT OR IGNORE INTO audience_members (user_key, audience_id) \
@@ -93,7 +93,7 @@ impl UserStates for SqliteStore {
     }
 
     async fn expire(&self, now_ms: i64) -> Result<(), StorageError> {
-        self.write(move |connection| {
+        self.run_write(move |connection| {
             Box::pin(async move {
                 for sql in [
                     "DELETE FROM user_counters WHERE ends_ms <= ?",

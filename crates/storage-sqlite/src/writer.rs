@@ -26,8 +26,8 @@ trait Queued: Send {
     fn is_abandoned(&self) -> bool;
     /// Runs the operation and keeps its answer; `Err` when its changes must be undone.
     fn run<'c>(&'c mut self, connection: &'c mut SqliteConnection) -> BoxFuture<'c, Result<(), Undo>>;
-    /// `committed` is the error text when the group's commit failed.
-    fn answer(self: Box<Self>, committed: Result<(), &str>);
+    /// `failure` says why the group was not committed.
+    fn answer(self: Box<Self>, failure: Option<&str>);
 }
 
 struct Undo;
@@ -59,12 +59,13 @@ where
         })
     }
 
-    fn answer(self: Box<Self>, committed: Result<(), &str>) {
-        let answer = match (committed, self.outcome) {
-            (_, Some(Err(error))) => Err(error),
-            (Ok(()), Some(Ok(value))) => Ok(value),
-            (Err(text), _) => Err(StorageError::Unavailable(text.to_owned())),
-            (Ok(()), None) => Err(StorageError::Unavailable("the operation did not run".to_owned())),
+    fn answer(self: Box<Self>, failure: Option<&str>) {
+        let answer = match (self.outcome, failure) {
+            (Some(Ok(value)), None) => Ok(value),
+            (Some(Err(error)), _) => Err(error),
+            (_, failure) => Err(StorageError::Unavailable(
+                failure.unwrap_or("the operation did not run").to_owned(),
+            )),
         };
         // A caller that went away needs no answer.
         let _ = self.reply.send(answer);
@@ -126,7 +127,7 @@ impl Task {
                 );
             }
             for operation in group.drain(..) {
-                operation.answer(committed.as_ref().map(|()| ()).map_err(String::as_str));
+                operation.answer(committed.as_ref().err().map(String::as_str));
             }
         }
     }

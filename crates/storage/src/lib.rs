@@ -8,6 +8,7 @@
 //! Must never: name a database.
 
 pub mod campaign_store;
+pub mod contract;
 pub mod error;
 pub mod event_log;
 pub mod report_store;
