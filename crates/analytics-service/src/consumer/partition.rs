@@ -18,8 +18,8 @@ const BATCH_RECORDS: u32 = 1_000;
 const BATCH_ROWS: usize = 20_000;
 /// A partition with little traffic is applied this often, not for each record.
 const BATCH_EVERY: Duration = Duration::from_millis(200);
-/// How long a read may wait for a first record.
-const READ_WAIT: Duration = Duration::from_secs(1);
+/// How long a read may wait for a first record: a quiet partition's freshness is known that well.
+const READ_WAIT: Duration = Duration::from_millis(500);
 /// Poison of one batch that is logged record by record.
 const LOGGED_POISON: usize = 10;
 
