@@ -56,6 +56,9 @@ use tokio::sync::Semaphore;
 
 pub use config::{Config, NoticeKey};
 
+/// The name in metrics and logs.
+pub const SERVICE: &str = "bidding-service";
+
 /// What the service asks of the stores.
 #[derive(Clone)]
 pub struct Ports {
@@ -75,9 +78,9 @@ pub struct App {
 ///
 /// # Errors
 /// When the metrics are taken, or the development key can neither be read nor made.
-pub fn build(config: Config, ports: Ports, process: &Process) -> anyhow::Result<App> {
+pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result<App> {
     let metrics = BiddingMetrics::register(&process.metrics)?;
-    let sealer = Arc::new(sealer(&config)?);
+    let sealer = Arc::new(sealer(config)?);
     let run = fastrand::Rng::new().u64(..);
     let bidder_id = BidderId::mint(process.clock.unix_ms(), u128::from(run) << 16);
     let live: Arc<ArcSwap<Live>> = Arc::default();
@@ -118,9 +121,6 @@ pub fn build(config: Config, ports: Ports, process: &Process) -> anyhow::Result<
         router: routes::router(bidder, Router::new(), &http),
     })
 }
-
-/// The label of its HTTP metrics.
-const SERVICE: &str = "bidding-service";
 
 fn sealer(config: &Config) -> anyhow::Result<TokenSealer> {
     let keys = match &config.notice_keys {

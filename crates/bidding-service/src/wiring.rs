@@ -7,7 +7,7 @@ use platform::Clock;
 use std::sync::Arc;
 use storage_sqlite::SqliteStore;
 
-/// The embedded store behind all ports.
+/// Opens the store that the settings name.
 ///
 /// # Errors
 /// When it cannot be opened.
@@ -16,10 +16,15 @@ pub async fn ports(config: &Config, clock: &Clock) -> anyhow::Result<Ports> {
     let store = SqliteStore::open(&config.database_url, Arc::new(move || ledger_clock.unix_ms()))
         .await
         .context("the store cannot be opened")?;
-    let store = Arc::new(store);
-    Ok(Ports {
+    Ok(embedded(Arc::new(store)))
+}
+
+/// One embedded store behind every port.
+#[must_use]
+pub fn embedded(store: Arc<SqliteStore>) -> Ports {
+    Ports {
         event_log: store.clone(),
         spend_ledger: store.clone(),
         user_states: store,
-    })
+    }
 }

@@ -117,7 +117,7 @@ async fn what_was_bid_is_what_the_records_say_the_last_second_included() {
 async fn an_append_that_failed_is_repeated_as_it_was() {
     let counted = counted(2);
     counted.events.bid_made(0, of("a"));
-    tokio::time::sleep(EVERY).await;
+    tokio::time::sleep(EVERY + EVERY / 2).await;
     counted.events.bid_made(0, of("b"));
     let records = counted.stop().await;
     let first: Vec<&BidCounts> = records.iter().filter(|record| record.sequence == 1).collect();

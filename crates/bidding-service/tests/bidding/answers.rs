@@ -1,0 +1,199 @@
+//! What a bid says.
+
+use crate::stage::{
+    Setting, Stage, assert_well_formed, audio, banner, banner_request, campaign, exchange, native, request,
+    video,
+};
+use domain::event::BidCounts;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use std::time::Duration;
+use storage::event_log::{EventLog, Topic};
+
+fn only_bid(response: &Value) -> &Value {
+    let bids = response["seatbid"][0]["bid"].as_array().unwrap();
+    assert_eq!(bids.len(), 1);
+    &bids[0]
+}
+
+async fn answered(creative: Value, request: &Value) -> Value {
+    let stage = Stage::with([campaign("c1", [creative])]).await;
+    let response = stage.bid_until_won(request).await;
+    assert_well_formed(request, response.to_string().as_bytes());
+    response
+}
+
+#[tokio::test]
+async fn a_banner_is_answered_with_markup_pixel_and_notices() {
+    let response = answered(banner(300, 250), &banner_request()).await;
+    let bid = only_bid(&response);
+    assert_eq!(
+        (bid["w"].as_i64(), bid["h"].as_i64(), bid["mtype"].as_i64()),
+        (Some(300), Some(250), Some(1))
+    );
+    assert_eq!(bid["price"].as_f64(), Some(50.0));
+    assert_eq!(bid["cid"], "c1");
+    assert_eq!(bid["crid"], "crv_c1_0.1");
+    assert_eq!(
+        (bid["cat"][0].as_str(), bid["cattax"].as_i64()),
+        (Some("IAB22"), Some(1))
+    );
+    let adm = bid["adm"].as_str().unwrap();
+    assert!(
+        adm.starts_with("<a href=\"https://bidding.example/event/click?t="),
+        "{adm}"
+    );
+    assert!(
+        adm.contains("<img src=\"https://bidding.example/event/impression?t="),
+        "{adm}"
+    );
+}
+
+#[tokio::test]
+async fn a_video_is_answered_with_vast_that_tells_us_what_happens() {
+    let offer = json!({"video": {"mimes": ["video/mp4"], "minduration": 5, "maxduration": 30, "protocols": [2, 3, 5, 6], "w": 640, "h": 480}});
+    let response = answered(video(), &request(offer)).await;
+    let bid = only_bid(&response);
+    assert_eq!(
+        (
+            bid["mtype"].as_i64(),
+            bid["dur"].as_i64(),
+            bid["protocol"].as_i64()
+        ),
+        (Some(2), Some(15), Some(2))
+    );
+    let adm = bid["adm"].as_str().unwrap();
+    for event in [
+        "start",
+        "first_quartile",
+        "midpoint",
+        "third_quartile",
+        "complete",
+        "error",
+    ] {
+        assert!(
+            adm.contains(&format!("https://bidding.example/event/video/{event}?t=")),
+            "{event} in {adm}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_audio_is_answered_with_a_wrapper() {
+    let offer = json!({"audio": {"mimes": ["audio/mp4"], "minduration": 5, "maxduration": 30, "protocols": [2, 3, 5, 6]}});
+    let response = answered(audio(), &request(offer)).await;
+    let bid = only_bid(&response);
+    assert_eq!(bid["mtype"].as_i64(), Some(3));
+    assert!(
+        bid["adm"]
+            .as_str()
+            .unwrap()
+            .contains("<VASTAdTagURI><![CDATA[https://vast.example/audio]]>")
+    );
+}
+
+#[tokio::test]
+async fn a_native_is_answered_under_the_ids_that_were_asked_for() {
+    let asked = json!({"ver": "1.2", "assets": [
+        {"id": 1, "required": 1, "title": {"len": 90}},
+        {"id": 2, "required": 1, "img": {"type": 3, "wmin": 600, "hmin": 300}},
+        {"id": 3, "data": {"type": 1, "len": 40}},
+    ], "eventtrackers": [{"event": 1, "methods": [1]}]});
+    let response = answered(
+        native(),
+        &request(json!({"native": {"ver": "1.2", "request": asked.to_string()}})),
+    )
+    .await;
+    let adm: Value = serde_json::from_str(only_bid(&response)["adm"].as_str().unwrap()).unwrap();
+    let ids: Vec<i64> = adm["assets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|asset| asset["id"].as_i64())
+        .collect();
+    assert_eq!(ids, [1, 2, 3]);
+    assert!(
+        adm["link"]["url"]
+            .as_str()
+            .unwrap()
+            .starts_with("https://bidding.example/event/click?t=")
+    );
+}
+
+#[tokio::test]
+async fn an_exchange_that_bills_by_pixel_gets_the_price_in_it_and_no_billing_notice() {
+    let stage = Stage::set(Setting {
+        exchanges: vec![exchange(
+            "default",
+            json!({"billing": "pixel", "price_form": {"kind": "base64"}, "seat": "seat-9"}),
+        )],
+        campaigns: vec![campaign("c1", [banner(300, 250)])],
+        ..Setting::default()
+    })
+    .await;
+    let response = stage.bid_until_won(&banner_request()).await;
+    assert_eq!(response["seatbid"][0]["seat"], "seat-9");
+    let bid = only_bid(&response);
+    assert!(bid.get("burl").is_none());
+    assert!(bid["nurl"].as_str().unwrap().ends_with("&p=${AUCTION_PRICE:B64}"));
+    assert!(bid["adm"].as_str().unwrap().contains("&p=${AUCTION_PRICE:B64}\""));
+}
+
+#[tokio::test]
+async fn nothing_to_offer_is_an_empty_204_that_says_why_only_when_asked() {
+    let stage = Stage::set(Setting {
+        exchanges: vec![
+            exchange("default", json!({})),
+            exchange("curious", json!({"wants_no_bid_reason": true})),
+        ],
+        ..Setting::default()
+    })
+    .await;
+    let asked = banner_request();
+    assert!(stage.bid(&asked).await.is_empty_with(StatusCode::NO_CONTENT));
+    let told = stage
+        .post("/openrtb2/curious/bid", &[], asked.to_string())
+        .await
+        .json();
+    assert_eq!(told["id"], "req-1");
+    assert!(told["nbr"].is_u64() && told.get("seatbid").is_none());
+    let mut test = asked.clone();
+    test["test"] = 1.into();
+    assert!(stage.bid(&test).await.json()["nbr"].is_u64());
+}
+
+#[tokio::test]
+async fn the_counts_in_the_topic_are_the_bids_that_were_made() {
+    let stage = Stage::with([campaign("c1", [banner(300, 250)])]).await;
+    stage.bid_until_won(&banner_request()).await;
+    for _ in 0..20 {
+        stage.bid(&banner_request()).await;
+    }
+    let made = stage.metric("bids_total");
+    assert!(made >= 1.0);
+    stage.process.shutdown.request("test");
+    stage.process.shutdown.finished().await;
+    let (mut counted, mut campaigns) = (0, Vec::new());
+    for partition in 0..stage.store.partitions(Topic::Bids).await.unwrap() {
+        let batch = stage
+            .store
+            .read(Topic::Bids, partition, 0, 1_000, Duration::ZERO)
+            .await
+            .unwrap();
+        for record in batch.records {
+            let counts: BidCounts = serde_json::from_slice(&record.value.unwrap()).unwrap();
+            counted += counts.counts.iter().map(|count| count.bids).sum::<u64>();
+            campaigns.extend(counts.counts.into_iter().map(|count| count.dimensions));
+        }
+    }
+    assert_eq!(counted as f64, made);
+    let dimensions = &campaigns[0];
+    assert_eq!(
+        (dimensions.campaign.as_str(), dimensions.country.as_str()),
+        ("c1", "DEU")
+    );
+    assert_eq!(
+        (dimensions.size.as_str(), dimensions.site_or_bundle.as_str()),
+        ("300x250", "news.example")
+    );
+}

@@ -1,0 +1,71 @@
+//! A campaign that changes, changes here.
+
+use crate::stage::{Stage, banner, banner_request, campaign, exchange};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use storage::event_log::Topic;
+
+#[tokio::test]
+async fn a_campaign_bids_from_its_record_on_until_it_is_paused() {
+    let stage = Stage::with([]).await;
+    assert!(
+        stage
+            .bid(&banner_request())
+            .await
+            .is_empty_with(StatusCode::NO_CONTENT)
+    );
+    let mut record = campaign("c1", [banner(300, 250)]);
+    stage.publish(Topic::Campaigns, &json!("c1"), &record).await;
+    stage.bid_until_won(&banner_request()).await;
+    assert_eq!(stage.metric("index_campaigns"), 1.0);
+    record["revision"] = 2.into();
+    record["campaign"]["status"] = "paused".into();
+    stage.publish(Topic::Campaigns, &json!("c1"), &record).await;
+    stage.bid_until(&banner_request(), StatusCode::NO_CONTENT).await;
+    stage.publish(Topic::Campaigns, &json!("c1"), &Value::Null).await;
+    stage
+        .until("removed", |stage| stage.metric("index_campaigns") == 0.0)
+        .await;
+}
+
+#[tokio::test]
+async fn a_new_exchange_is_served_from_its_record_on() {
+    let stage = Stage::with([]).await;
+    let path = "/openrtb2/late-comer/bid";
+    let asked = banner_request().to_string();
+    assert!(
+        stage
+            .post(path, &[], asked.clone())
+            .await
+            .is_empty_with(StatusCode::NOT_FOUND)
+    );
+    stage
+        .publish(
+            Topic::Exchanges,
+            &json!("late-comer"),
+            &exchange("late-comer", json!({})),
+        )
+        .await;
+    stage
+        .until("gate", |stage| {
+            stage.metric("bid_requests_total{exchange=\"late-comer\",outcome=\"bid\"}") == 0.0
+        })
+        .await;
+    let give_up = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while stage.post(path, &[], asked.clone()).await.status != StatusCode::NO_CONTENT {
+        assert!(std::time::Instant::now() < give_up);
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_needs_what_we_lack_is_left_out_and_counted() {
+    let mut demanding = campaign("c1", [banner(300, 250)]);
+    demanding["requires"] = json!(["telepathy"]);
+    let stage = Stage::with([demanding, campaign("c2", [banner(300, 250)])]).await;
+    assert_eq!(stage.metric("index_campaigns"), 1.0);
+    assert_eq!(
+        stage.metric("index_left_out_records{reason=\"not_understood\"}"),
+        1.0
+    );
+    assert!(stage.metric("index_age_seconds") < 20.0);
+}
