@@ -16,6 +16,8 @@ mod connection;
 mod contract_tests;
 mod error;
 mod event_log;
+#[cfg(test)]
+mod fault_tests;
 mod ledger;
 mod readers;
 mod reports;

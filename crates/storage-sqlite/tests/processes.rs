@@ -43,7 +43,10 @@ async fn without_limits(store: &SqliteStore) {
         opportunities: 0,
         bids: 0,
     };
-    store.renew(&BidderId::from("b"), 1_000, &[request]).await.unwrap();
+    store
+        .renew(&BidderId::from("b"), 1_000, &[request])
+        .await
+        .unwrap();
 }
 
 /// Appends record and bills bid number `n` of a process.
@@ -106,7 +109,9 @@ async fn spent_and_settled(store: &SqliteStore) -> (i64, i64) {
 }
 
 async fn assert_sound(path: &std::path::Path) {
-    let mut connection = SqliteConnection::connect(&format!("sqlite:{}", path.display())).await.unwrap();
+    let mut connection = SqliteConnection::connect(&format!("sqlite:{}", path.display()))
+        .await
+        .unwrap();
     let verdict: String = sqlx::query_scalar("PRAGMA integrity_check")
         .fetch_one(&mut connection)
         .await
@@ -124,7 +129,8 @@ async fn what_was_acknowledged_survives_kill_9() {
     for round in 1..=3 {
         let mut writer = child("until killed", &url);
         let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
-        let mut take = |line: String| acknowledged.extend(line.strip_prefix("acknowledged ").map(str::to_owned));
+        let mut take =
+            |line: String| acknowledged.extend(line.strip_prefix("acknowledged ").map(str::to_owned));
         for _ in 0..40 * round {
             take(lines.next().unwrap().unwrap());
         }
@@ -144,7 +150,10 @@ async fn what_was_acknowledged_survives_kill_9() {
     }
     let (spent, settled) = spent_and_settled(&store).await;
     assert_eq!(spent, 7 * settled);
-    assert_eq!(store.outbox(NOW_MS, u32::MAX).await.unwrap().len(), usize::try_from(settled).unwrap());
+    assert_eq!(
+        store.outbox(NOW_MS, u32::MAX).await.unwrap().len(),
+        usize::try_from(settled).unwrap()
+    );
     assert_sound(&path).await;
 }
 
@@ -164,7 +173,10 @@ async fn several_processes_write_one_file_at_once_and_nothing_is_lost_or_doubled
     }
     let store = open(&url).await;
     let count = PROCESSES * EACH;
-    assert_eq!(acknowledged_keys(&store).await.len(), usize::try_from(count).unwrap());
+    assert_eq!(
+        acknowledged_keys(&store).await.len(),
+        usize::try_from(count).unwrap()
+    );
     assert_eq!(store.end_offset(Topic::Spend, 0).await.unwrap(), count);
     assert_eq!(spent_and_settled(&store).await, (7 * count, count));
     assert_sound(&path).await;

@@ -23,6 +23,8 @@ pub async fn walk<F: AsyncFn() -> Box<dyn LedgerHarness>>(fresh: F, seeds: std::
         let announce = FailingSeed(seed);
         let harness = fresh().await;
         let mut walk = Walk::new(&*harness, seed);
+        // Tells the ledger of the limits.
+        walk.check().await;
         for _ in 0..steps {
             walk.step().await;
             walk.check().await;
