@@ -29,6 +29,8 @@ const RENEW_MS: i64 = 2_000;
 const MARGIN_MS: i64 = 1_000;
 /// Budget periods are published for a week ahead; announcing every campaign again adds the new days.
 const EXTEND_MS: i64 = 6 * 3_600_000;
+/// How long a stop waits for the round at hand.
+const LAST_ROUND: Duration = Duration::from_secs(2);
 const BATCH: u32 = 500;
 const READS_AT_ONCE: usize = 8;
 
@@ -80,16 +82,17 @@ impl Relay {
         }
     }
 
-    /// Works until `stop`; survives an unavailable store for any length of time.
+    /// Works until `stop`, ends with a round done, and hands over; survives an unavailable store for any length of time.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let mut back_off = POLL;
         let mut is_failing = false;
-        loop {
+        while !stop.is_cancelled() {
             let round = tokio::select! {
-                () = stop.cancelled() => return,
                 round = self.round() => round,
+                // Cut off in the middle: nobody may go on before the claim has run out by itself.
+                () = async { stop.cancelled().await; tokio::time::sleep(LAST_ROUND).await } => return,
             };
-            let pause = match round {
+            let (pause, may_be_nudged) = match round {
                 Ok(round) => {
                     self.store_reached.set();
                     if is_failing {
@@ -98,8 +101,8 @@ impl Relay {
                     (is_failing, back_off) = (false, POLL);
                     match round {
                         Round::Busy => continue,
-                        Round::Idle => POLL,
-                        Round::StandBy => STAND_BY,
+                        Round::Idle => (POLL, true),
+                        Round::StandBy => (STAND_BY, false),
                     }
                 }
                 Err(error) => {
@@ -108,14 +111,31 @@ impl Relay {
                     }
                     is_failing = true;
                     back_off = (back_off * 2).min(LONGEST_BACK_OFF);
-                    back_off
+                    (back_off, false)
                 }
             };
             tokio::select! {
-                () = stop.cancelled() => return,
-                () = self.nudge.notified(), if !is_failing => {}
+                () = stop.cancelled() => {}
+                () = self.nudge.notified(), if may_be_nudged => {}
                 () = tokio::time::sleep(pause) => {}
             }
+        }
+        self.hand_over().await;
+    }
+
+    /// Lets another relay go on at once, instead of when the claim runs out.
+    async fn hand_over(&self) {
+        if self.held.is_none() {
+            return;
+        }
+        let released = self
+            .ports
+            .campaigns
+            .claim_relay(&self.id, self.clock.unix_ms(), 0);
+        match tokio::time::timeout(LAST_ROUND, released).await {
+            Ok(Ok(_)) => tracing::info!("the outbox is handed over"),
+            Ok(Err(error)) => tracing::warn!(%error, "the outbox is not handed over"),
+            Err(_) => tracing::warn!("the outbox is not handed over: the store is slow"),
         }
     }
 

@@ -22,7 +22,7 @@ async fn creatives_belong_to_their_campaign() {
             .get(&format!("/campaigns/{one}/creatives"))
             .await
             .items(),
-        [created.body.clone()]
+        std::slice::from_ref(&created.body)
     );
     assert!(
         app.admin()

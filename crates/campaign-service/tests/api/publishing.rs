@@ -224,6 +224,28 @@ async fn a_relay_that_was_taken_over_cannot_leave_the_past_behind_the_present() 
 }
 
 #[tokio::test]
+async fn a_relay_that_stops_hands_over_before_its_claim_runs_out() {
+    let clock = Clock::manual(NOON_MS);
+    let ports = memory_ports(&clock).await;
+    let first = TestApp::over(ports.clone(), clock.clone(), &[]);
+    let id = first.campaign().await;
+    within(SECOND, async || latest(&first, &id).await.is_some()).await;
+    drop(first);
+    // The clock stands still: the claim of the first has its whole time left.
+    let second = TestApp::over(ports, clock, &[]);
+    second
+        .admin()
+        .patch(&format!("/campaigns/{id}"), json!({"name": "second"}))
+        .await
+        .ok();
+    let is_second = async || {
+        let record = latest(&second, &id).await;
+        record.is_some_and(|record| record.campaign.spec.name == "second")
+    };
+    within(PATIENCE, is_second).await;
+}
+
+#[tokio::test]
 async fn what_waits_shows_in_the_metrics() {
     let clock = Clock::manual(NOON_MS);
     let mut ports = memory_ports(&clock).await;

@@ -27,6 +27,13 @@ async fn without_a_good_key_there_is_only_401() {
 }
 
 #[tokio::test]
+async fn an_unknown_path_is_a_problem_like_any_other() {
+    let app = TestApp::start().await;
+    let reply = app.admin().get("/campaign").await.expect(StatusCode::NOT_FOUND);
+    assert_eq!(reply.header("content-type"), "application/problem+json");
+}
+
+#[tokio::test]
 async fn anothers_object_looks_like_none() {
     let app = TestApp::start().await;
     let campaign = app.campaign().await;
