@@ -103,7 +103,7 @@ impl LeaseCell {
     }
 
     /// Counts one eligible opportunity: see [`LeaseCell::opportunities_total`].
-    pub(crate) fn count_opportunity(&self) {
+    pub fn count_opportunity(&self) {
         self.opportunities_total.fetch_add(1, Ordering::Relaxed);
     }
 
