@@ -1,1 +1,207 @@
-//! Keeps the local leases renewed against the spend ledger.
+//! Keeps this bidder's leases renewed against the spend ledger (design section 5).
+//!
+//! Once a second one heartbeat names every campaign that is busy: it saw opportunities in the last minute, or bids
+//! of it can still be won. It asks for what is open and for the bids that pacing allows until the next one. A
+//! campaign at rest holds one bid's lease, for minutes, while the budget is plentiful, and is named in few
+//! heartbeats; every heartbeat that is answered lets it go on for two seconds.
+//!
+//! The cells' rules:
+//! - no more is reserved than the ledger has leased, less what was asked to be given back;
+//! - a reservation comes back with the first renewal sent T1 or more after it, or sooner by the owner's notice;
+//! - no bid is made later than 2 s after the last renewal that was answered was sent, nor beyond the lease's day.
+//!
+//! So with the ledger away every cell runs out by itself, and a crash strands little for T1 and 3 s.
+
+mod account;
+mod day_lease;
+mod ended_bids;
+mod heartbeat;
+mod open_bids;
+mod pacer;
+#[cfg(test)]
+mod tests;
+
+use crate::metrics::MoneyMetrics;
+use account::Account;
+use bidding_engine::{LeaseCell, Now};
+use domain::id::{BidId, BidderId, CampaignId};
+use domain::serving::ServingCampaign;
+use ended_bids::EndedBids;
+use platform::{Clock, Shutdown};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use storage::SpendLedger;
+use storage::spend_ledger::LeaseNow;
+
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+/// No bid is made later than this after the last renewal that was answered had been sent.
+const BID_AFTER_RENEWAL_MS: i64 = 2_000;
+/// The ledger ends a lease T1 and this after its renewal: one second longer than bids are made on it.
+const HOLD_AFTER_NOTICES_MS: i64 = 3_000;
+/// How long a resting campaign's lease is taken for.
+const REST_MS: i64 = 600_000;
+
+/// Shared by the heartbeat, the follower (which asks for cells) and the notices (which end bids sooner).
+#[derive(Debug)]
+pub struct LeaseKeeper {
+    ledger: LedgerPort,
+    bidder_id: BidderId,
+    clock: Clock,
+    /// T1: the greatest `win_notice_delay_ms` of the exchanges in use.
+    win_notice_delay_ms: Arc<AtomicI64>,
+    metrics: MoneyMetrics,
+    accounts: Mutex<HashMap<CampaignId, Arc<Held>>>,
+    ended: Mutex<EndedBids>,
+    /// One heartbeat at a time; its coins.
+    heartbeat: tokio::sync::Mutex<fastrand::Rng>,
+}
+
+struct LedgerPort(Arc<dyn SpendLedger>);
+
+impl std::fmt::Debug for LedgerPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SpendLedger")
+    }
+}
+
+/// One campaign: the bid path has the cell, the keeper both.
+#[derive(Debug)]
+struct Held {
+    cell: Arc<LeaseCell>,
+    account: Mutex<Account>,
+}
+
+impl Held {
+    fn account(&self) -> MutexGuard<'_, Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LeaseKeeper {
+    /// `bidder_id` must be new at each start. `seed` makes the coins of a simulation repeat.
+    #[must_use]
+    pub fn new(
+        ledger: Arc<dyn SpendLedger>,
+        bidder_id: BidderId,
+        clock: Clock,
+        win_notice_delay_ms: Arc<AtomicI64>,
+        metrics: MoneyMetrics,
+        seed: u64,
+    ) -> Self {
+        Self {
+            ledger: LedgerPort(ledger),
+            bidder_id,
+            clock,
+            win_notice_delay_ms,
+            metrics,
+            accounts: Mutex::default(),
+            ended: Mutex::default(),
+            heartbeat: tokio::sync::Mutex::new(fastrand::Rng::with_seed(seed)),
+        }
+    }
+
+    #[must_use]
+    pub fn bidder_id(&self) -> &BidderId {
+        &self.bidder_id
+    }
+
+    /// The cells of all campaigns that now serve, in their order. A campaign that may not bid any more is bound at
+    /// once; one that is not among them is drained.
+    pub fn cells_for(&self, campaigns: &[Arc<ServingCampaign>]) -> Vec<Arc<LeaseCell>> {
+        let mut accounts = self.accounts();
+        let cells = campaigns
+            .iter()
+            .map(|campaign| {
+                let held = accounts.entry(campaign.campaign.id.clone()).or_insert_with(|| {
+                    Arc::new(Held {
+                        cell: Arc::default(),
+                        account: Mutex::new(Account::new(campaign.clone())),
+                    })
+                });
+                held.account().update(campaign, &held.cell);
+                held.cell.clone()
+            })
+            .collect();
+        let serving: HashSet<&CampaignId> = campaigns.iter().map(|campaign| &campaign.campaign.id).collect();
+        if serving.len() < accounts.len() {
+            for (id, held) in accounts.iter() {
+                if !serving.contains(id) {
+                    held.account().stop(&held.cell);
+                }
+            }
+        }
+        cells
+    }
+
+    /// A notice says that one of this bidder's bids has ended: lost, or its price moved to pending, which left its
+    /// lease at `lease_now`. Counts once per bid.
+    pub fn ended(
+        &self,
+        bid_id: BidId,
+        bid_at_ms: i64,
+        campaign_id: &CampaignId,
+        reserved_nanos: i64,
+        lease_now: Option<LeaseNow>,
+    ) {
+        let kept_ms = self.win_notice_delay_ms() + 2 * HOLD_AFTER_NOTICES_MS;
+        let is_first = {
+            let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            ended.is_first(bid_id, self.clock.monotonic_ms(), kept_ms)
+        };
+        if !is_first {
+            return;
+        }
+        let held = self.accounts().get(campaign_id).cloned();
+        if let Some(held) = held {
+            held.account()
+                .ended(&held.cell, bid_at_ms, reserved_nanos, lease_now);
+        }
+    }
+
+    /// Heartbeats until the server has answered its last request; then gives the leases back.
+    pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
+        let stop = shutdown.background();
+        let mut pause = Duration::ZERO;
+        loop {
+            let next = match self.beat().await {
+                Ok(()) => {
+                    if !pause.is_zero() {
+                        tracing::info!("the spend ledger answers again");
+                    }
+                    pause = Duration::ZERO;
+                    HEARTBEAT
+                }
+                Err(error) => {
+                    if pause.is_zero() {
+                        tracing::error!(%error, "leases cannot be renewed, bids stop until they can");
+                    }
+                    pause = (pause * 2).clamp(FIRST_RETRY, HEARTBEAT);
+                    pause
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(next) => {}
+            }
+        }
+        self.give_back().await;
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, HashMap<CampaignId, Arc<Held>>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn win_notice_delay_ms(&self) -> i64 {
+        self.win_notice_delay_ms.load(Ordering::Relaxed).max(0)
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            unix_ms: self.clock.unix_ms(),
+            monotonic_ms: self.clock.monotonic_ms(),
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! One campaign's leases at one bidder: what to ask for, and what an answer means for the cell.
+
+use super::day_lease::DayLease;
+use super::open_bids::Counters;
+use super::pacer::Pacer;
+use super::{BID_AFTER_RENEWAL_MS, REST_MS};
+use bidding_engine::{LeaseCell, Now};
+use domain::advertiser::AdvertiserStatus;
+use domain::campaign::CampaignStatus;
+use domain::id::CampaignId;
+use domain::period::{Day, in_flight};
+use domain::serving::ServingCampaign;
+use std::sync::Arc;
+use storage::spend_ledger::{Grant, LeaseNow, LeaseRequest};
+
+/// Without an opportunity for this long, a campaign rests.
+const BUSY_MS: i64 = 60_000;
+/// A bid decided in the last instant of a day is reserved by then: only afterwards the cell serves the next day.
+const DAY_TURN_MS: i64 = 250;
+
+/// Who holds the campaign's lease, from the ledger's side and from the bid path's.
+#[derive(Debug)]
+pub(super) struct Account {
+    campaign: Arc<ServingCampaign>,
+    /// No bid may be made: paused, ended, archived, gone from the topic, or this process ends.
+    stopped: bool,
+    /// The record changed since the ledger was last asked.
+    changed: bool,
+    today: Option<DayLease>,
+    /// The bids of the day before that can still be won.
+    yesterday: Option<DayLease>,
+    pacer: Pacer,
+    observed_ms: Option<i64>,
+    observed_opportunities: i64,
+    last_opportunity_ms: Option<i64>,
+    /// Totals that the ledger has been told of.
+    reported_opportunities: i64,
+    reported_bids: i64,
+    asked: Option<Asked>,
+    /// A resting campaign's lease lasts until then, by the monotonic clock, its T1 already taken off.
+    rested_until_ms: i64,
+}
+
+/// The renewal under way.
+#[derive(Debug)]
+struct Asked {
+    sent: Now,
+    quota: i64,
+    rests: bool,
+    opportunities: i64,
+    bids: i64,
+}
+
+/// One campaign's part of a heartbeat.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    pub(super) today: Option<LeaseRequest>,
+    pub(super) yesterday: Option<LeaseRequest>,
+    /// `today` is a resting campaign's: renewed rarely, held long.
+    pub(super) rests: bool,
+}
+
+impl Account {
+    pub(super) fn new(campaign: Arc<ServingCampaign>) -> Self {
+        Self {
+            stopped: !may_bid(&campaign),
+            campaign,
+            changed: true,
+            today: None,
+            yesterday: None,
+            pacer: Pacer::new(),
+            observed_ms: None,
+            observed_opportunities: 0,
+            last_opportunity_ms: None,
+            reported_opportunities: 0,
+            reported_bids: 0,
+            asked: None,
+            rested_until_ms: i64::MIN,
+        }
+    }
+
+    /// The record as it now is. One that forbids bids binds the cell at once.
+    pub(super) fn update(&mut self, campaign: &Arc<ServingCampaign>, cell: &LeaseCell) {
+        let version = |of: &ServingCampaign| (of.generation, of.revision);
+        if version(&self.campaign) > version(campaign) {
+            return;
+        }
+        let is_news = version(&self.campaign) < version(campaign);
+        self.campaign = campaign.clone();
+        if !may_bid(campaign) {
+            self.stop(cell);
+        } else if is_news || self.stopped {
+            self.stopped = false;
+            self.changed = true;
+            self.rested_until_ms = i64::MIN;
+        }
+    }
+
+    pub(super) fn stop(&mut self, cell: &LeaseCell) {
+        self.stopped = true;
+        cell.set_bids_ceiling(i64::MIN);
+        cell.set_valid_until_monotonic_ms(i64::MIN);
+    }
+
+    /// Nothing open, nothing leased, and no more to come.
+    pub(super) fn is_drained(&self) -> bool {
+        self.stopped
+            && self.asked.is_none()
+            && self.yesterday.is_none()
+            && self.today.as_ref().is_none_or(DayLease::is_empty)
+    }
+
+    pub(super) fn leased_nanos(&self) -> i64 {
+        let of = |lease: &Option<DayLease>| lease.as_ref().map_or(0, DayLease::leased_nanos);
+        of(&self.today).saturating_add(of(&self.yesterday))
+    }
+
+    pub(super) fn pending_nanos(&self) -> i64 {
+        self.pacer.pending_nanos()
+    }
+
+    /// What to ask the ledger for now. From here on no more is committed than that.
+    ///
+    /// `may_rest`: room for one more resting campaign in this heartbeat. `random` is uniform in `[0, 1)`.
+    pub(super) fn ask(
+        &mut self,
+        cell: &LeaseCell,
+        now: Now,
+        win_notice_delay_ms: i64,
+        may_rest: bool,
+        random: f64,
+    ) -> Asks {
+        let counters = Counters::of(cell);
+        self.observe(cell, &counters, now);
+        self.turn_day(cell, &counters, now);
+        let mut asks = Asks::default();
+        if let Some(lease) = &mut self.yesterday {
+            lease.renew(now, &counters, win_notice_delay_ms);
+            if lease.is_empty() {
+                self.yesterday = None;
+            } else {
+                let open_nanos = lease.commit(0, 0);
+                asks.yesterday = Some(request(&self.campaign, lease.day(), open_nanos, 1));
+            }
+        }
+        let Some(lease) = &mut self.today else { return asks };
+        lease.renew(now, &counters, win_notice_delay_ms);
+        let is_busy = !lease.is_over() || self.saw_opportunities_lately(now);
+        let may_bid = !self.stopped && in_flight(&self.campaign.campaign.spec, now.unix_ms);
+        asks.rests = !is_busy && may_bid;
+        let is_due = if !may_bid {
+            !self.today.as_ref().is_none_or(DayLease::is_empty)
+        } else if asks.rests {
+            let rest_left_ms = self.rested_until_ms.saturating_sub(now.monotonic_ms);
+            may_rest && (self.changed || rest_left_ms < REST_MS / 5)
+        } else {
+            true
+        };
+        if is_due {
+            let quota = if may_bid {
+                self.quota(now, asks.rests, random)
+            } else {
+                0
+            };
+            let extra_nanos = if may_bid && !self.pacer.is_overdrawn() {
+                self.pacer.extra_nanos(&self.campaign, quota, asks.rests)
+            } else {
+                (0, 0)
+            };
+            asks.today = self.ask_for_today(cell, &counters, now, quota, extra_nanos);
+            if let Some(asked) = &mut self.asked {
+                asked.rests = asks.rests;
+            }
+        }
+        asks
+    }
+
+    fn quota(&mut self, now: Now, rests: bool, random: f64) -> i64 {
+        let Some(lease) = &self.today else { return 0 };
+        if rests {
+            i64::from(self.pacer.may_bid_once(&self.campaign, lease.day(), now))
+        } else {
+            self.pacer.quota(&self.campaign, lease.day(), now, random)
+        }
+    }
+
+    fn ask_for_today(
+        &mut self,
+        cell: &LeaseCell,
+        counters: &Counters,
+        now: Now,
+        quota: i64,
+        (least_nanos, most_nanos): (i64, i64),
+    ) -> Option<LeaseRequest> {
+        let lease = self.today.as_mut()?;
+        let mut wanted_nanos = lease.commit(least_nanos, most_nanos);
+        if lease.lower_ceiling(cell, wanted_nanos) {
+            // Bids that slipped in before the ceiling fell are committed, so they are asked for.
+            wanted_nanos = wanted_nanos.max(lease.open_nanos(cell.reserved_total_nanos()));
+        }
+        self.asked = Some(Asked {
+            sent: now,
+            quota,
+            rests: false,
+            opportunities: counters.opportunities,
+            bids: counters.bids,
+        });
+        self.changed = false;
+        let bid_nanos = self.pacer.bid_nanos(&self.campaign);
+        Some(LeaseRequest {
+            opportunities: counters.opportunities - self.reported_opportunities,
+            bids: (counters.bids - self.reported_bids).max(0),
+            ..request(&self.campaign, lease.day(), wanted_nanos, bid_nanos)
+        })
+    }
+
+    fn observe(&mut self, cell: &LeaseCell, counters: &Counters, now: Now) {
+        let elapsed_ms = self.observed_ms.map_or(0, |last| now.monotonic_ms - last);
+        let seen = counters.opportunities - self.observed_opportunities;
+        if seen > 0 {
+            self.last_opportunity_ms = Some(now.monotonic_ms);
+        }
+        self.pacer
+            .observe(seen, cell.take_largest_asked_nanos(), elapsed_ms);
+        self.observed_ms = Some(now.monotonic_ms);
+        self.observed_opportunities = counters.opportunities;
+    }
+
+    fn saw_opportunities_lately(&self, now: Now) -> bool {
+        self.last_opportunity_ms
+            .is_some_and(|last| now.monotonic_ms - last < BUSY_MS)
+    }
+
+    /// Moves on to the day that `now` lies in.
+    fn turn_day(&mut self, cell: &LeaseCell, counters: &Counters, now: Now) {
+        if let Some(lease) = &self.today {
+            let day = lease.day();
+            if day.start_ms <= now.unix_ms && now.unix_ms < day.end_ms.saturating_add(DAY_TURN_MS) {
+                return;
+            }
+        }
+        let day = self.campaign.days.iter().find(|day| day.contains(now.unix_ms));
+        if self.today.is_none() && day.is_none() {
+            return;
+        }
+        cell.set_valid_until_monotonic_ms(i64::MIN);
+        cell.set_reserve_ceiling_nanos(i64::MIN);
+        self.asked = None;
+        self.rested_until_ms = i64::MIN;
+        let mut over = self.today.take();
+        if let Some(lease) = &mut over {
+            lease.close(counters);
+        }
+        self.yesterday = over.filter(|lease| !lease.is_empty());
+        self.today = day.map(|day| DayLease::new(day.clone(), now, counters));
+    }
+
+    /// The ledger's answer. Counts only for the day that was asked for.
+    pub(super) fn granted(&mut self, grant: &Grant, cell: &LeaseCell, now: Now) {
+        if let Some(lease) = self
+            .yesterday
+            .as_mut()
+            .filter(|lease| lease.day().date == grant.date)
+        {
+            lease.granted(grant);
+            return;
+        }
+        let Some(lease) = self.today.as_mut().filter(|lease| lease.day().date == grant.date) else {
+            return;
+        };
+        let Some(asked) = self.asked.take() else { return };
+        lease.granted(grant);
+        self.pacer.learn(grant, now.monotonic_ms);
+        self.reported_opportunities = asked.opportunities;
+        self.reported_bids = asked.bids;
+        if self.stopped {
+            return;
+        }
+        lease.set_ceiling(cell);
+        let quota = if grant.free_nanos < 0 { 0 } else { asked.quota };
+        cell.set_bids_ceiling(cell.bids_total().saturating_add(quota));
+        self.rested_until_ms = if asked.rests {
+            asked.sent.monotonic_ms.saturating_add(REST_MS)
+        } else {
+            i64::MIN
+        };
+        self.extend(cell, asked.sent);
+    }
+
+    /// The renewal failed: whether it took effect is unknown. The cell runs out by itself.
+    pub(super) fn unanswered(&mut self, cell: &LeaseCell) {
+        if self.asked.take().is_some()
+            && let Some(lease) = &mut self.today
+            && !self.stopped
+        {
+            lease.set_ceiling(cell);
+        }
+    }
+
+    /// A heartbeat sent at `sent` was answered: a resting campaign, which it did not name, may bid on.
+    pub(super) fn rest_on(&mut self, cell: &LeaseCell, sent: Now) {
+        if !self.stopped && self.asked.is_none() && self.rested_until_ms > sent.monotonic_ms {
+            self.extend(cell, sent);
+        }
+    }
+
+    /// Bids until a little after `sent`, but never beyond the day or what the ledger holds for a resting campaign.
+    fn extend(&self, cell: &LeaseCell, sent: Now) {
+        let Some(lease) = &self.today else { return };
+        let day_left_ms = lease.day().end_ms.saturating_sub(sent.unix_ms);
+        let mut until_ms = sent
+            .monotonic_ms
+            .saturating_add(BID_AFTER_RENEWAL_MS.min(day_left_ms));
+        if self.rested_until_ms > i64::MIN {
+            until_ms = until_ms.min(self.rested_until_ms);
+        }
+        cell.set_valid_until_monotonic_ms(until_ms);
+    }
+
+    /// A bid that arrived at `bid_at_ms` has ended before its T1.
+    pub(super) fn ended(
+        &mut self,
+        cell: &LeaseCell,
+        bid_at_ms: i64,
+        nanos: i64,
+        lease_now: Option<LeaseNow>,
+    ) {
+        let is_under_way = self.asked.is_some();
+        if let Some(lease) = self
+            .today
+            .as_mut()
+            .filter(|lease| lease.day().contains(bid_at_ms))
+        {
+            lease.ended(bid_at_ms, nanos, lease_now);
+            // While a renewal is under way, what was asked for stays the bound; its answer counts this in.
+            if !is_under_way && !self.stopped {
+                lease.set_ceiling(cell);
+            }
+        } else if let Some(lease) = self
+            .yesterday
+            .as_mut()
+            .filter(|lease| lease.day().contains(bid_at_ms))
+        {
+            lease.ended(bid_at_ms, nanos, lease_now);
+        }
+    }
+
+    pub(super) fn campaign_id(&self) -> &CampaignId {
+        &self.campaign.campaign.id
+    }
+}
+
+/// The engine checks flight and dates for each bid; this is what makes holding money pointless.
+fn may_bid(campaign: &ServingCampaign) -> bool {
+    campaign.campaign.spec.status == CampaignStatus::Active
+        && campaign.advertiser.status == AdvertiserStatus::Active
+}
+
+fn request(campaign: &ServingCampaign, day: &Day, wanted_nanos: i64, bid_nanos: i64) -> LeaseRequest {
+    LeaseRequest {
+        campaign_id: campaign.campaign.id.clone(),
+        generation: campaign.generation,
+        revision: campaign.revision,
+        day: day.clone(),
+        limits: campaign.limits,
+        wanted_nanos,
+        bid_nanos,
+        opportunities: 0,
+        bids: 0,
+    }
+}
