@@ -71,9 +71,10 @@ pub(super) fn advertiser_is_allowed(
 
 /// `bapp`, compared with the app whose store page the creative leads to.
 pub(super) fn app_is_allowed(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
-    !creative
+    let blocked = &offer.ask.facts.bapp;
+    creative
         .bundle
-        .is_some_and(|bundle| offer.ask.facts.bapp.binary_search(&bundle).is_ok())
+        .is_none_or(|bundle| blocked.binary_search(&bundle).is_err())
 }
 
 /// `wlang` and `wlangb`. A creative that does not say its language is in none of those asked for.

@@ -205,7 +205,12 @@ fn request() -> impl Strategy<Value = Value> {
         select(vec![json!([]), json!(["IAB1"]), json!(["IAB2-1"])]),
         select(vec![json!([]), json!(["shop.example"])]),
     );
-    let cur = select(vec![json!(null), json!(["EUR"]), json!(["JPY", "USD"]), json!(["GBP"])]);
+    let cur = select(vec![
+        json!(null),
+        json!(["EUR"]),
+        json!(["JPY", "USD"]),
+        json!(["GBP"]),
+    ]);
     let flags = (
         select(&[2, 4, 5]),
         prop::bool::weighted(0.1),

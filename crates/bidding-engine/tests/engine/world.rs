@@ -264,6 +264,7 @@ impl World {
         let request = openrtb::read_request(text.as_bytes(), &arena).unwrap();
         let exchange = self.snapshot.exchange("default").unwrap();
         let copies = copy(&self.leases);
+        let seen_before = opportunities(&self.leases);
         let mut decisions = Vec::new();
         let (now, scratch) = (self.now, &mut self.scratch);
         let outcome = self.user.view(|user| {
@@ -289,7 +290,10 @@ impl World {
         assert_eq!(answer.outcome, expected.outcome, "{text}");
         assert_eq!(answer.decisions, expected.decisions, "{text}");
         assert_eq!(answer.reasons, expected.reasons, "{text}");
-        assert_eq!(state(&self.leases), state(&copies), "{text}");
+        assert_eq!(left(&self.leases), left(&copies), "{text}");
+        let seen = opportunities(&self.leases).into_iter().zip(seen_before);
+        let seen: Vec<i64> = seen.map(|(after, before)| after - before).collect();
+        assert_eq!(seen, opportunities(&copies), "{text}");
         answer
     }
 
@@ -369,7 +373,6 @@ fn copy(of: &Leases) -> Leases {
             .reserve_ceiling_nanos()
             .saturating_sub(original.reserved_total_nanos());
         cell.set_reserve_ceiling_nanos(left);
-        assert_eq!(cell.opportunities_total(), 0);
     }
     fresh
 }
@@ -382,8 +385,8 @@ fn ceilings(cell: &Arc<LeaseCell>) -> (i64, i64, i64) {
     )
 }
 
-/// What is left of each lease.
-fn state(leases: &Leases) -> Vec<(i64, i64)> {
+/// What is left of each lease: nanos and bids.
+fn left(leases: &Leases) -> Vec<(i64, i64)> {
     let left = |cell: &Arc<LeaseCell>| {
         (
             cell.reserve_ceiling_nanos()
@@ -392,4 +395,12 @@ fn state(leases: &Leases) -> Vec<(i64, i64)> {
         )
     };
     leases.cells.iter().map(left).collect()
+}
+
+fn opportunities(leases: &Leases) -> Vec<i64> {
+    leases
+        .cells
+        .iter()
+        .map(|cell| cell.opportunities_total())
+        .collect()
 }

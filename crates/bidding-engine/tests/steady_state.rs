@@ -1,0 +1,53 @@
+//! Once its buffers have grown, a decision takes nothing from the heap.
+
+#[path = "engine/world.rs"]
+#[expect(
+    dead_code,
+    reason = "the world is shared with the other tests; these need a corner of it"
+)]
+mod world;
+
+use bidding_engine::{Outcome, UserView};
+use bumpalo::Bump;
+use serde_json::json;
+use world::{World, banner, campaign, native, site, video, with};
+
+#[test]
+fn deciding_a_request_again_allocates_nothing() {
+    let deals = json!([{"id": "d1", "bidfloor": 1}, {"id": "d2"}]);
+    let native_text = r#"{"assets":[{"id":1,"required":1,"title":{"len":20}}]}"#;
+    let imps = json!([
+        {"id": "1", "banner": {"w": 300, "h": 250}, "pmp": {"deals": deals}},
+        {"id": "2", "video": {"mimes": ["video/mp4"], "maxduration": 30, "podid": "p"}},
+        {"id": "3", "native": {"request": native_text}},
+    ]);
+    let request = with(with(site(), "/imp", imps), "/bcat", json!(["IAB7"]));
+    let text = with(request, "/site/keywords", json!("a, b")).to_string();
+    let arena = Bump::new();
+    let request = openrtb::read_request(text.as_bytes(), &arena).unwrap();
+
+    let mut world = World::of((0..100).map(|number| {
+        let creatives = [banner(300, 250), banner(300, 250), video(15_000), native()];
+        campaign(&format!("c{number}"))
+            .deals(&["d2"])
+            .creatives(creatives)
+    }));
+    let exchange = world.snapshot.exchange("default").unwrap();
+    let mut decisions = Vec::new();
+    let mut bid = || {
+        bidding_engine::bid(
+            &world.snapshot,
+            exchange,
+            &world.leases,
+            &UserView::Unidentified,
+            world.now,
+            &request,
+            &mut world.scratch,
+            &mut decisions,
+        )
+    };
+    (0..3).for_each(|_| assert_eq!(bid(), Outcome::Bid));
+    let taken = allocation_counter::measure(|| assert_eq!(bid(), Outcome::Bid));
+    assert_eq!(taken.count_total, 0);
+    assert_eq!(decisions.len(), 4);
+}
