@@ -15,10 +15,15 @@ pub async fn ports(config: &Config, clock: &Clock) -> anyhow::Result<Ports> {
     let store = SqliteStore::open(&config.database_url, Arc::new(move || ledger_clock.unix_ms()))
         .await
         .context("cannot open the database")?;
-    let store = Arc::new(store);
-    Ok(Ports {
+    Ok(embedded(Arc::new(store)))
+}
+
+/// One embedded store behind every port.
+#[must_use]
+pub fn embedded(store: Arc<SqliteStore>) -> Ports {
+    Ports {
         campaigns: store.clone(),
         ledger: store.clone(),
         log: store,
-    })
+    }
 }

@@ -9,7 +9,7 @@ use storage::EventLog;
 use storage::event_log::Topic;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// For what waits for another process's turn.
+/// For what makes no promise of time.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The values of a key in the order of the topic.
@@ -89,7 +89,7 @@ async fn later_records_have_later_revisions_and_an_archived_campaign_is_a_tombst
             .patch(&format!("/campaigns/{id}"), json!({"name": name}))
             .await
             .ok();
-        within(SECOND, async || {
+        within(PATIENCE, async || {
             latest(&app, &id)
                 .await
                 .is_some_and(|record| record.campaign.spec.name == name)
@@ -108,7 +108,7 @@ async fn later_records_have_later_revisions_and_an_archived_campaign_is_a_tombst
         .post(&format!("/campaigns/{id}/archive"), json!(null))
         .await
         .ok();
-    within(SECOND, async || is_tombstone(&app, Topic::Campaigns, &id).await).await;
+    within(PATIENCE, async || is_tombstone(&app, Topic::Campaigns, &id).await).await;
 }
 
 #[tokio::test]
@@ -126,18 +126,18 @@ async fn an_advertisers_change_reaches_its_campaigns() {
             .await
             .is_some_and(|record| record.advertiser.seats.contains_key("default"))
     };
-    within(SECOND, has_seat).await;
+    within(PATIENCE, has_seat).await;
     app.admin()
         .post(&format!("{advertiser}/archive"), json!(null))
         .await
         .ok();
-    within(SECOND, async || is_tombstone(&app, Topic::Campaigns, &id).await).await;
+    within(PATIENCE, async || is_tombstone(&app, Topic::Campaigns, &id).await).await;
 }
 
 #[tokio::test]
 async fn exchanges_are_published_the_default_one_from_the_start() {
     let app = TestApp::start().await;
-    within(SECOND, async || {
+    within(PATIENCE, async || {
         !records(&*app.ports.log, Topic::Exchanges, "default")
             .await
             .is_empty()
@@ -160,12 +160,12 @@ async fn exchanges_are_published_the_default_one_from_the_start() {
             record.exchange.spec.seat.as_deref() == Some("s1")
         })
     };
-    within(SECOND, is_published).await;
+    within(PATIENCE, is_published).await;
     app.admin()
         .patch("/exchanges/partner", json!({"status": "archived"}))
         .await
         .ok();
-    within(SECOND, async || {
+    within(PATIENCE, async || {
         is_tombstone(&app, Topic::Exchanges, "partner").await
     })
     .await;
@@ -180,9 +180,9 @@ async fn published_days_are_extended_as_time_goes_on() {
             .await
             .is_some_and(|record| record.days[0].date == date)
     };
-    within(SECOND, async || begins("2026-11-23").await).await;
+    within(PATIENCE, async || begins("2026-11-23").await).await;
     app.clock.advance(86_400_000);
-    within(SECOND, async || begins("2026-11-24").await).await;
+    within(PATIENCE, async || begins("2026-11-24").await).await;
 }
 
 #[tokio::test]
@@ -229,7 +229,7 @@ async fn a_relay_that_stops_hands_over_before_its_claim_runs_out() {
     let ports = memory_ports(&clock).await;
     let first = TestApp::over(ports.clone(), clock.clone(), &[]);
     let id = first.campaign().await;
-    within(SECOND, async || latest(&first, &id).await.is_some()).await;
+    within(PATIENCE, async || latest(&first, &id).await.is_some()).await;
     drop(first);
     // The clock stands still: the claim of the first has its whole time left.
     let second = TestApp::over(ports, clock, &[]);

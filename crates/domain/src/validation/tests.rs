@@ -87,14 +87,17 @@ fn full_advertiser() -> Value {
     })
 }
 
+type Read = fn(Value) -> Result<(), Vec<Mistake>>;
+type Check = fn(&str) -> Result<(), &'static str>;
+
 /// Each kind of body, complete, with the check that reads it.
-fn bodies() -> Vec<(Value, fn(Value) -> Result<(), Vec<Mistake>>)> {
-    let mut all: Vec<(Value, fn(Value) -> Result<(), Vec<Mistake>>)> = vec![
+fn bodies() -> Vec<(Value, Read)> {
+    let mut all: Vec<(Value, Read)> = vec![
         (full_campaign(), |body| campaign(body).map(drop)),
         (full_exchange(), |body| exchange(body).map(drop)),
         (full_advertiser(), |body| advertiser(body).map(drop)),
     ];
-    all.extend(full_creatives().map(|body| (body, (|body| creative(body).map(drop)) as fn(Value) -> _)));
+    all.extend(full_creatives().map(|body| (body, (|body| creative(body).map(drop)) as Read)));
     all
 }
 
@@ -145,7 +148,7 @@ fn mistakes_without_end_are_cut_off() {
 
 #[test]
 fn texts_are_taken_by_their_syntax() {
-    let right: [(fn(&str) -> Result<(), &'static str>, &[&str]); 5] = [
+    let right: [(Check, &[&str]); 5] = [
         (
             syntax::web_url,
             &[
@@ -167,7 +170,7 @@ fn texts_are_taken_by_their_syntax() {
             assert_eq!(check(text), Ok(()), "{text}");
         }
     }
-    let wrong: [(fn(&str) -> Result<(), &'static str>, &[&str]); 5] = [
+    let wrong: [(Check, &[&str]); 5] = [
         (
             syntax::web_url,
             &[
