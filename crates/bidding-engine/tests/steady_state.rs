@@ -1,5 +1,7 @@
 //! Once its buffers have grown, a decision takes nothing from the heap.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by it")]
+
 #[path = "engine/world.rs"]
 #[expect(
     dead_code,
