@@ -2,6 +2,8 @@
 //!
 //! The other processes are this test binary again: a test that finds its task in the environment does it.
 
+#![expect(clippy::unwrap_used, reason = "test code, its helper functions included")]
+
 use domain::id::{BidId, BidderId, CampaignId};
 use domain::period::{Day, Limits};
 use sqlx::{Connection, SqliteConnection};
