@@ -1,1 +1,15 @@
-//! Tests across crates and processes: journeys, faults, architecture rules. Everything is under `tests/`.
+//! Tests across crates and processes: journeys, faults, architecture rules. They are under `tests/`; here is the
+//! vocabulary they are written in, around the real `adplatform` program.
+//!
+//! Everything asserts: a failure here is a failed test.
+
+#![expect(clippy::unwrap_used, reason = "test vocabulary: a failure is a failed test")]
+
+pub mod fixtures;
+pub mod markup;
+pub mod platform;
+pub mod program;
+pub mod waiting;
+
+pub use platform::Platform;
+pub use waiting::eventually;

@@ -23,7 +23,11 @@ fn allowed(name: &str) -> Option<Vec<&'static str>> {
 
 fn workspace() -> Vec<Package> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
-    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
+    let metadata = MetadataCommand::new()
+        .manifest_path(manifest)
+        .no_deps()
+        .exec()
+        .unwrap();
     metadata.packages
 }
 
@@ -40,7 +44,10 @@ fn no_arrow_points_outside_the_table() {
         for dependency in &package.dependencies {
             let name = dependency.name.as_str();
             // A crate's own tests may lean on adapters and neighbours; what ships may not.
-            if dependency.kind != DependencyKind::Development && ours.contains(name) && !allowed.contains(&name) {
+            if dependency.kind != DependencyKind::Development
+                && ours.contains(name)
+                && !allowed.contains(&name)
+            {
                 broken.push(format!("{} -> {name}", package.name));
             }
         }
@@ -78,7 +85,8 @@ fn shipped(text: &str) -> &str {
 }
 
 fn is_test_file(file: &Path) -> bool {
-    file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs")
+    file.components()
+        .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs")
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
@@ -97,7 +105,9 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn no_file_has_a_name_that_says_nothing() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let empty_words = ["utils", "util", "common", "helpers", "helper", "manager", "impl", "mod", "misc"];
+    let empty_words = [
+        "utils", "util", "common", "helpers", "helper", "manager", "impl", "mod", "misc",
+    ];
     let mut broken = Vec::new();
     for folder in ["crates", "tests", "benches"] {
         for file in rust_files(&root.join(folder)) {

@@ -1,0 +1,112 @@
+//! Campaigns for the bidder under load, put where it reads them from: topic `campaigns`.
+
+use domain::serving::ServingCampaign;
+use jiff::Timestamp;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use storage::EventLog;
+use storage::event_log::{NewRecord, Topic};
+use storage_sqlite::SqliteStore;
+
+/// Records appended at once.
+const BATCH: usize = 1_000;
+const COUNTRIES: [&str; 8] = ["USA", "KOR", "DEU", "GBR", "JPN", "FRA", "BRA", "CAN"];
+const SIZES: [(i64, i64); 6] = [
+    (300, 250),
+    (320, 50),
+    (728, 90),
+    (300, 600),
+    (160, 600),
+    (970, 250),
+];
+
+/// Fills a fresh store. One campaign in eight is for a request's country; budgets outlast the run.
+pub fn store(data_dir: &Path, count: usize) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let url = format!("sqlite:{}", data_dir.join("adplatform.sqlite").display());
+        let clock = Arc::new(|| Timestamp::now().as_millisecond());
+        let store = SqliteStore::open(&url, clock).await?;
+        let now = Timestamp::now();
+        let mut records = Vec::with_capacity(BATCH);
+        for number in 0..count {
+            let campaign = campaign(number, now)?;
+            records.push(NewRecord {
+                key: campaign.campaign.id.to_string(),
+                value: Some(serde_json::to_vec(&campaign)?),
+            });
+            if records.len() == BATCH || number + 1 == count {
+                store
+                    .append(
+                        Topic::Campaigns,
+                        std::mem::take(&mut records),
+                        now.as_millisecond(),
+                    )
+                    .await?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn campaign(number: usize, now: Timestamp) -> anyhow::Result<ServingCampaign> {
+    let (width, height) = SIZES[number % SIZES.len()];
+    let id = format!("cmp_bench{number:08}");
+    let advertiser_id = format!("adv_bench{:06}", number / 4);
+    let stamps = json!({"created_at": now, "updated_at": now});
+    let with_stamps = |mut value: serde_json::Value| {
+        value["created_at"] = stamps["created_at"].clone();
+        value["updated_at"] = stamps["updated_at"].clone();
+        value
+    };
+    let spec = json!({
+        "id": id, "advertiser_id": advertiser_id, "name": id, "status": "active",
+        "flight": {"start": "2020-01-01T00:00:00Z"},
+        "budget": {"currency": "USD", "daily_micros": 1_000_000_000_000_i64},
+        "pacing": "asap",
+        "bid": {"max_cpm_micros": 3_000_000 + (number as i64 * 7_919) % 3_000_000},
+        "targeting": {"geo": {"allow": [{"country": COUNTRIES[(number / SIZES.len()) % COUNTRIES.len()]}]}},
+    });
+    let creative = |n: usize, specific: serde_json::Value| {
+        let mut value = with_stamps(json!({
+            "id": format!("crv_bench{number:08}{n}"), "campaign_id": id, "version": 1, "name": "n",
+            "click_url": format!("https://brand{number}.example/"), "adomain": [format!("brand{number}.example")],
+            "categories": ["IAB17"],
+        }));
+        for (key, part) in specific.as_object().into_iter().flatten() {
+            value[key] = part.clone();
+        }
+        value
+    };
+    let creatives = json!([
+        creative(
+            0,
+            json!({
+                "format": "banner", "width": width, "height": height,
+                "markup": "<a href=\"{CLICK_URL}\"><img src=\"https://media.example/a.png\"></a>",
+            })
+        ),
+        creative(
+            1,
+            json!({
+                "format": "video", "width": 1280, "height": 720, "duration_ms": 15_000, "mimes": ["video/mp4"],
+                "protocols": [3, 7], "vast_url": "https://media.example/vast.xml",
+            })
+        ),
+    ]);
+    let campaign: domain::campaign::Campaign = serde_json::from_value(with_stamps(spec))?;
+    Ok(ServingCampaign {
+        schema: domain::serving::SCHEMA,
+        generation: 1,
+        revision: 1,
+        requires: Vec::new(),
+        limits: domain::period::Limits::of(&campaign.spec.budget),
+        days: domain::period::days(&campaign.spec.flight, now, 8),
+        creatives: serde_json::from_value(creatives)?,
+        advertiser: serde_json::from_value(json!({
+            "id": advertiser_id, "status": "active", "conversion_lookback_days": 30,
+        }))?,
+        campaign,
+    })
+}

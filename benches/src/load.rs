@@ -1,0 +1,51 @@
+//! The generator: `adplatform load` on the second core.
+
+use crate::Conditions;
+use crate::server::{Server, pinned};
+use anyhow::Context;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+/// What `adplatform load --json` prints, as far as it is used here.
+#[derive(Debug, Deserialize)]
+pub struct Load {
+    pub answered: u64,
+    pub answered_per_second: f64,
+    pub statuses: BTreeMap<String, u64>,
+    pub errors: BTreeMap<String, u64>,
+    pub p50_us: u64,
+    pub p99_us: u64,
+    pub p99_9_us: u64,
+}
+
+/// What a server did under load.
+pub struct Run {
+    pub load: Load,
+    pub cpu_us_per_request: f64,
+}
+
+/// Warms the server up for a fifth of the time, then measures.
+pub fn run(server: &Server, conditions: Conditions) -> anyhow::Result<Run> {
+    generate(server, conditions.rate, (conditions.seconds / 5).max(3))?;
+    let before = server.cpu_us()?;
+    let load = generate(server, conditions.rate, conditions.seconds)?;
+    let used = server.cpu_us()? - before;
+    anyhow::ensure!(load.errors.is_empty(), "requests failed: {:?}", load.errors);
+    Ok(Run {
+        cpu_us_per_request: used as f64 / load.answered as f64,
+        load,
+    })
+}
+
+fn generate(server: &Server, rate: u64, seconds: u64) -> anyhow::Result<Load> {
+    let output = pinned("adplatform", 1)?
+        .args(["load", "--json", "--url", &server.bid_url()])
+        .args(["--rate", &rate.to_string(), "--duration", &format!("{seconds}s")])
+        .stderr(Stdio::inherit())
+        .output()?;
+    anyhow::ensure!(output.status.success(), "the generator failed: {}", output.status);
+    let text = String::from_utf8(output.stdout)?;
+    serde_json::from_str(text.lines().last().unwrap_or_default())
+        .with_context(|| format!("the generator printed {text:?}"))
+}

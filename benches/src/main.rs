@@ -1,0 +1,66 @@
+//! The benchmarks named in the README: each figure as a ratio to a baseline measured in the same run.
+//!
+//! The server runs on one core, the generator on the other; the generator's own time never enters a figure.
+
+mod campaigns;
+mod figure;
+mod load;
+mod server;
+
+mod bid;
+mod latency;
+
+use clap::Parser;
+use figure::Figure;
+
+#[derive(Parser)]
+struct Args {
+    /// One of them; all when left out
+    #[arg(value_parser = ["bid", "latency"])]
+    name: Option<String>,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// Seconds under load for each server
+    #[arg(long, default_value_t = 15)]
+    seconds: u64,
+    /// Requests a second
+    #[arg(long, default_value_t = 5_000)]
+    rate: u64,
+    /// Active campaigns
+    #[arg(long, default_value_t = 1_000)]
+    campaigns: usize,
+}
+
+/// What every benchmark is run with.
+#[derive(Clone, Copy)]
+pub struct Conditions {
+    pub seconds: u64,
+    pub rate: u64,
+    pub campaigns: usize,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    let conditions = Conditions {
+        seconds: args.seconds,
+        rate: args.rate,
+        campaigns: args.campaigns,
+    };
+    let wanted = |name: &str| args.name.as_deref().is_none_or(|asked| asked == name);
+    let mut figures: Vec<Figure> = Vec::new();
+    if wanted("bid") {
+        figures.extend(bid::run(conditions)?);
+    }
+    if wanted("latency") {
+        figures.extend(latency::run(conditions)?);
+    }
+    for figure in figures {
+        if args.json {
+            println!("{}", serde_json::to_string(&figure)?);
+        } else {
+            println!("{figure}");
+        }
+    }
+    Ok(())
+}

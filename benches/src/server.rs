@@ -1,0 +1,123 @@
+//! A server under load: a process of its own on the first core.
+
+use anyhow::Context;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Killed when dropped.
+pub struct Server {
+    child: Child,
+    pub addr: SocketAddr,
+}
+
+impl Server {
+    /// The bare endpoint, answering with `length` bytes.
+    pub fn bare(length: usize) -> anyhow::Result<Self> {
+        let addr = free_addr()?;
+        let mut command = pinned("bare-endpoint", 0)?;
+        command.arg(addr.to_string()).arg(length.to_string());
+        Self::start(command, addr)
+    }
+
+    /// The bidding-service on embedded storage in `data_dir`, which holds its campaigns already.
+    pub fn bidding(data_dir: &Path) -> anyhow::Result<Self> {
+        let (addr, metrics) = (free_addr()?, free_addr()?);
+        let mut command = pinned("bidding-service", 0)?;
+        command
+            .env("DATA_DIR", data_dir)
+            .env("HTTP_ADDR", addr.to_string())
+            .env("METRICS_ADDR", metrics.to_string())
+            .env("PUBLIC_BIDDING_URL", format!("http://{addr}"))
+            .env("LOG_LEVEL", "warn");
+        Self::start(command, addr)
+    }
+
+    fn start(mut command: Command, addr: SocketAddr) -> anyhow::Result<Self> {
+        let child = command
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("cannot start {command:?}"))?;
+        let server = Self { child, addr };
+        let give_up = Instant::now() + START_PATIENCE;
+        while !is_ready(addr) {
+            anyhow::ensure!(
+                Instant::now() < give_up,
+                "{command:?} is not ready after {START_PATIENCE:?}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(server)
+    }
+
+    /// User and system time that the process has used, in microseconds.
+    pub fn cpu_us(&self) -> anyhow::Result<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // The command's name, in parentheses, may hold spaces; fields count from after it.
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace()
+            .collect();
+        let ticks: u64 = [11, 12]
+            .iter()
+            .map(|index| {
+                fields
+                    .get(*index)
+                    .and_then(|ticks| ticks.parse::<u64>().ok())
+                    .unwrap_or_default()
+            })
+            .sum();
+        // USER_HZ is 100 on every Linux that Rust runs on.
+        Ok(ticks * 10_000)
+    }
+
+    pub fn bid_url(&self) -> String {
+        format!("http://{}/openrtb2/bid", self.addr)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A program of this workspace, built like this one, on the given core.
+pub fn pinned(program: &str, core: u32) -> anyhow::Result<Command> {
+    let mut command = Command::new("taskset");
+    command.arg("-c").arg(core.to_string()).arg(sibling(program)?);
+    Ok(command)
+}
+
+fn sibling(program: &str) -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(program);
+    anyhow::ensure!(
+        path.exists(),
+        "{} is not built; benches/run.sh builds it",
+        path.display()
+    );
+    Ok(path)
+}
+
+fn free_addr() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+fn is_ready(addr: SocketAddr) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(1))?;
+        stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+        stream.write_all(b"GET /ready HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(answer.starts_with(b"HTTP/1.1 200"))
+    };
+    ask().unwrap_or(false)
+}

@@ -1,0 +1,186 @@
+//! The whole platform in this one process: three services, one store, each on a port of its own.
+
+use crate::wiring::{self, Stores};
+use anyhow::Context;
+use axum::Router;
+use platform::shutdown::Ended;
+use platform::{Process, ProcessSettings, Server, ServerOptions, Settings, health};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long the services may take until all are ready.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where each part listens, and what differs from the environment's settings.
+#[derive(Clone, Debug)]
+pub(crate) struct HouseOptions {
+    pub campaign_addr: SocketAddr,
+    pub bidding_addr: SocketAddr,
+    pub analytics_addr: SocketAddr,
+    pub metrics_addr: SocketAddr,
+    /// Settings that win over the environment's.
+    pub overrides: Vec<(&'static str, String)>,
+}
+
+impl HouseOptions {
+    /// For a platform that nobody has to find: free ports of this machine, a store in `data_dir` whatever the environment says.
+    pub(crate) fn on_free_ports(data_dir: PathBuf) -> Self {
+        let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let overrides = vec![
+            ("ENVIRONMENT", "development".to_owned()),
+            ("DATABASE_URL", String::new()),
+            ("DATA_DIR", data_dir.display().to_string()),
+            // It asks for as much as the demo's table shows.
+            ("API_RATE_LIMIT_PER_SECOND", "10000".to_owned()),
+        ];
+        Self {
+            campaign_addr: free,
+            bidding_addr: free,
+            analytics_addr: free,
+            metrics_addr: free,
+            overrides,
+        }
+    }
+}
+
+/// A running platform.
+pub(crate) struct House {
+    process: Process,
+    addrs: Addrs,
+    pub admin_key: String,
+    pub stores: Stores,
+}
+
+#[derive(Clone, Copy)]
+struct Addrs {
+    campaign: SocketAddr,
+    bidding: SocketAddr,
+    analytics: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl House {
+    /// Binds the ports, reads the settings, opens the store and starts the services.
+    ///
+    /// # Errors
+    /// A port that is taken; settings that are wrong ([`platform::Mistakes`], for exit 64); a store that cannot be opened.
+    pub(crate) async fn start(options: HouseOptions) -> anyhow::Result<Self> {
+        // Ports first: the services tell each other's addresses to the world.
+        let campaign = bind("campaign-service", options.campaign_addr).await?;
+        let bidding = bind("bidding-service", options.bidding_addr).await?;
+        let analytics = bind("analytics-service", options.analytics_addr).await?;
+        let metrics = bind("metrics", options.metrics_addr).await?;
+        let addrs = Addrs {
+            campaign: campaign.local_addr(),
+            bidding: bidding.local_addr(),
+            analytics: analytics.local_addr(),
+            metrics: metrics.local_addr(),
+        };
+        let mut settings = settings(&options, addrs);
+        let process_settings = ProcessSettings::read(&mut settings);
+        let campaign_config = campaign_service::Config::read(&mut settings);
+        let bidding_config = bidding_service::Config::read(&mut settings);
+        let analytics_config = analytics_service::Config::read(&mut settings);
+        let admin_key = settings.string("ADMIN_API_KEY", "");
+        settings.finish()?;
+
+        let process = Process::new("adplatform", process_settings)?;
+        let stores = wiring::open(&analytics_config.database_url, &process.clock).await?;
+        let campaigns = campaign_service::build(
+            campaign_config,
+            stores.for_campaigns(),
+            process.clock.clone(),
+            &process.metrics,
+            &process.readiness,
+            &process.shutdown,
+        )?;
+        let bids = bidding_service::build(&bidding_config, stores.for_bidding(), &process)?;
+        let reports = analytics_service::build(&analytics_config, stores.for_analytics(), &process)?;
+
+        let probes = || health::router(process.readiness.clone());
+        campaign.serve(probes().merge(campaigns.router), &process.shutdown);
+        bidding.serve(probes().merge(bids.router), &process.shutdown);
+        analytics.serve(probes().merge(reports.router), &process.shutdown);
+        let scrape: Router = platform::metrics::router(process.metrics.clone());
+        metrics.serve(probes().merge(scrape), &process.shutdown);
+        Ok(Self {
+            process,
+            addrs,
+            admin_key,
+            stores,
+        })
+    }
+
+    /// Waits until every latch is on.
+    pub(crate) async fn ready(&self) -> anyhow::Result<()> {
+        let give_up = Instant::now() + START_PATIENCE;
+        while !self.process.readiness.is_ready() {
+            anyhow::ensure!(
+                Instant::now() < give_up && !self.process.shutdown.requested().is_cancelled(),
+                "the platform did not get ready; waiting for {}",
+                self.process.readiness.waiting_for().join(", ")
+            );
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn listen_for_signals(&self) -> std::io::Result<()> {
+        self.process.shutdown.listen_for_signals()
+    }
+
+    pub(crate) fn stop(&self, why: &str) {
+        self.process.shutdown.request(why);
+    }
+
+    /// Waits for the end that a signal or [`House::stop`] asks for.
+    pub(crate) async fn finished(&self) -> Ended {
+        self.process.shutdown.finished().await
+    }
+
+    pub(crate) fn api_url(&self) -> String {
+        format!("http://{}", self.addrs.campaign)
+    }
+
+    pub(crate) fn bidding_url(&self) -> String {
+        format!("http://{}", self.addrs.bidding)
+    }
+
+    pub(crate) fn bid_url(&self) -> String {
+        format!("{}/openrtb2/bid", self.bidding_url())
+    }
+
+    pub(crate) fn analytics_url(&self) -> String {
+        format!("http://{}", self.addrs.analytics)
+    }
+
+    pub(crate) fn metrics_url(&self) -> String {
+        format!("http://{}/metrics", self.addrs.metrics)
+    }
+}
+
+async fn bind(name: &'static str, addr: SocketAddr) -> anyhow::Result<Server> {
+    let flag = name.split('-').next().unwrap_or(name);
+    Server::bind(name, addr, ServerOptions::default())
+        .await
+        .with_context(|| format!("choose another address with --{flag}-addr"))
+}
+
+/// The environment's settings, with the addresses and a key where it names none.
+fn settings(options: &HouseOptions, addrs: Addrs) -> Settings {
+    let defaults = [
+        ("PUBLIC_BIDDING_URL", format!("http://{}", addrs.bidding)),
+        ("ANALYTICS_URL", format!("http://{}", addrs.analytics)),
+        ("BIDDING_URL", format!("http://{}", addrs.bidding)),
+        ("ADMIN_API_KEY", format!("adm_{:032x}", fastrand::u128(..))),
+    ];
+    let owned = |(name, value): (&'static str, String)| (name.to_owned(), value);
+    let set = std::env::vars_os().filter_map(|(name, value)| {
+        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+        (!value.trim().is_empty()).then_some((name, value))
+    });
+    // Later pairs win.
+    let overrides = options.overrides.iter().cloned().map(owned);
+    Settings::from_env_and_file(defaults.into_iter().map(owned).chain(set).chain(overrides))
+}

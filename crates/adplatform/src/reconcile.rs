@@ -1,0 +1,250 @@
+//! `adplatform reconcile`: ledger, spend events and rollups of a platform, campaign by campaign and day by day.
+//!
+//! The three are written at different moments by different parts; where they disagree, money was lost or
+//! doubled on the way. Every difference is said in nanos of the campaign's currency.
+
+use anyhow::Context;
+use domain::event::SpendEvent;
+use domain::period::Day;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+use std::time::Duration;
+use storage::event_log::Topic;
+use storage::report_store::{Dimension, ReportQuery};
+use storage::spend_ledger::{Balance, BalancesOf};
+use storage::{EventLog, ReportStore, SpendLedger};
+
+/// Records or rows read at once.
+const PAGE: u32 = 5_000;
+
+/// What each of the three says of one campaign's day.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub campaign_id: String,
+    pub date: String,
+    /// `None`: the ledger has forgotten the day (it keeps days until no notice can come any more).
+    pub ledger: Option<Amounts>,
+    pub events: Amounts,
+    /// `None` where the ledger has forgotten the day, since it alone knows where the day begins.
+    pub rollups: Option<Amounts>,
+    /// Settled, on its way to the topic.
+    pub outbox: Amounts,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amounts {
+    pub charged_nanos: i64,
+    pub over_delivery_nanos: i64,
+}
+
+impl Amounts {
+    fn add(&mut self, charged_nanos: i64, over_delivery_nanos: i64) {
+        self.charged_nanos = self.charged_nanos.saturating_add(charged_nanos);
+        self.over_delivery_nanos = self.over_delivery_nanos.saturating_add(over_delivery_nanos);
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let mut sum = self;
+        sum.add(other.charged_nanos, other.over_delivery_nanos);
+        sum
+    }
+}
+
+impl Line {
+    /// Whether all that is known agrees; what is still in the outbox counts as an event.
+    #[must_use]
+    pub(crate) fn agrees(&self) -> bool {
+        self.ledger
+            .is_none_or(|ledger| ledger == self.events.plus(self.outbox))
+            && self.rollups.is_none_or(|rollups| rollups == self.events)
+    }
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |amounts: Option<Amounts>| {
+            amounts.map_or("-".to_owned(), |amounts| match amounts.over_delivery_nanos {
+                0 => amounts.charged_nanos.to_string(),
+                over => format!("{} (+{over} over)", amounts.charged_nanos),
+            })
+        };
+        write!(
+            f,
+            "{} {}  ledger {:>16}  events {:>16}  rollups {:>16}",
+            self.campaign_id,
+            self.date,
+            shown(self.ledger),
+            shown(Some(self.events)),
+            shown(self.rollups)
+        )?;
+        if self.outbox != Amounts::default() {
+            write!(f, "  outbox {}", shown(Some(self.outbox)))?;
+        }
+        if let Some(ledger) = self.ledger {
+            let counted = self.events.plus(self.outbox);
+            if ledger != counted {
+                write!(
+                    f,
+                    "\n    ledger - events = {} nanos",
+                    ledger.charged_nanos - counted.charged_nanos
+                )?;
+                let over = ledger.over_delivery_nanos - counted.over_delivery_nanos;
+                if over != 0 {
+                    write!(f, ", over-delivery {over} nanos")?;
+                }
+            }
+        }
+        if let Some(rollups) = self.rollups
+            && rollups != self.events
+        {
+            write!(
+                f,
+                "\n    events - rollups = {} nanos",
+                self.events.charged_nanos - rollups.charged_nanos
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads all three and returns a line for each campaign's day that any of them knows.
+pub(crate) async fn compare(
+    ledger: &dyn SpendLedger,
+    log: &dyn EventLog,
+    reports: &dyn ReportStore,
+) -> anyhow::Result<Vec<Line>> {
+    let mut lines: BTreeMap<(String, String), Line> = BTreeMap::new();
+    let mut line = |campaign: &str, date: &str, change: &mut dyn FnMut(&mut Line)| {
+        let key = (campaign.to_owned(), date.to_owned());
+        let line = lines.entry(key).or_insert_with(|| Line {
+            campaign_id: campaign.to_owned(),
+            date: date.to_owned(),
+            ..Line::default()
+        });
+        change(line);
+    };
+    let days = ledger_days(ledger).await.context("reading the ledger")?;
+    for (balance, day) in &days {
+        line(balance.campaign_id.as_str(), &day.date, &mut |line| {
+            line.ledger = Some(Amounts {
+                charged_nanos: balance.account.spent_nanos,
+                over_delivery_nanos: balance.over_delivery_nanos,
+            });
+            line.rollups = Some(Amounts::default());
+        });
+    }
+    for event in spend_events(log).await.context("reading topic spend")? {
+        line(event.campaign_id.as_str(), &event.day, &mut |line| {
+            line.events.add(event.charge_nanos, event.over_delivery_nanos);
+        });
+    }
+    for settled in ledger
+        .outbox(i64::MAX, PAGE)
+        .await
+        .context("reading the ledger's outbox")?
+    {
+        line(settled.campaign_id.as_str(), &settled.date, &mut |line| {
+            line.outbox.add(settled.charge_nanos, settled.over_delivery_nanos);
+        });
+    }
+    let spans: BTreeSet<(i64, i64, &str)> = days
+        .iter()
+        .map(|(_, day)| (day.start_ms, day.end_ms, day.date.as_str()))
+        .collect();
+    for (start_ms, end_ms, date) in spans {
+        for (campaign, amounts) in rollups(reports, start_ms, end_ms)
+            .await
+            .context("reading the rollups")?
+        {
+            let same_day = |(balance, day): &(Balance, Day)| {
+                balance.campaign_id.as_str() == campaign && (day.start_ms, day.end_ms) == (start_ms, end_ms)
+            };
+            // Campaigns of other zones have days of their own that overlap this one.
+            if days.iter().any(same_day) {
+                line(&campaign, date, &mut |line| line.rollups = Some(amounts));
+            }
+        }
+    }
+    Ok(lines.into_values().collect())
+}
+
+async fn ledger_days(ledger: &dyn SpendLedger) -> anyhow::Result<Vec<(Balance, Day)>> {
+    let mut days = Vec::new();
+    let mut after = None;
+    loop {
+        let page = ledger
+            .balances(BalancesOf::All {
+                after: after.clone(),
+                limit: PAGE,
+            })
+            .await?;
+        let Some(last) = page.last() else {
+            return Ok(days);
+        };
+        let date = last.day.as_ref().map(|day| day.date.clone()).unwrap_or_default();
+        after = Some((last.campaign_id.clone(), date));
+        days.extend(page.into_iter().filter_map(|balance| {
+            let day = balance.day.clone()?;
+            Some((balance, day))
+        }));
+    }
+}
+
+/// Each settlement once, however often the topic holds it.
+async fn spend_events(log: &dyn EventLog) -> anyhow::Result<Vec<SpendEvent>> {
+    let mut seen = HashSet::new();
+    let mut events = Vec::new();
+    for partition in 0..log.partitions(Topic::Spend).await? {
+        let end = log.end_offset(Topic::Spend, partition).await?;
+        let mut next = 0;
+        while next < end {
+            let batch = log
+                .read(Topic::Spend, partition, next, PAGE, Duration::ZERO)
+                .await?;
+            anyhow::ensure!(
+                batch.next_offset > next,
+                "topic spend ends before its end offset {end}"
+            );
+            next = batch.next_offset;
+            for record in batch.records {
+                let value = record.value.unwrap_or_default();
+                let event: SpendEvent = serde_json::from_slice(&value)
+                    .with_context(|| format!("record {} of partition {partition}", record.offset))?;
+                if seen.insert(event.event_id.clone()) {
+                    events.push(event);
+                }
+            }
+        }
+    }
+    Ok(events)
+}
+
+async fn rollups(
+    reports: &dyn ReportStore,
+    start_ms: i64,
+    end_ms: i64,
+) -> anyhow::Result<Vec<(String, Amounts)>> {
+    let mut found = Vec::new();
+    let mut query = ReportQuery {
+        buckets: vec![(start_ms, end_ms)],
+        dimensions: vec![Dimension::Campaign],
+        filters: Vec::new(),
+        offset: 0,
+        limit: PAGE,
+    };
+    loop {
+        let rows = reports.query(&query).await?;
+        let last = (rows.len() as u64) < u64::from(PAGE);
+        found.extend(rows.into_iter().map(|row| {
+            let amounts = Amounts {
+                charged_nanos: row.totals.spend_nanos,
+                over_delivery_nanos: row.totals.over_delivery_nanos,
+            };
+            (row.values.concat(), amounts)
+        }));
+        if last {
+            return Ok(found);
+        }
+        query.offset += PAGE;
+    }
+}

@@ -1,0 +1,238 @@
+//! The whole platform in one process, driven over HTTP.
+
+use crate::program::{command, signal};
+use crate::waiting::eventually;
+use jiff::Timestamp;
+use reqwest::{Client, Response, StatusCode};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// `adplatform dev` on free ports. Killed when dropped.
+pub struct Platform {
+    child: Child,
+    pub campaigns: String,
+    pub bidding: String,
+    pub analytics: String,
+    pub metrics: String,
+    pub key: String,
+    pub data_dir: PathBuf,
+    pub client: Client,
+    /// Holds the folder of a platform that was started without one.
+    _folder: Option<TempDir>,
+}
+
+impl Platform {
+    /// On a fresh store.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut platform = Self::start_in(folder.path()).await;
+        platform._folder = Some(folder);
+        platform
+    }
+
+    /// On the store in `data_dir`.
+    pub async fn start_in(data_dir: &Path) -> Self {
+        let mut child = command("adplatform")
+            .arg("dev")
+            .args(["--campaign-addr", "127.0.0.1:0", "--bidding-addr", "127.0.0.1:0"])
+            .args(["--analytics-addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0"])
+            .env("DATA_DIR", data_dir)
+            .env("LOG_LEVEL", "warn")
+            .env("API_RATE_LIMIT_PER_SECOND", "10000")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = child.stdout.take().unwrap();
+        let said = tokio::task::spawn_blocking(move || read_greeting(stdout))
+            .await
+            .unwrap();
+        let word = |name: &str| {
+            let line = said
+                .iter()
+                .find(|line| line.trim_start().starts_with(&format!("{name} ")));
+            let line = line.unwrap_or_else(|| panic!("no line {name:?} in {said:#?}"));
+            line.split_whitespace().nth(1).unwrap().to_owned()
+        };
+        let platform = Self {
+            campaigns: word("campaigns"),
+            bidding: word("bidding"),
+            analytics: word("analytics"),
+            metrics: word("metrics"),
+            key: word("key"),
+            data_dir: data_dir.to_owned(),
+            client: Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap(),
+            child,
+            _folder: None,
+        };
+        platform.ready().await;
+        platform
+    }
+
+    async fn ready(&self) {
+        for base in [&self.campaigns, &self.bidding, &self.analytics] {
+            let url = format!("{base}/ready");
+            eventually("the platform is ready", || async {
+                let answer = self.client.get(&url).send().await.ok()?;
+                (answer.status() == StatusCode::OK).then_some(())
+            })
+            .await;
+        }
+    }
+
+    pub fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
+    /// SIGKILL: no time to say goodbye.
+    pub fn kill_9(mut self) -> PathBuf {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.data_dir.clone()
+    }
+
+    /// Waits for the process to end by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        for _ in 0..1_200 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!("the platform did not end");
+    }
+
+    /// POST to the campaign API; must succeed.
+    pub async fn create(&self, path: &str, body: Value) -> Value {
+        let answer = self.post(path, &body).await;
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "POST {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> Response {
+        let url = format!("{}{path}", self.campaigns);
+        self.client
+            .post(url)
+            .bearer_auth(&self.key)
+            .json(body)
+            .send()
+            .await
+            .unwrap()
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Value {
+        let url = format!("{}{path}", self.campaigns);
+        let answer = self
+            .client
+            .patch(url)
+            .bearer_auth(&self.key)
+            .json(&body)
+            .send()
+            .await
+            .unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "PATCH {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let url = format!("{}{path}", self.campaigns);
+        let answer = self.client.get(url).bearer_auth(&self.key).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "GET {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Status and body of the answer to a bid request.
+    pub async fn offer(&self, request: impl Into<reqwest::Body>) -> (StatusCode, Vec<u8>) {
+        let url = format!("{}/openrtb2/bid", self.bidding);
+        let request = self
+            .client
+            .post(url)
+            .header("content-type", "application/json")
+            .body(request);
+        let answer = request.send().await.unwrap();
+        (answer.status(), answer.bytes().await.unwrap().to_vec())
+    }
+
+    /// The response to a request that somebody must bid on, as soon as the bidder knows the campaign.
+    pub async fn bid_on(&self, request: &Value) -> Value {
+        eventually("a bid", || async {
+            let (status, body) = self.offer(request.to_string()).await;
+            assert!(matches!(status.as_u16(), 200 | 204), "{status}");
+            (status == StatusCode::OK).then(|| serde_json::from_slice(&body).unwrap())
+        })
+        .await
+    }
+
+    /// Status of a GET, such as a notice.
+    pub async fn hit(&self, url: &str) -> StatusCode {
+        self.client.get(url).send().await.unwrap().status()
+    }
+
+    /// A report of all time around now, as one row: its totals.
+    pub async fn report_totals(&self, metrics: &str) -> Value {
+        let (from, to) = around_now();
+        let path = format!("/analytics/report?from={from}&to={to}&metrics={metrics}");
+        self.get(&path).await["totals"].clone()
+    }
+
+    /// One sample of a metric without labels, or the sum over its series.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let text = self
+            .client
+            .get(&self.metrics)
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
+        text.lines()
+            .filter(|line| {
+                line.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
+            })
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+}
+
+impl Drop for Platform {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads up to and with the line that begins with `key`; what follows is drained, so that the process never blocks.
+fn read_greeting(stdout: impl std::io::Read + Send + 'static) -> Vec<String> {
+    let mut lines = BufReader::new(stdout).lines();
+    let mut said = Vec::new();
+    for line in lines.by_ref() {
+        let line = line.unwrap();
+        let last = line.trim_start().starts_with("key ");
+        said.push(line);
+        if last {
+            break;
+        }
+    }
+    std::thread::spawn(move || lines.for_each(drop));
+    said
+}
+
+/// Two days ago to two days from now.
+fn around_now() -> (Timestamp, Timestamp) {
+    let now = Timestamp::now();
+    // Reports are made of quarters of an hour.
+    let quarter = now.as_second().div_euclid(900) * 900;
+    let at = |days: i64| Timestamp::from_second(quarter + days * 86_400).unwrap();
+    (at(-2), at(2))
+}
