@@ -46,7 +46,7 @@ const REST_MS: i64 = 600_000;
 
 /// Shared by the heartbeat, the follower (which asks for cells) and the notices (which end bids sooner).
 #[derive(Debug)]
-pub struct LeaseKeeper {
+pub(crate) struct LeaseKeeper {
     ledger: LedgerPort,
     bidder_id: BidderId,
     clock: Clock,
@@ -83,7 +83,7 @@ impl Held {
 impl LeaseKeeper {
     /// `bidder_id` must be new at each start. `seed` makes the coins of a simulation repeat.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         ledger: Arc<dyn SpendLedger>,
         bidder_id: BidderId,
         clock: Clock,
@@ -104,13 +104,13 @@ impl LeaseKeeper {
     }
 
     #[must_use]
-    pub fn bidder_id(&self) -> &BidderId {
+    pub(crate) fn bidder_id(&self) -> &BidderId {
         &self.bidder_id
     }
 
     /// The cells of all campaigns that now serve, in their order. A campaign that may not bid any more is bound at
     /// once; one that is not among them is drained.
-    pub fn cells_for(&self, campaigns: &[Arc<ServingCampaign>]) -> Vec<Arc<LeaseCell>> {
+    pub(crate) fn cells_for(&self, campaigns: &[Arc<ServingCampaign>]) -> Vec<Arc<LeaseCell>> {
         let mut accounts = self.accounts();
         let cells = campaigns
             .iter()
@@ -138,7 +138,7 @@ impl LeaseKeeper {
 
     /// A notice says that one of this bidder's bids has ended: lost, or its price moved to pending, which left its
     /// lease at `lease_now`. Counts once per bid.
-    pub fn ended(
+    pub(crate) fn ended(
         &self,
         bid_id: BidId,
         bid_at_ms: i64,
@@ -162,7 +162,7 @@ impl LeaseKeeper {
     }
 
     /// Heartbeats until the server has answered its last request; then gives the leases back.
-    pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
+    pub(crate) async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let stop = shutdown.background();
         let mut pause = Duration::ZERO;
         loop {

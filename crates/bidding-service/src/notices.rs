@@ -26,16 +26,16 @@ use storage::StorageError;
 
 /// What the notices' routes share.
 #[derive(Clone, Debug)]
-pub struct Notices {
-    pub sealer: Arc<TokenSealer>,
-    pub settlement: Arc<Settlement>,
-    pub clock: Clock,
+pub(crate) struct Notices {
+    pub(crate) sealer: Arc<TokenSealer>,
+    pub(crate) settlement: Arc<Settlement>,
+    pub(crate) clock: Clock,
     /// `kind`, `result`.
-    pub counted: IntCounterVec,
+    pub(crate) counted: IntCounterVec,
 }
 
 /// Every URL that the outside calls about a bid: as GET or POST (OpenRTB 2.6, 2.1), whose body is not read.
-pub fn router(notices: Notices) -> Router {
+pub(crate) fn router(notices: Notices) -> Router {
     Router::new()
         .route("/notice/win", get(win).post(win))
         .route("/notice/billing", get(billing).post(billing))
@@ -49,9 +49,9 @@ pub fn router(notices: Notices) -> Router {
 async fn win(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Response {
     let raw = raw.unwrap_or_default();
     let query = NoticeQuery(&raw);
-    let token = match notices.open(TokenKind::Win, "win", query) {
+    let token = match notices.open(TokenKind::Win, query) {
         Ok(token) => token,
-        Err(refused) => return refused,
+        Err(refused) => return notices.done("win", refused),
     };
     match Notified::read(&token.price_form, &query.value("p")) {
         Notified::Audit => notices.done("win", Answer::Audit),
@@ -65,9 +65,9 @@ async fn win(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respons
 async fn billing(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Response {
     let raw = raw.unwrap_or_default();
     let query = NoticeQuery(&raw);
-    let token = match notices.open(TokenKind::Billing, "billing", query) {
+    let token = match notices.open(TokenKind::Billing, query) {
         Ok(token) => token,
-        Err(refused) => return refused,
+        Err(refused) => return notices.done("billing", refused),
     };
     // Where the pixel bills, a billing notice says nothing new.
     if token.billing == domain::exchange::Billing::Pixel {
@@ -85,21 +85,24 @@ async fn billing(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Res
 async fn loss(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Response {
     let raw = raw.unwrap_or_default();
     let query = NoticeQuery(&raw);
-    match notices.open(TokenKind::Loss, "loss", query) {
+    match notices.open(TokenKind::Loss, query) {
         Ok(token) => {
-            let applied = notices.settlement.loss(&token, query.value("r").parse().ok()).await;
+            let applied = notices
+                .settlement
+                .loss(&token, query.value("r").parse().ok())
+                .await;
             notices.answer("loss", applied)
         }
-        Err(refused) => refused,
+        Err(refused) => notices.done("loss", refused),
     }
 }
 
 async fn impression(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Response {
     let raw = raw.unwrap_or_default();
     let query = NoticeQuery(&raw);
-    let token = match notices.open(TokenKind::Impression, "impression", query) {
+    let token = match notices.open(TokenKind::Impression, query) {
         Ok(token) => token,
-        Err(refused) => return refused,
+        Err(refused) => return notices.done("impression", refused),
     };
     let answer = match Notified::read(&token.price_form, &query.value("p")) {
         Notified::Audit => Answer::Audit,
@@ -112,13 +115,13 @@ async fn impression(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> 
 /// The person is taken to the landing page whatever becomes of the event.
 async fn click(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Response {
     let raw = raw.unwrap_or_default();
-    match notices.open(TokenKind::Click, "click", NoticeQuery(&raw)) {
+    match notices.open(TokenKind::Click, NoticeQuery(&raw)) {
         Ok(token) => {
             let answer = Answer::of(notices.settlement.click(&token).await);
             notices.count("click", answer.word());
             answer::redirect(&token.landing_url)
         }
-        Err(refused) => refused,
+        Err(refused) => notices.done("click", refused),
     }
 }
 
@@ -137,27 +140,24 @@ async fn video(
         _ => return answer::not_found(),
     };
     let raw = raw.unwrap_or_default();
-    match notices.open(TokenKind::Video, "video", NoticeQuery(&raw)) {
+    match notices.open(TokenKind::Video, NoticeQuery(&raw)) {
         Ok(token) => {
             let answer = Answer::of(notices.settlement.video(&token, kind).await);
             notices.count("video", answer.word());
             answer.pixel()
         }
-        Err(refused) => refused,
+        Err(refused) => notices.done("video", refused),
     }
 }
 
 impl Notices {
-    fn open(&self, kind: TokenKind, word: &str, query: NoticeQuery<'_>) -> Result<BidToken, Response> {
+    fn open(&self, kind: TokenKind, query: NoticeQuery<'_>) -> Result<BidToken, Answer> {
         let token = query.value("t");
         self.sealer
             .open(kind, self.clock.unix_ms(), &token)
-            .map_err(|bad| {
-                let answer = match bad {
-                    BadToken::Forged => Answer::Forged,
-                    BadToken::Expired => Answer::Expired,
-                };
-                self.done(word, answer)
+            .map_err(|bad| match bad {
+                BadToken::Forged => Answer::Forged,
+                BadToken::Expired => Answer::Expired,
             })
     }
 

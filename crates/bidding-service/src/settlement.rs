@@ -7,6 +7,8 @@
 mod events;
 mod outbox;
 mod recent;
+#[cfg(test)]
+mod simulation;
 
 use crate::lease_keeper::LeaseKeeper;
 use crate::metrics::MoneyMetrics;
@@ -23,7 +25,7 @@ use storage::{EventLog, SpendLedger, StorageError, UserStates};
 
 /// What a notice came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
+pub(crate) enum Applied {
     /// For the first time, as far as this process knows.
     First,
     Repeated,
@@ -32,7 +34,7 @@ pub enum Applied {
 }
 
 /// Owned by the notices' routes and by the sweeper.
-pub struct Settlement {
+pub(crate) struct Settlement {
     ledger: Arc<dyn SpendLedger>,
     log: Arc<dyn EventLog>,
     users: Arc<dyn UserStates>,
@@ -50,7 +52,7 @@ impl std::fmt::Debug for Settlement {
 
 impl Settlement {
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         ledger: Arc<dyn SpendLedger>,
         log: Arc<dyn EventLog>,
         users: Arc<dyn UserStates>,
@@ -73,7 +75,11 @@ impl Settlement {
     ///
     /// # Errors
     /// Ledger or log unavailable: not acknowledged.
-    pub async fn win(&self, token: &BidToken, cleared_cpm_micros: Option<i64>) -> Result<Applied, StorageError> {
+    pub(crate) async fn win(
+        &self,
+        token: &BidToken,
+        cleared_cpm_micros: Option<i64>,
+    ) -> Result<Applied, StorageError> {
         if token.test {
             return Ok(Applied::Test);
         }
@@ -97,7 +103,11 @@ impl Settlement {
     ///
     /// # Errors
     /// Log unavailable: not acknowledged.
-    pub async fn loss(&self, token: &BidToken, loss_reason: Option<i64>) -> Result<Applied, StorageError> {
+    pub(crate) async fn loss(
+        &self,
+        token: &BidToken,
+        loss_reason: Option<i64>,
+    ) -> Result<Applied, StorageError> {
         if token.test {
             return Ok(Applied::Test);
         }
@@ -113,17 +123,24 @@ impl Settlement {
     ///
     /// # Errors
     /// Ledger or log unavailable: not acknowledged.
-    pub async fn bill(&self, token: &BidToken, cleared_cpm_micros: Option<i64>) -> Result<Applied, StorageError> {
+    pub(crate) async fn bill(
+        &self,
+        token: &BidToken,
+        cleared_cpm_micros: Option<i64>,
+    ) -> Result<Applied, StorageError> {
         if token.test {
             return Ok(Applied::Test);
         }
         let price_cpm_micros = cleared_at_most_bid(token, cleared_cpm_micros);
         // What does not fit in 64 bits is cut to the reservation, as everything above it is.
-        let charge = token.terms.charge(price_cpm_micros, token.reserved_nanos).unwrap_or(Charge {
-            media_cost_nanos: token.reserved_nanos,
-            fee_nanos: 0,
-            charge_nanos: token.reserved_nanos,
-        });
+        let charge = token
+            .terms
+            .charge(price_cpm_micros, token.reserved_nanos)
+            .unwrap_or(Charge {
+                media_cost_nanos: token.reserved_nanos,
+                fee_nanos: 0,
+                charge_nanos: token.reserved_nanos,
+            });
         let draft = events::draft_of_spend(token, price_cpm_micros, charge, self.clock.unix_ms());
         let billing = Billing {
             reservation: token.reservation(),
@@ -133,7 +150,11 @@ impl Settlement {
         let verdict = self.ledger.bill(&billing).await?;
         self.count_verdict(&verdict);
         let event = match verdict {
-            BillVerdict::Charged { charge_nanos, backed, lease } => {
+            BillVerdict::Charged {
+                charge_nanos,
+                backed,
+                lease,
+            } => {
                 // Backed by a pending win: that win has already left the lease, and told its owner.
                 if lease.is_some() || !backed {
                     self.end_reservation(token, lease);
@@ -154,7 +175,7 @@ impl Settlement {
     ///
     /// # Errors
     /// Ledger or log unavailable: not acknowledged.
-    pub async fn impression(
+    pub(crate) async fn impression(
         &self,
         token: &BidToken,
         cleared_cpm_micros: Option<i64>,
@@ -178,14 +199,19 @@ impl Settlement {
     }
 
     /// # Errors
-    /// Log unavailable: not acknowledged.
-    pub async fn click(&self, token: &BidToken) -> Result<Applied, StorageError> {
-        self.creative_event(token, Topic::Clicks, EventKind::Click).await
+    /// Log unavailable: the click is lost, and counted as such, since nobody waits to try again.
+    pub(crate) async fn click(&self, token: &BidToken) -> Result<Applied, StorageError> {
+        let applied = self.creative_event(token, Topic::Clicks, EventKind::Click).await;
+        if applied.is_err() {
+            let topic = Topic::Clicks.name();
+            self.metrics.events_dropped.with_label_values(&[topic]).inc();
+        }
+        applied
     }
 
     /// # Errors
     /// Log unavailable: not acknowledged.
-    pub async fn video(&self, token: &BidToken, kind: EventKind) -> Result<Applied, StorageError> {
+    pub(crate) async fn video(&self, token: &BidToken, kind: EventKind) -> Result<Applied, StorageError> {
         self.creative_event(token, Topic::Impressions, kind).await
     }
 
@@ -213,9 +239,7 @@ impl Settlement {
             key: event.bid_id.to_string(),
             value: Some(serde_json::to_vec(event)?),
         };
-        self.log
-            .append(topic, vec![record], self.clock.unix_ms())
-            .await?;
+        self.log.append(topic, vec![record], self.clock.unix_ms()).await?;
         self.recent().insert(key);
         Ok(Applied::First)
     }
@@ -239,7 +263,9 @@ impl Settlement {
     fn count_verdict(&self, verdict: &BillVerdict) {
         let count = |nanos: i64| u64::try_from(nanos).unwrap_or(0);
         match verdict {
-            BillVerdict::Charged { charge_nanos, .. } => self.metrics.billed_nanos.inc_by(count(*charge_nanos)),
+            BillVerdict::Charged { charge_nanos, .. } => {
+                self.metrics.billed_nanos.inc_by(count(*charge_nanos))
+            }
             BillVerdict::OverDelivery { owed_nanos } => {
                 self.metrics.over_delivery_nanos.inc_by(count(*owed_nanos));
             }

@@ -10,7 +10,7 @@ mod sealer;
 mod tests;
 mod wire;
 
-pub use sealer::{NoSigningKey, TokenSealer};
+pub(crate) use sealer::TokenSealer;
 
 use domain::currency::Currency;
 use domain::event::Dimensions;
@@ -26,12 +26,12 @@ const SLACK_MS: i64 = 5 * 60 * 1_000;
 /// People look at pages and click long after an ad was bought.
 const CREATIVE_EVENT_LIFE_MS: i64 = 24 * 60 * 60 * 1_000;
 /// No billing is waited for longer, whatever an exchange is set to.
-pub const LONGEST_BILLING_WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
+pub(crate) const LONGEST_BILLING_WINDOW_MS: i64 = 24 * 60 * 60 * 1_000;
 /// From a bid's time on, when no token of it is valid any more: what remembers settled bids must outlive this.
-pub const LONGEST_LIFE_MS: i64 = LONGEST_BILLING_WINDOW_MS + SLACK_MS;
+pub(crate) const LONGEST_LIFE_MS: i64 = LONGEST_BILLING_WINDOW_MS + SLACK_MS;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TokenKind {
+pub(crate) enum TokenKind {
     Win,
     Billing,
     Loss,
@@ -41,7 +41,7 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
-    pub const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Win,
         Self::Billing,
         Self::Loss,
@@ -65,41 +65,41 @@ impl TokenKind {
 
 /// Everything a notice needs to know about its bid. What a kind leaves out comes back as its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BidToken {
-    pub bid_id: BidId,
+pub(crate) struct BidToken {
+    pub(crate) bid_id: BidId,
     /// Unix milliseconds: when the request arrived.
-    pub bid_at_ms: i64,
-    pub campaign_id: CampaignId,
-    pub creative_id: CreativeId,
-    pub creative_version: i64,
+    pub(crate) bid_at_ms: i64,
+    pub(crate) campaign_id: CampaignId,
+    pub(crate) creative_id: CreativeId,
+    pub(crate) creative_version: i64,
     /// The campaign's day that pays.
-    pub day: Day,
+    pub(crate) day: Day,
     /// Whose lease the reservation was taken from.
-    pub bidder_id: BidderId,
+    pub(crate) bidder_id: BidderId,
     /// What was bid, CPM micros of `bid_currency`.
-    pub price_cpm_micros: i64,
-    pub bid_currency: Currency,
+    pub(crate) price_cpm_micros: i64,
+    pub(crate) bid_currency: Currency,
     /// The campaign's: that of `reserved_nanos` and of the charge.
-    pub currency: Currency,
-    pub terms: Terms,
-    pub reserved_nanos: i64,
+    pub(crate) currency: Currency,
+    pub(crate) terms: Terms,
+    pub(crate) reserved_nanos: i64,
     /// T2: how long after the win the exchange may bill.
-    pub billing_window_ms: i64,
-    pub user_key: Option<String>,
-    pub dimensions: Dimensions,
+    pub(crate) billing_window_ms: i64,
+    pub(crate) user_key: Option<String>,
+    pub(crate) dimensions: Dimensions,
     /// Which event says that money is owed.
-    pub billing: Billing,
-    pub price_form: PriceForm,
+    pub(crate) billing: Billing,
+    pub(crate) price_form: PriceForm,
     /// To count when the creative is shown.
-    pub counters: Vec<CounterKey>,
+    pub(crate) counters: Vec<CounterKey>,
     /// Where a click leads.
-    pub landing_url: String,
+    pub(crate) landing_url: String,
     /// OpenRTB 2.6, 3.2.1 `test`: answered like any other, never spends.
-    pub test: bool,
+    pub(crate) test: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadToken {
+pub(crate) enum BadToken {
     /// Not ours, altered, cut off, or sealed for another kind of notice.
     #[error("the token is not one that was sealed for this")]
     Forged,
@@ -110,7 +110,7 @@ pub enum BadToken {
 impl BidToken {
     /// When its billing is taken at the latest, Unix milliseconds.
     #[must_use]
-    pub fn billable_until_ms(&self) -> i64 {
+    pub(crate) fn billable_until_ms(&self) -> i64 {
         let window_ms = self.billing_window_ms.clamp(0, LONGEST_BILLING_WINDOW_MS);
         self.bid_at_ms.saturating_add(window_ms).saturating_add(SLACK_MS)
     }
@@ -126,7 +126,7 @@ impl BidToken {
 
     /// The reservation as the ledger knows it.
     #[must_use]
-    pub fn reservation(&self) -> Reservation {
+    pub(crate) fn reservation(&self) -> Reservation {
         Reservation {
             bid_id: self.bid_id,
             campaign_id: self.campaign_id.clone(),

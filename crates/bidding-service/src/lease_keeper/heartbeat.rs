@@ -29,7 +29,7 @@ impl LeaseKeeper {
     ///
     /// # Errors
     /// When the ledger does not answer; the cells then run out by themselves, and the next heartbeat asks anew.
-    pub async fn beat(&self) -> Result<(), StorageError> {
+    pub(crate) async fn beat(&self) -> Result<(), StorageError> {
         let mut dice = self.heartbeat.lock().await;
         let all: Vec<Arc<Held>> = self.accounts().values().cloned().collect();
         let sent = self.now();

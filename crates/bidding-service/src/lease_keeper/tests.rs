@@ -1,1 +1,199 @@
+//! One keeper over a real ledger, on a clock moved by hand.
+
 use super::*;
+use crate::metrics::BiddingMetrics;
+use domain::campaign::CampaignStatus;
+use domain::period::{Day, Limits};
+use storage::spend_ledger::{Balance, BalancesOf};
+use storage_sqlite::SqliteStore;
+
+const T1_MS: i64 = 5_000;
+const PRICE_NANOS: i64 = 1_000_000;
+const START_MS: i64 = 1_790_000_000_000;
+
+fn campaign(daily_bids: i64) -> Arc<ServingCampaign> {
+    let serving = serde_json::from_value(serde_json::json!({
+        "schema": 1, "generation": 1, "revision": 1,
+        "campaign": {
+            "id": "cmp_1", "advertiser_id": "adv_1", "name": "n", "status": "active", "pacing": "asap",
+            "flight": {"start": "2026-01-01T00:00:00Z"}, "budget": {"currency": "USD", "daily_micros": 1},
+            "bid": {"max_cpm_micros": PRICE_NANOS},
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        },
+        "advertiser": {"id": "adv_1", "status": "active", "conversion_lookback_days": 30},
+        "creatives": [],
+        "limits": Limits { daily_nanos: Some(daily_bids * PRICE_NANOS), total_nanos: None },
+        "days": [
+            Day { date: "2026-09-21".to_owned(), start_ms: START_MS - 1_000, end_ms: START_MS + 3_600_000 },
+            Day { date: "2026-09-22".to_owned(), start_ms: START_MS + 3_600_000, end_ms: START_MS + 90_000_000 },
+        ],
+    }));
+    Arc::new(serving.unwrap())
+}
+
+fn changed(campaign: &ServingCampaign, change: impl FnOnce(&mut ServingCampaign)) -> Arc<ServingCampaign> {
+    let mut campaign = campaign.clone();
+    campaign.revision += 1;
+    change(&mut campaign);
+    Arc::new(campaign)
+}
+
+struct Bench {
+    clock: Clock,
+    store: Arc<SqliteStore>,
+    keeper: LeaseKeeper,
+    cell: Arc<LeaseCell>,
+}
+
+impl Bench {
+    async fn new(campaign: &Arc<ServingCampaign>) -> Self {
+        let clock = Clock::manual(START_MS);
+        let ledger_clock = clock.clone();
+        let store = SqliteStore::open("sqlite::memory:", Arc::new(move || ledger_clock.unix_ms())).await;
+        let store = Arc::new(store.unwrap());
+        let metrics = BiddingMetrics::register(&platform::Metrics::new("test").unwrap()).unwrap();
+        let keeper = LeaseKeeper::new(
+            store.clone(),
+            BidderId::from("bdr_1"),
+            clock.clone(),
+            Arc::new(AtomicI64::new(T1_MS)),
+            metrics.money,
+            1,
+        );
+        let cell = keeper.cells_for(std::slice::from_ref(campaign)).remove(0);
+        Self {
+            clock,
+            store,
+            keeper,
+            cell,
+        }
+    }
+
+    async fn second(&self) {
+        self.clock.advance(1_000);
+        self.keeper.beat().await.unwrap();
+    }
+
+    fn bid(&self) -> bool {
+        self.cell.count_opportunity();
+        self.cell.reserve(PRICE_NANOS, self.keeper.now()).is_ok()
+    }
+
+    async fn leased_bids(&self) -> i64 {
+        let of = [CampaignId::from("cmp_1")];
+        let balances: Vec<Balance> = self.store.balances(BalancesOf::Campaigns(&of)).await.unwrap();
+        let days = balances.iter().filter(|balance| balance.day.is_some());
+        days.map(|balance| balance.account.leased_nanos).sum::<i64>() / PRICE_NANOS
+    }
+}
+
+#[tokio::test]
+async fn a_new_campaign_has_one_bids_lease_before_its_first_opportunity() {
+    let bench = Bench::new(&campaign(1_000)).await;
+    assert!(!bench.bid());
+    let bench = Bench::new(&campaign(1_000)).await;
+    bench.second().await;
+    assert_eq!(bench.leased_bids().await, 1);
+    assert!(bench.bid());
+}
+
+#[tokio::test]
+async fn a_campaign_at_rest_bids_on_for_minutes_and_only_while_heartbeats_are_answered() {
+    let bench = Bench::new(&campaign(1_000)).await;
+    for _ in 0..1_500 {
+        bench.second().await;
+    }
+    assert_eq!(bench.leased_bids().await, 1);
+    bench.clock.advance(BID_AFTER_RENEWAL_MS);
+    assert!(!bench.bid(), "no heartbeat for two seconds");
+    bench.second().await;
+    assert!(bench.bid());
+}
+
+#[tokio::test]
+async fn a_pause_binds_at_once_and_gives_back_what_is_not_open() {
+    let serving = campaign(1_000);
+    let bench = Bench::new(&serving).await;
+    bench.second().await;
+    assert!(bench.bid());
+    bench.second().await;
+    let paused = changed(&serving, |campaign| {
+        campaign.campaign.spec.status = CampaignStatus::Paused
+    });
+    bench.keeper.cells_for(std::slice::from_ref(&paused));
+    assert!(!bench.bid());
+    bench.second().await;
+    assert_eq!(bench.leased_bids().await, 1, "the bid can still be won");
+    for _ in 0..7 {
+        bench.second().await;
+    }
+    assert_eq!(bench.leased_bids().await, 0);
+    let resumed = changed(&paused, |campaign| {
+        campaign.campaign.spec.status = CampaignStatus::Active
+    });
+    bench.keeper.cells_for(std::slice::from_ref(&resumed));
+    bench.second().await;
+    assert!(bench.bid());
+}
+
+#[tokio::test]
+async fn a_scarce_budget_is_reserved_to_its_last_bid_and_never_beyond() {
+    let bench = Bench::new(&campaign(4)).await;
+    let mut bids = 0;
+    for _ in 0..4 {
+        bench.second().await;
+        bids += (0..10).filter(|_| bench.bid()).count();
+    }
+    assert_eq!(bids, 4);
+    assert_eq!(bench.leased_bids().await, 4);
+}
+
+#[tokio::test]
+async fn a_lost_bid_makes_room_for_another_once() {
+    let bench = Bench::new(&campaign(1)).await;
+    let id = CampaignId::from("cmp_1");
+    // The first opportunity says that somebody asks; the next heartbeat leases the only bid there is.
+    bench.second().await;
+    bench.bid();
+    bench.second().await;
+    let bid_at_ms = bench.clock.unix_ms();
+    bench.bid();
+    bench.second().await;
+    assert!(!bench.bid(), "the budget's only bid is open");
+    for _ in 0..2 {
+        bench.keeper.ended(BidId(1), bid_at_ms, &id, PRICE_NANOS, None);
+    }
+    assert!(bench.bid());
+    assert!(!bench.bid());
+}
+
+#[tokio::test]
+async fn at_midnight_the_next_day_is_leased_and_yesterdays_open_bids_keep_theirs() {
+    let bench = Bench::new(&campaign(1_000)).await;
+    bench.clock.advance(3_600_000 - 3_000);
+    bench.second().await;
+    assert!(bench.bid());
+    bench.second().await;
+    bench.clock.advance(1_000);
+    assert!(!bench.bid(), "the lease ends with its day");
+    bench.second().await;
+    assert!(bench.bid(), "the new day's lease");
+    let of = [CampaignId::from("cmp_1")];
+    let balances = bench.store.balances(BalancesOf::Campaigns(&of)).await.unwrap();
+    let yesterday = balances
+        .iter()
+        .find(|of| of.day.as_ref().is_some_and(|day| day.date == "2026-09-21"));
+    assert_eq!(yesterday.unwrap().account.leased_nanos, PRICE_NANOS);
+}
+
+#[tokio::test]
+async fn a_stopping_process_keeps_leased_only_what_can_still_be_won() {
+    let bench = Bench::new(&campaign(1_000)).await;
+    bench.second().await;
+    assert!(bench.bid());
+    bench.second().await;
+    assert!(bench.leased_bids().await > 1);
+    bench.keeper.give_back().await;
+    assert_eq!(bench.leased_bids().await, 1);
+    assert!(!bench.bid());
+}

@@ -7,7 +7,8 @@ use axum::response::{IntoResponse, Response};
 use storage::StorageError;
 
 /// A transparent pixel, GIF89a, 1 x 1.
-const PIXEL: &[u8] = b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\
+const PIXEL: &[u8] =
+    b"GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\
 \x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x01D\x00;";
 const RETRY_AFTER_SECONDS: &str = "1";
 
@@ -95,7 +96,10 @@ pub(super) fn redirect(landing_url: &str) -> Response {
     match HeaderValue::try_from(landing_url) {
         Ok(location) if !landing_url.is_empty() => (
             StatusCode::FOUND,
-            [(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))],
+            [
+                (LOCATION, location),
+                (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+            ],
         )
             .into_response(),
         _ => not_found(),

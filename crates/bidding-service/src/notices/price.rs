@@ -98,7 +98,18 @@ mod tests {
 
     #[test]
     fn what_is_no_price_is_unreadable() {
-        for text in ["", ".", "-1", "${AUCTION_PRICE}", "1.2.3", "1,5", "NaN", "e5", "1e", "0x10"] {
+        for text in [
+            "",
+            ".",
+            "-1",
+            "${AUCTION_PRICE}",
+            "1.2.3",
+            "1,5",
+            "NaN",
+            "e5",
+            "1e",
+            "0x10",
+        ] {
             assert_eq!(plain(text), Notified::Unreadable, "{text}");
         }
     }
@@ -106,7 +117,10 @@ mod tests {
     #[test]
     fn a_price_in_base64_comes_in_either_alphabet_padded_or_not() {
         for text in ["MS4yNQ==", "MS4yNQ"] {
-            assert_eq!(Notified::read(&PriceForm::Base64, text), Notified::Price(1_250_000));
+            assert_eq!(
+                Notified::read(&PriceForm::Base64, text),
+                Notified::Price(1_250_000)
+            );
         }
     }
 

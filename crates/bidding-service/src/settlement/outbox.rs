@@ -51,7 +51,7 @@ impl Settlement {
     }
 
     /// Appends what crashes left in the outbox; now and then lets the stores forget what is over.
-    pub async fn sweep(self: Arc<Self>, shutdown: Shutdown) {
+    pub(crate) async fn sweep(self: Arc<Self>, shutdown: Shutdown) {
         let stop = shutdown.background();
         let mut is_failing = false;
         for round in 0_u32.. {
@@ -73,7 +73,7 @@ impl Settlement {
     ///
     /// # Errors
     /// Ledger or log unavailable; the next round goes on.
-    pub async fn sweep_once(&self, forgets: bool) -> Result<(), StorageError> {
+    pub(crate) async fn sweep_once(&self, forgets: bool) -> Result<(), StorageError> {
         let now_ms = self.clock.unix_ms();
         loop {
             let left = self
@@ -84,13 +84,18 @@ impl Settlement {
             for settled in &left {
                 match event_of(settled) {
                     Ok(event) => events.push(event),
-                    Err(error) => tracing::error!(bid_id = %settled.bid_id, %error, "a verdict cannot be read"),
+                    Err(error) => {
+                        tracing::error!(bid_id = %settled.bid_id, %error, "a verdict cannot be read")
+                    }
                 }
             }
             if events.is_empty() {
                 break;
             }
-            tracing::warn!(verdicts = events.len(), "appending verdicts that were left behind");
+            tracing::warn!(
+                verdicts = events.len(),
+                "appending verdicts that were left behind"
+            );
             self.publish(&events).await?;
             if left.len() < SWEPT_AT_ONCE as usize || events.len() < left.len() {
                 break;

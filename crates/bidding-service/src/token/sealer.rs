@@ -19,10 +19,10 @@ const BID_ID_BYTES: usize = 16;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("at least one notice secret is needed, each with a name of 1 to 255 bytes")]
-pub struct NoSigningKey;
+pub(crate) struct NoSigningKey;
 
 /// The first secret signs, all verify: secrets can be replaced while tokens are out.
-pub struct TokenSealer {
+pub(crate) struct TokenSealer {
     secrets: Vec<Secret>,
 }
 
@@ -65,7 +65,7 @@ impl TokenSealer {
     ///
     /// # Errors
     /// When there is none, or a kid is empty or longer than 255 bytes.
-    pub fn new<K: AsRef<str>, S: AsRef<[u8]>>(secrets: &[(K, S)]) -> Result<Self, NoSigningKey> {
+    pub(crate) fn new<K: AsRef<str>, S: AsRef<[u8]>>(secrets: &[(K, S)]) -> Result<Self, NoSigningKey> {
         if secrets.is_empty()
             || secrets
                 .iter()
@@ -81,7 +81,7 @@ impl TokenSealer {
     }
 
     /// Appends the token to `out`, in characters that need no escaping in a URL.
-    pub fn seal(&self, kind: TokenKind, token: &BidToken, out: &mut String) {
+    pub(crate) fn seal(&self, kind: TokenKind, token: &BidToken, out: &mut String) {
         let secret = &self.secrets[0];
         let mut bytes = Vec::with_capacity(512);
         bytes.push(secret.kid.len() as u8);
@@ -99,7 +99,7 @@ impl TokenSealer {
     }
 
     /// What was sealed for this kind, while it is valid. Takes any text; altered by one bit it is [`BadToken::Forged`].
-    pub fn open(&self, kind: TokenKind, now_ms: i64, text: &str) -> Result<BidToken, BadToken> {
+    pub(crate) fn open(&self, kind: TokenKind, now_ms: i64, text: &str) -> Result<BidToken, BadToken> {
         let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadToken::Forged)?;
         let (bid_id, body) = self.decrypt(kind, &mut bytes).ok_or(BadToken::Forged)?;
         let token = layout::read(kind, bid_id, body).map_err(|_| BadToken::Forged)?;

@@ -1,0 +1,427 @@
+//! Several bidders, one ledger, an exchange, and what can go wrong: seeded, so that a failing run can be repeated.
+//! `MONEY_SEED=n` runs one seed.
+
+mod faults;
+mod market;
+
+use super::*;
+use crate::token::BidToken;
+use bidding_engine::{LeaseCell, Now};
+use domain::advertiser::AdvertiserStatus;
+use domain::campaign::{Campaign, Pacing};
+use domain::currency::Currency;
+use domain::event::{Dimensions, SpendEvent};
+use domain::exchange::{Billing, PriceForm};
+use domain::id::{AdvertiserId, BidId, BidderId, CampaignId};
+use domain::money::Terms;
+use domain::period::{Day, Limits};
+use domain::serving::{ServingAdvertiser, ServingCampaign};
+use faults::{Fate, FaultyLedger, FaultyLog};
+use market::{BILLING_WINDOW_MS, Market, Notice, STEP_MS, WIN_NOTICE_DELAY_MS};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+use storage::spend_ledger::{Balance, BalancesOf};
+use storage_sqlite::SqliteStore;
+
+const MIDNIGHT_MS: i64 = 1_790_035_200_000;
+const DAY_MS: i64 = 86_400_000;
+const PRICE_NANOS: i64 = 2_000_000;
+const BIDDERS: u64 = 3;
+
+struct Bidder {
+    keeper: Arc<LeaseKeeper>,
+    settlement: Settlement,
+    cells: Vec<Arc<LeaseCell>>,
+}
+
+struct World {
+    dice: fastrand::Rng,
+    clock: Clock,
+    store: Arc<SqliteStore>,
+    ledger_fate: Arc<Fate>,
+    log_fate: Arc<Fate>,
+    campaigns: Vec<Arc<ServingCampaign>>,
+    bidders: Vec<Bidder>,
+    market: Market,
+    bids: u128,
+    /// spent + pending + leased of each account when last looked at.
+    committed: HashMap<(CampaignId, Option<String>), i64>,
+}
+
+fn campaign(number: usize, pacing: Pacing, limits: Limits) -> Arc<ServingCampaign> {
+    let day = |index: i64| Day {
+        date: format!("2026-09-{}", 22 + index),
+        start_ms: MIDNIGHT_MS + (index - 1) * DAY_MS,
+        end_ms: MIDNIGHT_MS + index * DAY_MS,
+    };
+    let advertiser_id = AdvertiserId::from("adv_1");
+    let spec = serde_json::from_value(serde_json::json!({
+        "advertiser_id": "adv_1", "name": "n", "status": "active",
+        "flight": {"start": "2026-01-01T00:00:00Z", "end": "2026-12-01T00:00:00Z"},
+        "budget": {"currency": "USD", "daily_micros": 1}, "bid": {"max_cpm_micros": PRICE_NANOS},
+    }))
+    .unwrap();
+    let mut campaign = Campaign {
+        id: CampaignId(format!("cmp_{number}")),
+        spec,
+        created_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+        updated_at: "2026-01-01T00:00:00Z".parse().unwrap(),
+    };
+    campaign.spec.pacing = pacing;
+    Arc::new(ServingCampaign {
+        schema: 1,
+        generation: 1,
+        revision: 1,
+        requires: Vec::new(),
+        campaign,
+        advertiser: ServingAdvertiser {
+            id: advertiser_id,
+            status: AdvertiserStatus::Active,
+            legal_name: None,
+            paid_by: None,
+            seats: BTreeMap::new(),
+            conversion_lookback_days: 30,
+        },
+        creatives: Vec::new(),
+        limits,
+        days: (0..4).map(day).collect(),
+    })
+}
+
+fn limits(daily_bids: i64, total_bids: i64) -> Limits {
+    Limits {
+        daily_nanos: Some(daily_bids * PRICE_NANOS),
+        total_nanos: Some(total_bids * PRICE_NANOS),
+    }
+}
+
+impl World {
+    async fn new(seed: u64, is_orderly: bool, campaigns: Vec<Arc<ServingCampaign>>) -> Self {
+        let clock = Clock::manual(MIDNIGHT_MS - 20_000);
+        let ledger_clock = clock.clone();
+        let store = SqliteStore::open("sqlite::memory:", Arc::new(move || ledger_clock.unix_ms())).await;
+        let mut world = Self {
+            dice: fastrand::Rng::with_seed(seed),
+            clock,
+            store: Arc::new(store.unwrap()),
+            ledger_fate: Fate::new(seed + 1),
+            log_fate: Fate::new(seed + 2),
+            campaigns,
+            bidders: Vec::new(),
+            market: Market {
+                is_orderly,
+                ..Market::default()
+            },
+            bids: 0,
+            committed: HashMap::new(),
+        };
+        for _ in 0..BIDDERS {
+            let bidder = world.bidder();
+            world.bidders.push(bidder);
+        }
+        world
+    }
+
+    fn bidder(&mut self) -> Bidder {
+        let metrics =
+            crate::metrics::BiddingMetrics::register(&platform::Metrics::new("test").unwrap()).unwrap();
+        let ledger = Arc::new(FaultyLedger {
+            inner: self.store.clone(),
+            fate: self.ledger_fate.clone(),
+        });
+        let log = Arc::new(FaultyLog {
+            inner: self.store.clone(),
+            fate: self.log_fate.clone(),
+        });
+        let keeper = Arc::new(LeaseKeeper::new(
+            ledger.clone(),
+            BidderId::mint(self.clock.unix_ms(), self.dice.u128(..)),
+            self.clock.clone(),
+            Arc::new(AtomicI64::new(WIN_NOTICE_DELAY_MS)),
+            metrics.money.clone(),
+            self.dice.u64(..),
+        ));
+        Bidder {
+            cells: keeper.cells_for(&self.campaigns),
+            settlement: Settlement::new(
+                ledger,
+                log,
+                self.store.clone(),
+                keeper.clone(),
+                self.clock.clone(),
+                metrics.money,
+            ),
+            keeper,
+        }
+    }
+
+    async fn step(&mut self, opportunities: usize) {
+        self.clock.advance(STEP_MS);
+        if self.clock.monotonic_ms() % 1_000 == 0 {
+            for bidder in &self.bidders {
+                let _ = bidder.keeper.beat().await;
+            }
+        }
+        self.check().await;
+        for bidder in 0..self.bidders.len() {
+            for campaign in 0..self.campaigns.len() {
+                for _ in 0..self.dice.usize(..=opportunities) {
+                    self.opportunity(bidder, campaign);
+                }
+            }
+        }
+        for notice in self.market.arrivals(self.clock.unix_ms()) {
+            self.deliver(notice).await;
+        }
+        self.check().await;
+    }
+
+    fn opportunity(&mut self, bidder: usize, campaign: usize) {
+        let now = Now {
+            unix_ms: self.clock.unix_ms(),
+            monotonic_ms: self.clock.monotonic_ms(),
+        };
+        let bidder = &self.bidders[bidder];
+        let cell = &bidder.cells[campaign];
+        cell.count_opportunity();
+        let price = self.dice.i64(PRICE_NANOS / 2..=PRICE_NANOS);
+        if cell.reserve(price, now).is_err() {
+            return;
+        }
+        if self.dice.u8(..100) < 3 {
+            cell.cancel(price);
+            return;
+        }
+        self.bids += 1;
+        let serving = &self.campaigns[campaign];
+        let day = serving.days.iter().find(|day| day.contains(now.unix_ms)).unwrap();
+        let token = BidToken {
+            bid_id: BidId(self.bids),
+            bid_at_ms: now.unix_ms,
+            campaign_id: serving.campaign.id.clone(),
+            creative_id: "crv_1".into(),
+            creative_version: 1,
+            day: day.clone(),
+            bidder_id: bidder.keeper.bidder_id().clone(),
+            price_cpm_micros: price,
+            bid_currency: Currency::USD,
+            currency: Currency::USD,
+            terms: Terms::default(),
+            reserved_nanos: price,
+            billing_window_ms: BILLING_WINDOW_MS,
+            user_key: None,
+            dimensions: Dimensions::default(),
+            billing: Billing::Notice,
+            price_form: PriceForm::Plain,
+            counters: Vec::new(),
+            landing_url: String::new(),
+            test: false,
+        };
+        self.market.auction(token, &mut self.dice);
+    }
+
+    async fn deliver(&mut self, notice: Notice) {
+        let at = self.dice.usize(..self.bidders.len());
+        let settlement = &self.bidders[at].settlement;
+        let outcome = match &notice {
+            Notice::Win(token, cleared) => settlement.win(token, Some(*cleared)).await,
+            Notice::Billing(token, cleared) => settlement.bill(token, *cleared).await,
+            Notice::Loss(token) => settlement.loss(token, Some(102)).await,
+        };
+        if outcome.is_err() {
+            self.market.again(self.clock.unix_ms() + 1_000, notice);
+        }
+    }
+
+    async fn balances(&self) -> Vec<Balance> {
+        let ids: Vec<CampaignId> = self
+            .campaigns
+            .iter()
+            .map(|serving| serving.campaign.id.clone())
+            .collect();
+        self.store.balances(BalancesOf::Campaigns(&ids)).await.unwrap()
+    }
+
+    /// The cap: nothing beyond the limit, or beyond what was there when the limit was cut.
+    async fn check(&mut self) {
+        for balance in self.balances().await {
+            let account = balance.account;
+            let committed = account.spent_nanos + account.pending_nanos + account.leased_nanos;
+            let key = (balance.campaign_id, balance.day.map(|day| day.date));
+            let before = self.committed.insert(key.clone(), committed).unwrap_or(0);
+            let bound = account.limit_nanos.unwrap_or(i64::MAX).max(before);
+            assert!(
+                committed <= bound,
+                "{key:?}: {committed} committed, {bound} allowed"
+            );
+        }
+    }
+
+    fn cut_limits(&mut self, limits: Limits) {
+        for campaign in &mut self.campaigns {
+            let mut cut = ServingCampaign::clone(campaign);
+            cut.revision += 1;
+            cut.limits = limits;
+            *campaign = Arc::new(cut);
+        }
+        for bidder in &mut self.bidders {
+            bidder.cells = bidder.keeper.cells_for(&self.campaigns);
+        }
+    }
+
+    /// Everything works again and no new opportunity comes, until every notice has arrived.
+    async fn calm_down(&mut self) {
+        self.ledger_fate.fail(0);
+        self.log_fate.fail(0);
+        while !self.market.is_quiet() {
+            self.step(0).await;
+        }
+        self.clock.advance(10_000);
+        self.bidders[0].settlement.sweep_once(false).await.unwrap();
+    }
+
+    async fn spend_events(&self) -> HashMap<String, SpendEvent> {
+        let log: &dyn EventLog = &*self.store;
+        let mut events = HashMap::new();
+        for partition in 0..log.partitions(Topic::Spend).await.unwrap() {
+            let mut next = 0;
+            loop {
+                let batch = log
+                    .read(Topic::Spend, partition, next, 1_000, Duration::ZERO)
+                    .await
+                    .unwrap();
+                if batch.records.is_empty() {
+                    break;
+                }
+                next = batch.next_offset;
+                for record in batch.records {
+                    let event: SpendEvent = serde_json::from_slice(&record.value.unwrap()).unwrap();
+                    let again = events.insert(event.event_id.clone(), event.clone());
+                    assert!(
+                        again.is_none_or(|first| first == event),
+                        "a bid was settled in two ways"
+                    );
+                }
+            }
+        }
+        events
+    }
+
+    /// Ledger and topic tell the same story. Returns (charged, over-delivered).
+    async fn reconcile(&self) -> (i64, i64) {
+        let events = self.spend_events().await;
+        let sum = |of: fn(&SpendEvent) -> i64| events.values().map(of).sum::<i64>();
+        let lifetimes: Vec<Balance> = self
+            .balances()
+            .await
+            .into_iter()
+            .filter(|of| of.day.is_none())
+            .collect();
+        let charged = lifetimes.iter().map(|of| of.account.spent_nanos).sum::<i64>();
+        assert_eq!(sum(|event| event.charge_nanos), charged);
+        let over = lifetimes.iter().map(|of| of.over_delivery_nanos).sum::<i64>();
+        assert_eq!(sum(|event| event.over_delivery_nanos), over);
+        assert_eq!(
+            events.len() as i64,
+            lifetimes.iter().map(|of| of.settled_bids).sum::<i64>()
+        );
+        for event in events.values() {
+            assert_eq!(event.charge_nanos, event.media_cost_nanos + event.fee_nanos);
+        }
+        (charged, over)
+    }
+
+    async fn replay_everything(&mut self) {
+        let mut sent = std::mem::take(&mut self.market.sent);
+        self.dice.shuffle(&mut sent);
+        for notice in sent {
+            // As the routes do: an expired token does nothing.
+            if self.clock.unix_ms() < notice.token().billable_until_ms() {
+                self.deliver(notice).await;
+            }
+        }
+        assert!(self.market.is_quiet(), "a repeat was refused");
+    }
+}
+
+/// Names the seed when a run fails.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("failed with MONEY_SEED={}", self.0);
+        }
+    }
+}
+
+fn seeds(count: u64) -> Vec<u64> {
+    match std::env::var("MONEY_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+    {
+        Some(seed) => vec![seed],
+        None => (1..=count).collect(),
+    }
+}
+
+#[tokio::test]
+async fn whatever_fails_nothing_is_charged_beyond_the_limit_and_the_topic_equals_the_ledger() {
+    for seed in seeds(4) {
+        let _named = Seed(seed);
+        let campaigns = vec![
+            campaign(1, Pacing::Asap, limits(60, 100)),
+            campaign(2, Pacing::Even, limits(50_000, 100_000)),
+        ];
+        let mut world = World::new(seed, false, campaigns).await;
+        for step in 0..180 {
+            if step % 12 == 0 {
+                let away = world.dice.u8(..10);
+                world.ledger_fate.fail(match away {
+                    0 | 1 => 100,
+                    2 | 3 => 30,
+                    _ => 0,
+                });
+                world.log_fate.fail(if world.dice.u8(..10) < 3 { 40 } else { 0 });
+            }
+            if world.dice.u8(..100) < 2 {
+                let crashed = world.dice.usize(..world.bidders.len());
+                world.bidders[crashed] = world.bidder();
+            }
+            if step == 120 {
+                world.cut_limits(limits(30, 60));
+            }
+            world.step(4).await;
+        }
+        world.calm_down().await;
+        let told = world.reconcile().await;
+        assert!(told.0 > 0, "seed {seed}: nothing was spent");
+        world.replay_everything().await;
+        assert_eq!(world.reconcile().await, told);
+    }
+}
+
+#[tokio::test]
+async fn while_the_exchange_keeps_its_times_every_billing_is_backed_and_the_budget_is_spent() {
+    for seed in seeds(2) {
+        let _named = Seed(seed);
+        let mut world = World::new(seed, true, vec![campaign(1, Pacing::Asap, limits(60, 150))]).await;
+        for _ in 0..400 {
+            world.step(4).await;
+        }
+        world.calm_down().await;
+        assert_eq!(world.reconcile().await.1, 0, "seed {seed}: over-delivered");
+        let balances = world.balances().await;
+        let second_day = balances
+            .iter()
+            .filter_map(|of| of.day.as_ref().map(|_| of))
+            .next_back()
+            .unwrap();
+        let (spent, limit) = (second_day.account.spent_nanos, 60 * PRICE_NANOS);
+        assert!(
+            spent > limit / 100 * 90 && spent <= limit,
+            "seed {seed}: {spent} of {limit}"
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! Stores that fail: before they did what was asked, or after, so that only the answer is lost.
+
+use async_trait::async_trait;
+use domain::id::{BidId, BidderId};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use storage::event_log::{Batch, NewRecord, Topic};
+use storage::spend_ledger::{
+    Balance, BalancesOf, BillVerdict, Billing, Grant, LeaseRequest, Reservation, Settled, WinVerdict,
+};
+use storage::{EventLog, SpendLedger, StorageError};
+
+/// In percent: how often a call fails. 100 is an outage.
+pub(super) struct Fate {
+    percent: AtomicU8,
+    dice: Mutex<fastrand::Rng>,
+}
+
+enum Fails {
+    Before,
+    After,
+    Not,
+}
+
+impl Fate {
+    pub(super) fn new(seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            percent: AtomicU8::new(0),
+            dice: Mutex::new(fastrand::Rng::with_seed(seed)),
+        })
+    }
+
+    pub(super) fn fail(&self, percent: u8) {
+        self.percent.store(percent, Ordering::Relaxed);
+    }
+
+    fn next(&self) -> Fails {
+        let percent = self.percent.load(Ordering::Relaxed);
+        let mut dice = self.dice.lock().unwrap();
+        match (dice.u8(..100) < percent, percent < 100 && dice.bool()) {
+            (false, _) => Fails::Not,
+            (true, true) => Fails::After,
+            (true, false) => Fails::Before,
+        }
+    }
+
+    async fn call<T>(&self, work: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
+        let away = || Err(StorageError::Unavailable("simulated".to_owned()));
+        match self.next() {
+            Fails::Not => work.await,
+            Fails::Before => away(),
+            Fails::After => {
+                work.await?;
+                away()
+            }
+        }
+    }
+}
+
+pub(super) struct FaultyLedger {
+    pub(super) inner: Arc<dyn SpendLedger>,
+    pub(super) fate: Arc<Fate>,
+}
+
+#[async_trait]
+impl SpendLedger for FaultyLedger {
+    async fn renew(
+        &self,
+        bidder_id: &BidderId,
+        hold_ms: i64,
+        requests: &[LeaseRequest],
+    ) -> Result<Vec<Grant>, StorageError> {
+        self.fate
+            .call(self.inner.renew(bidder_id, hold_ms, requests))
+            .await
+    }
+
+    async fn win(&self, reservation: &Reservation) -> Result<WinVerdict, StorageError> {
+        self.fate.call(self.inner.win(reservation)).await
+    }
+
+    async fn bill(&self, billing: &Billing) -> Result<BillVerdict, StorageError> {
+        self.fate.call(self.inner.bill(billing)).await
+    }
+
+    async fn outbox(&self, settled_before_ms: i64, limit: u32) -> Result<Vec<Settled>, StorageError> {
+        self.fate.call(self.inner.outbox(settled_before_ms, limit)).await
+    }
+
+    async fn settled(&self, bid_id: BidId) -> Result<Option<Settled>, StorageError> {
+        self.fate.call(self.inner.settled(bid_id)).await
+    }
+
+    async fn appended(&self, bid_ids: &[BidId]) -> Result<(), StorageError> {
+        self.fate.call(self.inner.appended(bid_ids)).await
+    }
+
+    async fn balances(&self, of: BalancesOf<'_>) -> Result<Vec<Balance>, StorageError> {
+        self.inner.balances(of).await
+    }
+
+    async fn forget(&self, before_ms: i64) -> Result<(), StorageError> {
+        self.inner.forget(before_ms).await
+    }
+}
+
+pub(super) struct FaultyLog {
+    pub(super) inner: Arc<dyn EventLog>,
+    pub(super) fate: Arc<Fate>,
+}
+
+#[async_trait]
+impl EventLog for FaultyLog {
+    async fn append(&self, topic: Topic, records: Vec<NewRecord>, now_ms: i64) -> Result<(), StorageError> {
+        self.fate.call(self.inner.append(topic, records, now_ms)).await
+    }
+
+    async fn partitions(&self, topic: Topic) -> Result<u32, StorageError> {
+        self.inner.partitions(topic).await
+    }
+
+    async fn read(
+        &self,
+        topic: Topic,
+        partition: u32,
+        from_offset: i64,
+        limit: u32,
+        wait: Duration,
+    ) -> Result<Batch, StorageError> {
+        self.inner.read(topic, partition, from_offset, limit, wait).await
+    }
+
+    async fn end_offset(&self, topic: Topic, partition: u32) -> Result<i64, StorageError> {
+        self.inner.end_offset(topic, partition).await
+    }
+
+    async fn trim(&self, now_ms: i64) -> Result<(), StorageError> {
+        self.inner.trim(now_ms).await
+    }
+}
