@@ -5,9 +5,9 @@ use crate::server::Server;
 use crate::{Conditions, campaigns, load};
 
 /// About what our answers weigh; the baseline answers with as much.
-pub const ANSWER_BYTES: usize = 3_000;
+pub(crate) const ANSWER_BYTES: usize = 3_000;
 
-pub fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
+pub(crate) fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
     let baseline = load::run(&Server::bare(ANSWER_BYTES)?, conditions)?;
     let data = tempfile::tempdir()?;
     campaigns::store(data.path(), conditions.campaigns)?;

@@ -22,7 +22,7 @@ const SIZES: [(i64, i64); 6] = [
 ];
 
 /// Fills a fresh store. One campaign in eight is for a request's country; budgets outlast the run.
-pub fn store(data_dir: &Path, count: usize) -> anyhow::Result<()> {
+pub(crate) fn store(data_dir: &Path, count: usize) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let url = format!("sqlite:{}", data_dir.join("adplatform.sqlite").display());

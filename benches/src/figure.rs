@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::fmt;
 
 #[derive(Clone, Debug, Serialize)]
-pub struct Figure {
+pub(crate) struct Figure {
     pub bench: &'static str,
     pub figure: &'static str,
     pub value: f64,
@@ -15,7 +15,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    pub fn new(
+    pub(crate) fn new(
         bench: &'static str,
         figure: &'static str,
         unit: &'static str,

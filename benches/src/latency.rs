@@ -5,7 +5,7 @@ use crate::figure::Figure;
 use crate::server::Server;
 use crate::{Conditions, campaigns, load};
 
-pub fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
+pub(crate) fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
     let baseline = load::run(&Server::bare(ANSWER_BYTES)?, conditions)?.load;
     let data = tempfile::tempdir()?;
     campaigns::store(data.path(), conditions.campaigns)?;

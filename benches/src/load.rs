@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 /// What `adplatform load --json` prints, as far as it is used here.
 #[derive(Debug, Deserialize)]
-pub struct Load {
+pub(crate) struct Load {
     pub answered: u64,
     pub answered_per_second: f64,
     pub statuses: BTreeMap<String, u64>,
@@ -20,13 +20,13 @@ pub struct Load {
 }
 
 /// What a server did under load.
-pub struct Run {
+pub(crate) struct Run {
     pub load: Load,
     pub cpu_us_per_request: f64,
 }
 
 /// Warms the server up for a fifth of the time, then measures.
-pub fn run(server: &Server, conditions: Conditions) -> anyhow::Result<Run> {
+pub(crate) fn run(server: &Server, conditions: Conditions) -> anyhow::Result<Run> {
     generate(server, conditions.rate, (conditions.seconds / 5).max(3))?;
     let before = server.cpu_us()?;
     let load = generate(server, conditions.rate, conditions.seconds)?;

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Killed when dropped.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     pub addr: SocketAddr,
 }
 
 impl Server {
     /// The bare endpoint, answering with `length` bytes.
-    pub fn bare(length: usize) -> anyhow::Result<Self> {
+    pub(crate) fn bare(length: usize) -> anyhow::Result<Self> {
         let addr = free_addr()?;
         let mut command = pinned("bare-endpoint", 0)?;
         command.arg(addr.to_string()).arg(length.to_string());
@@ -25,7 +25,7 @@ impl Server {
     }
 
     /// The bidding-service on embedded storage in `data_dir`, which holds its campaigns already.
-    pub fn bidding(data_dir: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn bidding(data_dir: &Path) -> anyhow::Result<Self> {
         let (addr, metrics) = (free_addr()?, free_addr()?);
         let mut command = pinned("bidding-service", 0)?;
         command
@@ -55,7 +55,7 @@ impl Server {
     }
 
     /// User and system time that the process has used, in microseconds.
-    pub fn cpu_us(&self) -> anyhow::Result<u64> {
+    pub(crate) fn cpu_us(&self) -> anyhow::Result<u64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The command's name, in parentheses, may hold spaces; fields count from after it.
         let fields: Vec<&str> = stat
@@ -77,7 +77,7 @@ impl Server {
         Ok(ticks * 10_000)
     }
 
-    pub fn bid_url(&self) -> String {
+    pub(crate) fn bid_url(&self) -> String {
         format!("http://{}/openrtb2/bid", self.addr)
     }
 }
@@ -90,7 +90,7 @@ impl Drop for Server {
 }
 
 /// A program of this workspace, built like this one, on the given core.
-pub fn pinned(program: &str, core: u32) -> anyhow::Result<Command> {
+pub(crate) fn pinned(program: &str, core: u32) -> anyhow::Result<Command> {
     let mut command = Command::new("taskset");
     command.arg("-c").arg(core.to_string()).arg(sibling(program)?);
     Ok(command)

@@ -73,9 +73,9 @@ pub(super) fn decide(terms: &Terms, imp_id: &str, price_micros: i64, random: &mu
             min_to_win_micros: floor,
         };
     }
-    let rivals = random.usize(0..4);
+    let rivals = random.usize(0..5);
     let best_rival = (0..rivals)
-        .map(|_| floor + ((random.f64() * 3.8).exp() * 110_000.0) as i64)
+        .map(|_| floor + ((random.f64() * 4.4).exp() * 110_000.0) as i64)
         .max()
         .unwrap_or(floor);
     if best_rival >= price_micros {
