@@ -28,7 +28,7 @@ use domain::id::{BidId, BidderId, CampaignId};
 use domain::serving::ServingCampaign;
 use ended_bids::EndedBids;
 use platform::{Clock, Shutdown};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,7 +53,8 @@ pub(crate) struct LeaseKeeper {
     /// T1: the greatest `win_notice_delay_ms` of the exchanges in use.
     win_notice_delay_ms: Arc<AtomicI64>,
     metrics: MoneyMetrics,
-    accounts: Mutex<HashMap<CampaignId, Arc<Held>>>,
+    /// In the order of their ids, so that a seed's coins fall the same way each time.
+    accounts: Mutex<BTreeMap<CampaignId, Arc<Held>>>,
     ended: Mutex<EndedBids>,
     /// One heartbeat at a time; its coins.
     heartbeat: tokio::sync::Mutex<fastrand::Rng>,
@@ -190,7 +191,7 @@ impl LeaseKeeper {
         self.give_back().await;
     }
 
-    fn accounts(&self) -> MutexGuard<'_, HashMap<CampaignId, Arc<Held>>> {
+    fn accounts(&self) -> MutexGuard<'_, BTreeMap<CampaignId, Arc<Held>>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

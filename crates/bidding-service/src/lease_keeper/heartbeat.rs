@@ -110,7 +110,7 @@ impl LeaseKeeper {
     fn forget_drained(&self, drained: &[domain::id::CampaignId]) {
         let mut accounts = self.accounts();
         for id in drained {
-            // Under the registry's lock nobody takes a new handle; two are the registry's and the heartbeat's own.
+            // Its own handle is the last: no snapshot has the cell, and under this lock none can take it.
             if accounts
                 .get(id)
                 .is_some_and(|held| Arc::strong_count(&held.cell) == 1)
