@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// Keys shorter than this are a mistake.
-pub const NOTICE_KEY_MIN_BYTES: usize = 32;
+pub(crate) const NOTICE_KEY_MIN_BYTES: usize = 32;
 
 /// What this process needs to know besides what every process does ([`platform::ProcessSettings`]).
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct Config {
 pub struct NoticeKey {
     /// Names the key inside a token. Letters, digits, `-` and `_`, at most 16.
     pub kid: String,
-    /// At least [`NOTICE_KEY_MIN_BYTES`].
+    /// At least 32 bytes.
     pub key: Secret,
 }
 

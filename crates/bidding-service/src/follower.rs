@@ -7,7 +7,7 @@
 mod fold;
 
 use crate::exchange_gate::ExchangeGate;
-pub use crate::live::Live;
+use crate::live::Live;
 use crate::metrics::{BidMetrics, IndexMetrics};
 use arc_swap::ArcSwap;
 use bidding_engine::{LeaseCell, Leases, Snapshot};
@@ -36,6 +36,8 @@ pub(crate) struct Follower {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) cells_for: Box<CellsFor>,
+    /// T1, kept at the longest of any exchange in use.
+    pub(crate) win_notice_delay_ms: Arc<AtomicI64>,
     /// Outside development every exchange must be able to prove its requests.
     pub(crate) needs_proof: bool,
     pub(crate) caught_up: Latch,
@@ -181,6 +183,15 @@ impl Following {
             let exchanges: Vec<ServingExchange> = fold.exchanges.serving().cloned().collect();
             (campaigns, exchanges)
         };
+        if let Some(longest_ms) = exchanges
+            .iter()
+            .map(|serving| serving.exchange.spec.win_notice_delay_ms)
+            .max()
+        {
+            self.follower
+                .win_notice_delay_ms
+                .store(longest_ms, Ordering::Relaxed);
+        }
         let live = self.live_of(&campaigns, &exchanges);
         let metrics = &self.follower.index_metrics;
         metrics

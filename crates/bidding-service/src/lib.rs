@@ -43,13 +43,16 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use bid::{Bidder, Timing};
 use bid_events::BidEvents;
-use bidding_engine::LeaseCell;
 use domain::id::BidderId;
 use follower::Follower;
+use lease_keeper::LeaseKeeper;
 use live::Live;
 use metrics::BiddingMetrics;
+use notices::Notices;
 use platform::Process;
+use settlement::Settlement;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use storage::{EventLog, SpendLedger, UserStates};
 use token::TokenSealer;
 use tokio::sync::Semaphore;
@@ -84,10 +87,26 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
     let run = fastrand::Rng::new().u64(..);
     let bidder_id = BidderId::mint(process.clock.unix_ms(), u128::from(run) << 16);
     let live: Arc<ArcSwap<Live>> = Arc::default();
+    // Until the exchanges are known: the longest that their range goes to.
+    let win_notice_delay_ms = Arc::new(AtomicI64::new(10_000));
+    let keeper = Arc::new(LeaseKeeper::new(
+        ports.spend_ledger.clone(),
+        bidder_id.clone(),
+        process.clock.clone(),
+        win_notice_delay_ms.clone(),
+        metrics.money.clone(),
+        run,
+    ));
+    let heartbeats = keeper.clone().run(process.shutdown.clone());
+    process.shutdown.spawn("lease keeper", heartbeats);
     Follower {
         log: ports.event_log.clone(),
         live: live.clone(),
-        cells_for: Box::new(|campaigns| campaigns.iter().map(|_| Arc::new(LeaseCell::default())).collect()),
+        cells_for: Box::new({
+            let keeper = keeper.clone();
+            move |campaigns| keeper.cells_for(campaigns)
+        }),
+        win_notice_delay_ms,
         needs_proof: !config.environment.is_development(),
         caught_up: process.readiness.latch("campaigns caught up"),
         clock: process.clock.clone(),
@@ -95,6 +114,22 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
         bid_metrics: metrics.bids.clone(),
     }
     .start(&process.shutdown);
+    let settlement = Arc::new(Settlement::new(
+        ports.spend_ledger.clone(),
+        ports.event_log.clone(),
+        ports.user_states.clone(),
+        keeper,
+        process.clock.clone(),
+        metrics.money.clone(),
+    ));
+    let sweeps = settlement.clone().sweep(process.shutdown.clone());
+    process.shutdown.spawn("spend outbox sweeper", sweeps);
+    let notices = Notices {
+        sealer: sealer.clone(),
+        settlement,
+        clock: process.clock.clone(),
+        counted: metrics.money.notices.clone(),
+    };
     let events = BidEvents::start(
         ports.event_log.clone(),
         bidder_id.clone(),
@@ -118,7 +153,7 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
     });
     let http = process.metrics.http(SERVICE);
     Ok(App {
-        router: routes::router(bidder, Router::new(), &http),
+        router: routes::router(bidder, notices::router(notices), &http),
     })
 }
 

@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 #[derive(Debug, Default)]
-pub struct Live {
-    pub snapshot: Snapshot,
+pub(crate) struct Live {
+    pub(crate) snapshot: Snapshot,
     /// Parallel to the snapshot's campaign numbers.
-    pub leases: Leases,
+    pub(crate) leases: Leases,
     /// Parallel to the snapshot's campaign numbers, then to the campaign's creatives.
     pub(crate) prepared: Vec<Arc<[PreparedCreative]>>,
     pub(crate) gates: HashMap<String, Arc<ExchangeGate>>,

@@ -90,7 +90,6 @@ async fn a_silent_store_of_users_costs_only_the_campaigns_that_need_it() {
     let mut known = banner_request();
     known["user"] = json!({"buyeruid": "u1"});
     // The dearer one bids on strangers, and not on a user whose counters never come.
-    stage.until("both leased", |_| true).await;
     let cid = |response: &serde_json::Value| {
         response["seatbid"][0]["bid"][0]["cid"]
             .as_str()

@@ -18,29 +18,29 @@ use storage_sqlite::SqliteStore;
 /// Longer than anything here takes; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Stage {
-    pub process: Process,
-    pub store: Arc<SqliteStore>,
-    pub addr: SocketAddr,
+pub(crate) struct Stage {
+    pub(crate) process: Process,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) addr: SocketAddr,
     client: Client,
 }
 
 /// What came back.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub content_type: Option<String>,
-    pub version: Option<String>,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// What a stage is made of.
-pub struct Setting<'a> {
-    pub settings: Vec<(&'a str, String)>,
-    pub exchanges: Vec<Value>,
-    pub campaigns: Vec<Value>,
+pub(crate) struct Setting<'a> {
+    pub(crate) settings: Vec<(&'a str, String)>,
+    pub(crate) exchanges: Vec<Value>,
+    pub(crate) campaigns: Vec<Value>,
     /// Stands in for the store of user states.
-    pub user_states: Option<Arc<dyn storage::UserStates>>,
+    pub(crate) user_states: Option<Arc<dyn storage::UserStates>>,
 }
 
 impl Default for Setting<'_> {
@@ -56,7 +56,7 @@ impl Default for Setting<'_> {
 
 impl Stage {
     /// One exchange, `default`, and these campaigns.
-    pub async fn with(campaigns: impl IntoIterator<Item = Value>) -> Self {
+    pub(crate) async fn with(campaigns: impl IntoIterator<Item = Value>) -> Self {
         Self::set(Setting {
             campaigns: campaigns.into_iter().collect(),
             ..Setting::default()
@@ -64,7 +64,7 @@ impl Stage {
         .await
     }
 
-    pub async fn set(setting: Setting<'_>) -> Self {
+    pub(crate) async fn set(setting: Setting<'_>) -> Self {
         let mut pairs = vec![
             ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
             ("METRICS_ADDR", "127.0.0.1:0".to_owned()),
@@ -121,7 +121,7 @@ impl Stage {
         stage
     }
 
-    pub async fn publish(&self, topic: Topic, key: &Value, value: &Value) {
+    pub(crate) async fn publish(&self, topic: Topic, key: &Value, value: &Value) {
         let record = NewRecord {
             key: key.as_str().unwrap().to_owned(),
             value: (!value.is_null()).then(|| value.to_string().into_bytes()),
@@ -133,7 +133,7 @@ impl Stage {
     }
 
     /// Polls until it holds.
-    pub async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn(&Self) -> bool) {
         let give_up = Instant::now() + PATIENCE;
         while !holds(self) {
             assert!(Instant::now() < give_up, "never came: {what}");
@@ -141,11 +141,16 @@ impl Stage {
         }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
 
-    pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Vec<u8>>) -> Answer {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Vec<u8>>,
+    ) -> Answer {
         let mut request = self.client.post(self.url(path)).body(body.into());
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -161,25 +166,36 @@ impl Stage {
         }
     }
 
-    pub async fn bid(&self, request: &Value) -> Answer {
+    pub(crate) async fn bid(&self, request: &Value) -> Answer {
         self.post("/openrtb2/bid", &[], request.to_string()).await
     }
 
-    /// Repeats the request until the service bids: leases come within a second of the start.
-    pub async fn bid_until_won(&self, request: &Value) -> Value {
+    pub(crate) async fn bid_until_won(&self, request: &Value) -> Value {
         self.bid_until(request, StatusCode::OK).await.json()
     }
 
-    pub async fn bid_until(&self, request: &Value, status: StatusCode) -> Answer {
+    pub(crate) async fn bid_until(&self, request: &Value, status: StatusCode) -> Answer {
+        self.until_answered("/openrtb2/bid", &[], request.to_string().as_bytes(), status)
+            .await
+    }
+
+    /// Repeats the request until it is answered so: leases and changes take a moment, pacing spreads bids.
+    pub(crate) async fn until_answered(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        status: StatusCode,
+    ) -> Answer {
         let give_up = Instant::now() + PATIENCE;
         loop {
-            let answer = self.bid(request).await;
+            let answer = self.post(path, headers, body).await;
             if answer.status == status {
                 return answer;
             }
             assert!(
                 Instant::now() < give_up,
-                "no {status} to {request}\n{}",
+                "never {status} from {path}\n{}",
                 self.reasons()
             );
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -187,7 +203,7 @@ impl Stage {
     }
 
     /// The value of one series, 0 when it is not there.
-    pub fn metric(&self, series: &str) -> f64 {
+    pub(crate) fn metric(&self, series: &str) -> f64 {
         let text = self.process.metrics.encode().unwrap();
         let value = text
             .lines()
@@ -196,7 +212,7 @@ impl Stage {
     }
 
     /// Why there are no bids, for messages.
-    pub fn reasons(&self) -> String {
+    pub(crate) fn reasons(&self) -> String {
         let text = self.process.metrics.encode().unwrap();
         let is_told = |line: &&str| line.starts_with("bid_no_bid_reasons_total") && !line.ends_with(" 0");
         text.lines().filter(is_told).collect::<Vec<_>>().join("\n")
@@ -204,20 +220,20 @@ impl Stage {
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.status, StatusCode::OK);
         assert_eq!(self.content_type.as_deref(), Some("application/json"));
         assert_eq!(self.version.as_deref(), Some("2.6"));
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    pub fn is_empty_with(&self, status: StatusCode) -> bool {
+    pub(crate) fn is_empty_with(&self, status: StatusCode) -> bool {
         self.status == status && self.body.is_empty()
     }
 }
 
 /// Every rule of openrtb.md, "Response", that can be seen from outside.
-pub fn assert_well_formed(request: &Value, response: &[u8]) {
+pub(crate) fn assert_well_formed(request: &Value, response: &[u8]) {
     let (request_text, arena) = (request.to_string(), Bump::new());
     let asked = openrtb::read_request(request_text.as_bytes(), &arena).unwrap();
     let response: BidResponse<'_> = openrtb::read_response(response, &arena).unwrap();
@@ -269,7 +285,7 @@ pub fn assert_well_formed(request: &Value, response: &[u8]) {
     assert_eq!(ids.len(), count, "bid ids are unique");
 }
 
-pub fn exchange(id: &str, spec: Value) -> Value {
+pub(crate) fn exchange(id: &str, spec: Value) -> Value {
     let mut exchange = json!({"id": id, "name": id, "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z"});
     for (name, value) in spec.as_object().unwrap() {
         exchange[name] = value.clone();
@@ -278,7 +294,7 @@ pub fn exchange(id: &str, spec: Value) -> Value {
 }
 
 /// A rich campaign that anyone may see, in flight now.
-pub fn campaign(id: &str, creatives: impl IntoIterator<Item = Value>) -> Value {
+pub(crate) fn campaign(id: &str, creatives: impl IntoIterator<Item = Value>) -> Value {
     let flight =
         serde_json::from_value(json!({"start": "2026-01-01T00:00:00Z", "time_zone": "UTC"})).unwrap();
     let creatives: Vec<Value> = creatives
@@ -320,14 +336,14 @@ fn creative(spec: Value) -> Value {
     creative
 }
 
-pub fn banner(width: u32, height: u32) -> Value {
+pub(crate) fn banner(width: u32, height: u32) -> Value {
     creative(json!({
         "format": "banner", "width": width, "height": height,
         "markup": "<a href=\"{CLICK_URL}\"><img src=\"https://cdn.example/x.png?{CACHEBUSTER}\"></a>",
     }))
 }
 
-pub fn video() -> Value {
+pub(crate) fn video() -> Value {
     creative(json!({
         "format": "video", "width": 640, "height": 480, "duration_ms": 15_000, "mimes": ["video/mp4"], "protocols": [2, 3, 5, 6],
         "markup": "<VAST version=\"3.0\"><Ad><InLine><AdSystem>a</AdSystem><AdTitle>t</AdTitle><Impression/>\
@@ -337,14 +353,14 @@ pub fn video() -> Value {
     }))
 }
 
-pub fn audio() -> Value {
+pub(crate) fn audio() -> Value {
     creative(json!({
         "format": "audio", "duration_ms": 15_000, "mimes": ["audio/mpeg", "audio/mp4", "audio/mp3"], "protocols": [2, 3, 5, 6, 9],
         "vast_url": "https://vast.example/audio",
     }))
 }
 
-pub fn native() -> Value {
+pub(crate) fn native() -> Value {
     creative(json!({
         "format": "native",
         "assets": [
@@ -358,7 +374,7 @@ pub fn native() -> Value {
 }
 
 /// One imp on a site.
-pub fn request(imp: Value) -> Value {
+pub(crate) fn request(imp: Value) -> Value {
     let mut imp = imp;
     imp["id"] = "imp-1".into();
     json!({
@@ -367,6 +383,6 @@ pub fn request(imp: Value) -> Value {
     })
 }
 
-pub fn banner_request() -> Value {
+pub(crate) fn banner_request() -> Value {
     request(json!({"banner": {"w": 300, "h": 250}}))
 }
