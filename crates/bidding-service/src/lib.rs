@@ -82,79 +82,125 @@ pub struct App {
 /// # Errors
 /// When the metrics are taken, or the development key can neither be read nor made.
 pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result<App> {
-    let metrics = BiddingMetrics::register(&process.metrics)?;
-    let sealer = Arc::new(sealer(config)?);
     let run = fastrand::Rng::new().u64(..);
-    let bidder_id = BidderId::mint(process.clock.unix_ms(), u128::from(run) << 16);
-    let live: Arc<ArcSwap<Live>> = Arc::default();
-    // Until the exchanges are known: the longest that their range goes to.
-    let win_notice_delay_ms = Arc::new(AtomicI64::new(10_000));
-    let keeper = Arc::new(LeaseKeeper::new(
-        ports.spend_ledger.clone(),
-        bidder_id.clone(),
-        process.clock.clone(),
-        win_notice_delay_ms.clone(),
-        metrics.money.clone(),
+    let start = Start {
+        config,
+        ports,
+        process,
+        metrics: BiddingMetrics::register(&process.metrics)?,
+        sealer: Arc::new(sealer(config)?),
+        bidder_id: BidderId::mint(process.clock.unix_ms(), u128::from(run) << 16),
         run,
-    ));
-    let heartbeats = keeper.clone().run(process.shutdown.clone());
-    process.shutdown.spawn("lease keeper", heartbeats);
-    Follower {
-        log: ports.event_log.clone(),
-        live: live.clone(),
-        cells_for: Box::new({
-            let keeper = keeper.clone();
-            move |campaigns| keeper.cells_for(campaigns)
-        }),
-        win_notice_delay_ms,
-        needs_proof: !config.environment.is_development(),
-        caught_up: process.readiness.latch("campaigns caught up"),
-        clock: process.clock.clone(),
-        index_metrics: metrics.index.clone(),
-        bid_metrics: metrics.bids.clone(),
-    }
-    .start(&process.shutdown);
-    let settlement = Arc::new(Settlement::new(
-        ports.spend_ledger.clone(),
-        ports.event_log.clone(),
-        ports.user_states.clone(),
-        keeper,
-        process.clock.clone(),
-        metrics.money.clone(),
-    ));
-    let sweeps = settlement.clone().sweep(process.shutdown.clone());
-    process.shutdown.spawn("spend outbox sweeper", sweeps);
-    let notices = Notices {
-        sealer: sealer.clone(),
-        settlement,
-        clock: process.clock.clone(),
-        counted: metrics.money.notices.clone(),
     };
-    let events = BidEvents::start(
-        ports.event_log.clone(),
-        bidder_id.clone(),
-        process.clock.clone(),
-        metrics.bids.bid_events_dropped.clone(),
-        &process.shutdown,
-    );
-    let bidder = Arc::new(Bidder {
-        live,
-        user_states: ports.user_states.clone(),
-        answerer: Answerer::new(sealer, config.public_bidding_url.clone(), bidder_id, run),
-        events,
-        clock: process.clock.clone(),
-        timing: Timing {
-            bid_timeout: config.bid_timeout,
-            network_margin: config.network_margin,
-            user_state_timeout: config.user_state_timeout,
-        },
-        in_flight: Semaphore::new(config.max_bids_in_flight),
-        metrics: metrics.bids,
-    });
+    // Until the exchanges are known: the longest that T1 goes to.
+    let win_notice_delay_ms = Arc::new(AtomicI64::new(10_000));
+    let keeper = start.keeper(win_notice_delay_ms.clone());
+    let live = start.follower(keeper.clone(), win_notice_delay_ms);
+    let notices = start.notices(keeper);
+    let bidder = Arc::new(start.bidder(live));
     let http = process.metrics.http(SERVICE);
     Ok(App {
         router: routes::router(bidder, notices::router(notices), &http),
     })
+}
+
+/// What the parts of the service are made of.
+struct Start<'a> {
+    config: &'a Config,
+    ports: Ports,
+    process: &'a Process,
+    metrics: BiddingMetrics,
+    sealer: Arc<TokenSealer>,
+    /// New at each start: nothing of an earlier run is taken over.
+    bidder_id: BidderId,
+    /// Random at each start; half of every bid id.
+    run: u64,
+}
+
+impl Start<'_> {
+    fn keeper(&self, win_notice_delay_ms: Arc<AtomicI64>) -> Arc<LeaseKeeper> {
+        let keeper = Arc::new(LeaseKeeper::new(
+            self.ports.spend_ledger.clone(),
+            self.bidder_id.clone(),
+            self.process.clock.clone(),
+            win_notice_delay_ms,
+            self.metrics.money.clone(),
+            self.run,
+        ));
+        let heartbeats = keeper.clone().run(self.process.shutdown.clone());
+        self.process.shutdown.spawn("lease keeper", heartbeats);
+        keeper
+    }
+
+    fn follower(&self, keeper: Arc<LeaseKeeper>, win_notice_delay_ms: Arc<AtomicI64>) -> Arc<ArcSwap<Live>> {
+        let live: Arc<ArcSwap<Live>> = Arc::default();
+        let follower = Follower {
+            log: self.ports.event_log.clone(),
+            live: live.clone(),
+            cells_for: Box::new(move |campaigns| keeper.cells_for(campaigns)),
+            win_notice_delay_ms,
+            needs_proof: !self.config.environment.is_development(),
+            caught_up: self.process.readiness.latch("campaigns caught up"),
+            clock: self.process.clock.clone(),
+            index_metrics: self.metrics.index.clone(),
+            bid_metrics: self.metrics.bids.clone(),
+        };
+        follower.start(&self.process.shutdown);
+        live
+    }
+
+    fn notices(&self, keeper: Arc<LeaseKeeper>) -> Notices {
+        let settlement = Arc::new(Settlement::new(
+            self.ports.spend_ledger.clone(),
+            self.ports.event_log.clone(),
+            self.ports.user_states.clone(),
+            keeper,
+            self.process.clock.clone(),
+            self.metrics.money.clone(),
+        ));
+        let sweeps = settlement.clone().sweep(self.process.shutdown.clone());
+        self.process.shutdown.spawn("spend outbox sweeper", sweeps);
+        Notices {
+            sealer: self.sealer.clone(),
+            settlement,
+            clock: self.process.clock.clone(),
+            counted: self.metrics.money.notices.clone(),
+        }
+    }
+
+    fn bidder(&self, live: Arc<ArcSwap<Live>>) -> Bidder {
+        let Self {
+            config,
+            process,
+            metrics,
+            ..
+        } = self;
+        Bidder {
+            live,
+            user_states: self.ports.user_states.clone(),
+            answerer: Answerer::new(
+                self.sealer.clone(),
+                config.public_bidding_url.clone(),
+                self.bidder_id.clone(),
+                self.run,
+            ),
+            events: BidEvents::start(
+                self.ports.event_log.clone(),
+                self.bidder_id.clone(),
+                process.clock.clone(),
+                metrics.bids.bid_events_dropped.clone(),
+                &process.shutdown,
+            ),
+            clock: process.clock.clone(),
+            timing: Timing {
+                bid_timeout: config.bid_timeout,
+                network_margin: config.network_margin,
+                user_state_timeout: config.user_state_timeout,
+            },
+            in_flight: Semaphore::new(config.max_bids_in_flight),
+            metrics: metrics.bids.clone(),
+        }
+    }
 }
 
 fn sealer(config: &Config) -> anyhow::Result<TokenSealer> {
