@@ -17,7 +17,7 @@ async fn a_campaign_bids_wins_is_billed_and_reported() {
         (&bid["impid"], &bid["w"], &bid["h"], &bid["mtype"]),
         (&json!("1"), &json!(300), &json!(250), &json!(1))
     );
-    assert_eq!(bid["price"], json!(2.0));
+    assert_eq!(bid["price"].as_f64(), Some(2.0));
     assert_eq!(bid["cid"], campaign.id.as_str());
     assert_eq!(bid["adomain"], json!(["brand.example"]));
 

@@ -6,7 +6,7 @@
 //!    {"op": "archive", "id": "cmp_…"}]}`
 //!
 //! 200 with `{"applied": true, "results": [{"status": 201, "etag": "\"v1\"", "campaign": {…}},
-//! {"status": 422, "problem": {…}}]}`. Operations see what those before them did. With `atomic` all are written in
+//! {"status": 400, "problem": {…}}]}`. Operations see what those before them did. With `atomic` all are written in
 //! one step or none is (`applied: false`; those without a mistake of their own say 424); with `validate_only`
 //! nothing is written and the results say what would be.
 

@@ -74,7 +74,7 @@ impl ApiError {
             Self::NotFound => Problem::not_found(),
             Self::Parameters(errors) => Problem::bad_request(errors),
             Self::Unreadable(problem) => problem,
-            Self::Mistakes(mistakes) => Problem::unprocessable(
+            Self::Mistakes(mistakes) => Problem::bad_request(
                 mistakes
                     .into_iter()
                     .map(|mistake| FieldError::new(mistake.pointer, mistake.code, mistake.message))

@@ -34,7 +34,7 @@ async fn each_operation_is_answered_for_itself() {
         {"op": "archive", "id": "cmp_none"},
     ]});
     let body = app.admin().post("/campaigns:batch", batch).await.ok();
-    assert_eq!(statuses(&body), [201, 422, 200, 412, 404]);
+    assert_eq!(statuses(&body), [201, 400, 200, 412, 404]);
     assert_eq!(body["results"][0]["campaign"]["name"], "new");
     let mistake = &body["results"][1]["problem"]["errors"][0];
     assert_eq!(mistake["pointer"], "/operations/1/campaign/name");
@@ -53,7 +53,7 @@ async fn an_atomic_batch_is_written_whole_or_not_at_all() {
     let body = app.admin().post("/campaigns:batch", bad).await.ok();
     assert_eq!(
         (statuses(&body), &body["applied"]),
-        (vec![424, 422], &json!(false))
+        (vec![424, 400], &json!(false))
     );
     assert!(app.admin().get("/campaigns").await.items().is_empty());
 
@@ -89,7 +89,7 @@ async fn validate_only_says_what_would_be_and_writes_nothing() {
     let body = app.admin().post("/campaigns:batch", batch).await.ok();
     assert_eq!(
         (statuses(&body), &body["applied"]),
-        (vec![201, 422], &json!(false))
+        (vec![201, 400], &json!(false))
     );
     assert!(app.admin().get("/campaigns").await.items().is_empty());
 }
@@ -126,7 +126,7 @@ async fn a_batch_that_is_no_batch_is_told_why() {
         .admin()
         .post("/campaigns:batch", batch)
         .await
-        .expect(StatusCode::UNPROCESSABLE_ENTITY);
+        .expect(StatusCode::BAD_REQUEST);
     assert_eq!(
         reply.mistakes(),
         [

@@ -29,7 +29,7 @@ async fn every_mistake_of_a_campaign_is_told_at_once_with_its_pointer() {
         .admin()
         .post("/campaigns", body)
         .await
-        .expect(StatusCode::UNPROCESSABLE_ENTITY);
+        .expect(StatusCode::BAD_REQUEST);
     assert_eq!(reply.header("content-type"), "application/problem+json");
     assert!(reply.body["request_id"].is_string());
     assert_eq!(
@@ -67,7 +67,7 @@ async fn an_empty_campaign_lacks_all_that_is_required() {
         .admin()
         .post("/campaigns", json!({}))
         .await
-        .expect(StatusCode::UNPROCESSABLE_ENTITY);
+        .expect(StatusCode::BAD_REQUEST);
     let expected =
         ["/advertiser_id", "/name", "/flight", "/budget", "/bid"].map(|at| format!("{at} required"));
     assert_eq!(reply.mistakes(), expected);
@@ -75,7 +75,7 @@ async fn an_empty_campaign_lacks_all_that_is_required() {
         .admin()
         .post("/campaigns", json!([1]))
         .await
-        .expect(StatusCode::UNPROCESSABLE_ENTITY);
+        .expect(StatusCode::BAD_REQUEST);
     assert_eq!(reply.mistakes(), [" invalid_type"]);
 }
 
@@ -91,7 +91,7 @@ async fn what_belongs_in_a_creative_depends_on_its_format() {
         .admin()
         .post(&path, video)
         .await
-        .expect(StatusCode::UNPROCESSABLE_ENTITY);
+        .expect(StatusCode::BAD_REQUEST);
     assert_eq!(
         reply.mistakes(),
         [
@@ -114,7 +114,7 @@ async fn what_belongs_in_a_creative_depends_on_its_format() {
         .admin()
         .post(&path, native)
         .await
-        .expect(StatusCode::UNPROCESSABLE_ENTITY);
+        .expect(StatusCode::BAD_REQUEST);
     assert_eq!(
         reply.mistakes(),
         ["/assets/1 duplicate", "/assets required", "/assets required"]
@@ -133,7 +133,7 @@ async fn every_mistake_of_an_exchange_is_told_at_once() {
         .admin()
         .post("/exchanges", body)
         .await
-        .expect(StatusCode::UNPROCESSABLE_ENTITY);
+        .expect(StatusCode::BAD_REQUEST);
     assert_eq!(
         reply.mistakes(),
         [
@@ -183,7 +183,7 @@ async fn what_must_not_change_is_told_as_immutable() {
     let campaign = app.campaign().await;
     let patch = json!({"id": "x", "advertiser_id": "adv_2", "budget": {"currency": "EUR"}});
     let reply = app.admin().patch(&format!("/campaigns/{campaign}"), patch).await;
-    let reply = reply.expect(StatusCode::UNPROCESSABLE_ENTITY);
+    let reply = reply.expect(StatusCode::BAD_REQUEST);
     assert_eq!(
         reply.mistakes(),
         [

@@ -13,7 +13,7 @@ use serde_path_to_error::{Path, Segment};
 use super::{FieldError, Problem};
 
 /// A JSON body. As an extractor it takes `application/json`, `application/*+json` and bodies without a type;
-/// others are 415, a body that is no JSON is 400, one of another shape is 422 with a pointer.
+/// others are 415, a body that is no JSON or has another shape is 400 with a pointer.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
@@ -33,7 +33,7 @@ impl<T: DeserializeOwned> Json<T> {
     /// Reads a whole body.
     ///
     /// # Errors
-    /// 400 when it is no JSON, 422 when it has another shape; both point at the place.
+    /// 400 when it is no JSON or has another shape; both point at the place.
     pub fn from_bytes(body: &[u8]) -> Result<Self, Problem> {
         let mut deserializer = serde_json::Deserializer::from_slice(body);
         let value = serde_path_to_error::deserialize(&mut deserializer)
@@ -79,7 +79,7 @@ fn unreadable(rejection: BytesRejection) -> Problem {
 fn refused(pointer: &str, error: &serde_json::Error) -> Problem {
     let error_at = |code| vec![FieldError::new(pointer, code, error.to_string())];
     match error.classify() {
-        serde_json::error::Category::Data => Problem::unprocessable(error_at("invalid_type")),
+        serde_json::error::Category::Data => Problem::bad_request(error_at("invalid_type")),
         _ => Problem::bad_request(error_at("invalid_json")),
     }
 }

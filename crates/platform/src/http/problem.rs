@@ -122,7 +122,7 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE)
     }
 
-    /// 422: understood, and against the rules.
+    /// 422: the request cannot stand beside an earlier one, such as a reused `Idempotency-Key`.
     pub fn unprocessable(errors: Vec<FieldError>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY).with_errors(errors)
     }

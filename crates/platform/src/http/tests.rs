@@ -219,7 +219,7 @@ async fn metrics_go_by_template_method_and_status() {
         r#"http_requests_total{method="GET",route="unmatched",service="test",status="404"} 2"#,
         r#"http_requests_total{method="POST",route="/things/{id}",service="test",status="405"} 1"#,
         r#"http_requests_total{method="POST",route="/orders",service="test",status="201"} 2"#,
-        r#"http_requests_total{method="POST",route="/orders",service="test",status="422"} 1"#,
+        r#"http_requests_total{method="POST",route="/orders",service="test",status="400"} 1"#,
         r#"http_requests_total{method="other",route="/any",service="test",status="200"} 1"#,
         r#"http_request_duration_seconds_count{method="GET",route="/things/{id}",service="test",status="200"} 2"#,
     ] {
@@ -333,20 +333,20 @@ async fn a_client_that_hangs_up_leaves_the_in_flight_gauge() {
 }
 
 #[tokio::test]
-async fn a_body_of_another_shape_is_422_and_points_at_the_place() {
+async fn a_body_of_another_shape_is_400_and_points_at_the_place() {
     let app = App::new(HttpOptions::default());
     let ok = app.post("/orders", r#"{"items": [{"a/b": 1}]}"#).await;
     assert_eq!(ok.status(), StatusCode::CREATED);
-    for (body, status, pointer) in [
-        (r#"{"items": [{"a/b": 1}, {"a/b": "x"}]}"#, 422, "/items/1/a~1b"),
-        (r#"{"items": [], "itmes": []}"#, 422, "/itmes"),
-        (r#"{"items": [{"a/b": 1}, "#, 400, ""),
-        (r#"{"items": []} {}"#, 400, ""),
-        ("", 400, ""),
+    for (body, pointer) in [
+        (r#"{"items": [{"a/b": 1}, {"a/b": "x"}]}"#, "/items/1/a~1b"),
+        (r#"{"items": [], "itmes": []}"#, "/itmes"),
+        (r#"{"items": [{"a/b": 1}, "#, ""),
+        (r#"{"items": []} {}"#, ""),
+        ("", ""),
     ] {
         let document = problem(app.post("/orders", body).await).await;
-        assert_eq!(document["status"], status, "{body}: {document}");
-        if status == 422 {
+        assert_eq!(document["status"], 400, "{body}: {document}");
+        if !pointer.is_empty() {
             assert_eq!(document["errors"][0]["pointer"], pointer, "{body}: {document}");
         }
         assert!(document["errors"][0]["code"].is_string(), "{body}: {document}");
