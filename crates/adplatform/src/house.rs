@@ -87,14 +87,7 @@ impl House {
 
         let process = Process::new("adplatform", process_settings)?;
         let stores = wiring::open(&analytics_config.database_url, &process.clock).await?;
-        let campaigns = campaign_service::build(
-            campaign_config,
-            stores.for_campaigns(),
-            process.clock.clone(),
-            &process.metrics,
-            &process.readiness,
-            &process.shutdown,
-        )?;
+        let campaigns = campaign_service::build(&campaign_config, stores.for_campaigns(), &process)?;
         let bids = bidding_service::build(&bidding_config, stores.for_bidding(), &process)?;
         let reports = analytics_service::build(&analytics_config, stores.for_analytics(), &process)?;
 

@@ -11,7 +11,7 @@ mod wiring;
 
 use clap::{Parser, Subcommand};
 use platform::telemetry::{self, LogFormat, LogSettings};
-use platform::{Clock, Mistakes, ProcessSettings, Settings};
+use platform::{Clock, EmbeddedStore, Mistakes, ProcessSettings, Settings};
 use std::process::ExitCode;
 
 /// An advertising platform: campaigns in, bids out, money counted, reports back.
@@ -99,9 +99,9 @@ async fn reconcile() -> anyhow::Result<ExitCode> {
 /// The store that the services would open with the same settings.
 fn database_url() -> anyhow::Result<String> {
     let mut settings = Settings::from_process();
-    let config = analytics_service::Config::read(&mut settings);
+    let store = EmbeddedStore::read(&mut settings);
     settings.finish()?;
-    Ok(config.database_url)
+    Ok(store.database_url)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

@@ -3,10 +3,10 @@
 use crate::api::Api;
 use crate::error::ApiError;
 use axum::extract::FromRequestParts;
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use domain::api_key::{ApiKey, KeyRole, PresentedKey, same_secret};
+use domain::api_key::{ApiKey, KeyScope, PresentedKey, same_secret};
 use domain::id::AdvertiserId;
+use platform::http::bearer;
 use storage::StorageError;
 use storage::campaign_store::Kind;
 
@@ -32,11 +32,7 @@ impl FromRequestParts<Api> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, ApiError> {
-        let header = parts
-            .headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        let key = header.and_then(bearer).ok_or(ApiError::Unauthorized)?;
+        let key = bearer(&parts.headers).ok_or(ApiError::Unauthorized)?;
         if let Some(admin_api_key) = &api.admin_api_key
             && same_secret(key, admin_api_key.expose())
         {
@@ -56,20 +52,12 @@ async fn stored_caller(api: &Api, presented: PresentedKey<'_>) -> Result<Option<
     if !key.accepts(presented.secret) {
         return Ok(None);
     }
-    match (key.role, key.advertiser_id) {
-        (KeyRole::Admin, None) => Ok(Some(Caller::Administrator)),
-        (KeyRole::Viewer | KeyRole::Editor, Some(advertiser_id)) => {
-            Ok(Some(Caller::Advertiser(advertiser_id)))
-        }
-        // Neither may be guessed: too much would be shown.
-        (KeyRole::Admin, Some(_)) | (KeyRole::Viewer | KeyRole::Editor, None) => Err(StorageError::Corrupt(
-            format!("role and advertiser of key {} do not fit", key.id),
-        )),
+    match key.scope() {
+        Some(KeyScope::Everyone) => Ok(Some(Caller::Administrator)),
+        Some(KeyScope::Advertiser { advertiser_id, .. }) => Ok(Some(Caller::Advertiser(advertiser_id))),
+        None => Err(StorageError::Corrupt(format!(
+            "role and advertiser of key {} do not fit",
+            key.id
+        ))),
     }
-}
-
-/// The scheme is written in any case (RFC 9110, 11.1).
-fn bearer(header: &str) -> Option<&str> {
-    let (scheme, key) = header.trim().split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }

@@ -1,9 +1,6 @@
 //! Settings of this service; those of every process are the platform's.
 
-use platform::{Secret, Settings};
-
-/// Backends that this build has no adapter for.
-const NOT_AVAILABLE: [&str; 3] = ["REDIS_HOST", "REDIS_URL", "KAFKA_BROKERS"];
+use platform::{EmbeddedStore, Secret, SettingHelp, Settings};
 
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -14,34 +11,19 @@ pub struct Config {
 }
 
 impl Config {
+    /// The settings that [`Config::read`] asks for, as `--help` tells them.
+    pub const HELP: &'static [&'static [SettingHelp]] = &[
+        EmbeddedStore::HELP,
+        &[(
+            "ADMIN_API_KEY",
+            "the first administrator's key; in development it may be absent",
+        )],
+    ];
+
     /// Reads `DATABASE_URL`, `DATA_DIR` and `ADMIN_API_KEY`; mistakes stay in `settings`.
     pub fn read(settings: &mut Settings) -> Self {
-        for name in NOT_AVAILABLE {
-            if let Some(value) = settings.optional(name) {
-                settings.mistake(
-                    name,
-                    value,
-                    "this build has the embedded backend only: leave it unset",
-                );
-            }
-        }
-        let data_dir = settings.path("DATA_DIR", "./data");
-        let embedded_url = format!("sqlite:{}", data_dir.join("adplatform.sqlite").display());
-        let database_url = match settings.optional("DATABASE_URL") {
-            Some(url) => url,
-            None if settings.environment().is_development() => embedded_url,
-            // A typo must never give every pod a store of its own.
-            None => "nothing".to_owned(),
-        };
-        if !database_url.starts_with("sqlite:") {
-            settings.mistake(
-                "DATABASE_URL",
-                &database_url,
-                "this build has the embedded backend only: expected sqlite:path/to/file",
-            );
-        }
         Self {
-            database_url,
+            database_url: EmbeddedStore::read(settings).database_url,
             admin_api_key: settings.secret("ADMIN_API_KEY"),
         }
     }
@@ -64,20 +46,7 @@ mod tests {
 
     #[test]
     fn a_laptop_needs_no_settings() {
-        let mut settings = Settings::from_pairs([("DATA_DIR", "/var/lib/ads")]);
-        let config = Config::read(&mut settings);
-        assert!(settings.finish().is_ok());
-        assert_eq!(config.database_url, "sqlite:/var/lib/ads/adplatform.sqlite");
-    }
-
-    #[test]
-    fn backends_that_are_not_there_are_mistakes_and_all_are_told() {
-        let pairs = [
-            ("REDIS_HOST", "r"),
-            ("KAFKA_BROKERS", "k:9092"),
-            ("DATABASE_URL", "postgres://u:secret@h/d"),
-        ];
-        assert_eq!(mistaken(&pairs), ["REDIS_HOST", "KAFKA_BROKERS", "DATABASE_URL"]);
+        assert!(mistaken(&[]).is_empty());
     }
 
     #[test]

@@ -1,10 +1,16 @@
-//! `analytics-service`: the process. `analytics-service healthcheck` asks a running one whether it lives.
+//! The analytics service as a process of its own; `--help` tells how.
 
 use analytics_service::{Config, SERVICE, build, wiring};
+use platform::Program;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    platform::run(SERVICE, Config::read, |process, config| async move {
+    let program = Program {
+        name: SERVICE,
+        purpose: "counts what happened and answers reports",
+        settings: Config::HELP,
+    };
+    platform::run(program, Config::read, |process, config| async move {
         let ports = wiring::ports(&config, &process.clock).await?;
         let app = build(&config, ports, &process)?;
         process.serve(app.router).await?;

@@ -1,6 +1,6 @@
 //! The service's settings.
 
-use platform::{Environment, Secret, Settings};
+use platform::{EmbeddedStore, Environment, Secret, SettingHelp, Settings};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -38,10 +38,32 @@ pub struct NoticeKey {
 }
 
 impl Config {
+    /// The settings that [`Config::read`] asks for, as `--help` tells them.
+    pub const HELP: &'static [&'static [SettingHelp]] = &[
+        EmbeddedStore::HELP,
+        &[
+            (
+                "BID_TIMEOUT_MS",
+                "the longest from a bid request to its answer (100)",
+            ),
+            ("NETWORK_MARGIN_MS", "what the network takes of tmax (10)"),
+            (
+                "PUBLIC_BIDDING_URL",
+                "base of notice and click URLs (http://127.0.0.1 at the port of HTTP_ADDR)",
+            ),
+            (
+                "NOTICE_SECRET",
+                "kid:key of 32 bytes or more, or several with commas: the first seals (in development: kept in DATA_DIR)",
+            ),
+        ],
+    ];
+
     /// Reads them; mistakes stay in `settings` until its `finish`.
     pub fn read(settings: &mut Settings) -> Self {
-        refuse_absent_backends(settings);
-        let data_dir = settings.path("DATA_DIR", "./data");
+        let EmbeddedStore {
+            data_dir,
+            database_url,
+        } = EmbeddedStore::read(settings);
         let spool_dir = settings
             .optional("SPOOL_DIR")
             .map_or_else(|| data_dir.join("spool"), PathBuf::from);
@@ -53,44 +75,9 @@ impl Config {
             max_bids_in_flight: 1_024,
             public_bidding_url: public_bidding_url(settings),
             notice_keys: notice_keys(settings),
-            database_url: database_url(settings, &data_dir),
+            database_url,
             data_dir,
             spool_dir,
-        }
-    }
-}
-
-/// Named here so that a typo, or hope, is told at the start and not by missing data.
-fn refuse_absent_backends(settings: &mut Settings) {
-    for name in ["REDIS_HOST", "REDIS_URL", "KAFKA_BROKERS"] {
-        if let Some(found) = settings.optional(name) {
-            settings.mistake(
-                name,
-                found,
-                "this build has the embedded backend alone: leave it unset",
-            );
-        }
-    }
-}
-
-fn database_url(settings: &mut Settings, data_dir: &std::path::Path) -> String {
-    const NAME: &str = "DATABASE_URL";
-    let embedded = format!("sqlite:{}", data_dir.join("adplatform.sqlite").display());
-    match settings.optional(NAME) {
-        Some(url) if url.starts_with("sqlite:") => url,
-        Some(url) => {
-            settings.mistake(NAME, url, "this build knows sqlite: alone");
-            embedded
-        }
-        None => {
-            if !settings.environment().is_development() {
-                settings.mistake(
-                    NAME,
-                    "nothing",
-                    "outside development the store must be named: sqlite:PATH",
-                );
-            }
-            embedded
         }
     }
 }

@@ -1,10 +1,16 @@
-//! The bidding service as a process of its own: `bidding-service`, and `bidding-service healthcheck`.
+//! The bidding service as a process of its own; `--help` tells how.
 
 use bidding_service::{Config, SERVICE, build, wiring};
+use platform::Program;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    platform::run(SERVICE, Config::read, |process, config| async move {
+    let program = Program {
+        name: SERVICE,
+        purpose: "answers OpenRTB bid requests and takes notices",
+        settings: Config::HELP,
+    };
+    platform::run(program, Config::read, |process, config| async move {
         let ports = wiring::ports(&config, &process.clock).await?;
         let app = build(&config, ports, &process)?;
         process.serve(app.router).await?;

@@ -15,7 +15,7 @@ pub async fn ports(config: &Config, clock: &Clock) -> anyhow::Result<Ports> {
     let ledger_clock = clock.clone();
     let store = SqliteStore::open(&config.database_url, Arc::new(move || ledger_clock.unix_ms()))
         .await
-        .context("the store cannot be opened")?;
+        .with_context(|| format!("cannot open {}", config.database_url))?;
     Ok(embedded(Arc::new(store)))
 }
 

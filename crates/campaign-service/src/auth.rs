@@ -1,55 +1,43 @@
 //! Who calls, and what they may do.
 
 use crate::api::Api;
-use crate::entropy;
 use crate::error::ApiError;
-use crate::keys::{ApiKey, KeyRole};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use platform::http::Problem;
+use domain::api_key::{ApiKey, KeyScope, PresentedKey, same_secret};
+use platform::http::{Problem, bearer};
 use platform::{Clock, Secret};
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::campaign_store::{Document, Kind};
 use storage::{CampaignStore, StorageError};
-use subtle::ConstantTimeEq;
 
 /// A key revoked at another replica is refused here within this time.
 const KEY_CACHE_MS: i64 = 5_000;
 /// Beyond this many keys the cache starts over.
 const MANY_KEYS: usize = 10_000;
-/// How a stored key begins, before its id and its secret.
-pub(crate) const KEY_PREFIX: &str = "adp_";
 
 /// Whoever sent the request. Handlers extract it; [`admit`] put it there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     /// The key's id, for the history; `admin` for the key of the settings.
     pub(crate) actor: String,
-    pub(crate) scope: Scope,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    Administrator,
-    Tenant { advertiser_id: String, may_write: bool },
+    pub(crate) scope: KeyScope,
 }
 
 impl Caller {
     pub(crate) fn is_administrator(&self) -> bool {
-        self.scope == Scope::Administrator
+        self.scope == KeyScope::Everyone
     }
 
     /// The one advertiser whose objects the caller sees; `None` for an administrator, who sees all.
     pub(crate) fn tenant(&self) -> Option<&str> {
         match &self.scope {
-            Scope::Administrator => None,
-            Scope::Tenant { advertiser_id, .. } => Some(advertiser_id),
+            KeyScope::Everyone => None,
+            KeyScope::Advertiser { advertiser_id, .. } => Some(advertiser_id.as_str()),
         }
     }
 
@@ -60,7 +48,7 @@ impl Caller {
 
     pub(crate) fn require_writer(&self) -> Result<(), ApiError> {
         match self.scope {
-            Scope::Tenant { may_write: false, .. } => {
+            KeyScope::Advertiser { may_write: false, .. } => {
                 Err(ApiError::Forbidden("a viewer's key cannot change anything"))
             }
             _ => Ok(()),
@@ -105,7 +93,7 @@ pub(crate) async fn admit(State(api): State<Arc<Api>>, mut request: Request, nex
 
 /// Knows the keys.
 pub(crate) struct Gate {
-    administrator: [u8; 32],
+    administrator: Secret,
     store: Arc<dyn CampaignStore>,
     clock: Clock,
     cache: Mutex<Cache>,
@@ -121,7 +109,7 @@ struct Cache {
 impl Gate {
     pub(crate) fn new(administrator: &Secret, store: Arc<dyn CampaignStore>, clock: Clock) -> Self {
         Self {
-            administrator: Sha256::digest(administrator.expose()).into(),
+            administrator: administrator.clone(),
             store,
             clock,
             cache: Mutex::default(),
@@ -130,23 +118,24 @@ impl Gate {
 
     async fn caller(&self, headers: &HeaderMap) -> Result<Caller, ApiError> {
         let key = bearer(headers).ok_or(ApiError::Unauthorized)?;
-        let digest: [u8; 32] = Sha256::digest(key).into();
-        if bool::from(digest.ct_eq(&self.administrator)) {
+        if same_secret(key, self.administrator.expose()) {
             return Ok(Caller {
                 actor: "admin".to_owned(),
-                scope: Scope::Administrator,
+                scope: KeyScope::Everyone,
             });
         }
-        let (id, secret) = key
-            .strip_prefix(KEY_PREFIX)
-            .and_then(|rest| rest.rsplit_once('_'))
-            .ok_or(ApiError::Unauthorized)?;
-        let stored = self.key(id).await?.ok_or(ApiError::Unauthorized)?;
-        let offered = entropy::sha256_hex(secret.as_bytes());
-        if stored.is_revoked() || !bool::from(offered.as_bytes().ct_eq(stored.secret_sha256.as_bytes())) {
+        let presented = PresentedKey::parse(key).ok_or(ApiError::Unauthorized)?;
+        let stored = self.key(presented.id).await?.ok_or(ApiError::Unauthorized)?;
+        if !stored.accepts(presented.secret) {
             return Err(ApiError::Unauthorized);
         }
-        caller_of(stored).ok_or(ApiError::Unauthorized)
+        let scope = stored.scope().ok_or_else(|| {
+            StorageError::Corrupt(format!("role and advertiser of key {} do not fit", stored.id))
+        })?;
+        Ok(Caller {
+            actor: stored.id.0,
+            scope,
+        })
     }
 
     async fn key(&self, id: &str) -> Result<Option<ApiKey>, StorageError> {
@@ -191,27 +180,4 @@ impl Gate {
     fn lock(&self) -> std::sync::MutexGuard<'_, Cache> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// `None` for a tenant's key that names no tenant, which validation does not let in.
-fn caller_of(key: ApiKey) -> Option<Caller> {
-    let scope = match (key.role, key.advertiser_id) {
-        (KeyRole::Admin, _) => Scope::Administrator,
-        (role, Some(advertiser_id)) => Scope::Tenant {
-            advertiser_id: advertiser_id.0,
-            may_write: role == KeyRole::Editor,
-        },
-        (_, None) => return None,
-    };
-    Some(Caller {
-        actor: key.id.0,
-        scope,
-    })
-}
-
-/// The credentials of `Authorization: Bearer` (RFC 6750, 2.1; the scheme's name has no case).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, key) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let key = key.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !key.is_empty()).then_some(key)
 }

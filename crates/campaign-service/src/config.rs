@@ -1,8 +1,7 @@
 //! The service's settings.
 
 use axum::http::Uri;
-use platform::{Secret, Settings};
-use std::path::PathBuf;
+use platform::{EmbeddedStore, Secret, SettingHelp, Settings};
 
 const SHORTEST_ADMIN_KEY: usize = 16;
 
@@ -17,21 +16,37 @@ pub struct Config {
     pub analytics_url: Uri,
     /// `sqlite:PATH` or `sqlite::memory:`.
     pub database_url: String,
-    pub data_dir: PathBuf,
 }
 
 impl Config {
+    /// The settings that [`Config::read`] asks for, as `--help` tells them.
+    pub const HELP: &'static [&'static [SettingHelp]] = &[
+        EmbeddedStore::HELP,
+        &[
+            (
+                "ADMIN_API_KEY",
+                "the first administrator's key, at least 16 characters; in development one is made up",
+            ),
+            (
+                "API_RATE_LIMIT_PER_SECOND",
+                "requests a second and key (100), twice that at once",
+            ),
+            (
+                "ANALYTICS_URL",
+                "where /analytics/* is forwarded (http://127.0.0.1:8082)",
+            ),
+        ],
+    ];
+
     /// Reads the settings; mistakes stay in `settings` until its `finish`.
     pub fn read(settings: &mut Settings) -> Self {
         let (admin_api_key, admin_key_is_invented) = admin_key(settings);
-        let data_dir = settings.path("DATA_DIR", "./data");
         Self {
             admin_api_key,
             admin_key_is_invented,
             rate_limit_per_second: settings.parse_within("API_RATE_LIMIT_PER_SECOND", 100, 1..=1_000_000),
             analytics_url: analytics_url(settings),
-            database_url: database_url(settings, &data_dir),
-            data_dir,
+            database_url: EmbeddedStore::read(settings).database_url,
         }
     }
 
@@ -63,8 +78,8 @@ fn admin_key(settings: &mut Settings) -> (Secret, bool) {
             (key, false)
         }
         // Outside development `secret` has noted the mistake, and the made-up key is never used.
-        None => match crate::entropy::secret() {
-            Ok(key) => (Secret::new(key), true),
+        None => match crate::entropy::bits() {
+            Ok(bits) => (Secret::new(format!("adm_{bits:032x}")), true),
             Err(_) => {
                 settings.mistake(
                     "ADMIN_API_KEY",
@@ -90,37 +105,4 @@ fn analytics_url(settings: &mut Settings) -> Uri {
         "expected a base URL such as http://analytics-service:8080",
     );
     default
-}
-
-fn database_url(settings: &mut Settings, data_dir: &std::path::Path) -> String {
-    for name in ["REDIS_URL", "REDIS_HOST", "KAFKA_BROKERS"] {
-        if let Some(value) = settings.optional(name) {
-            settings.mistake(
-                name,
-                value,
-                "this build has the embedded backend alone: leave it unset",
-            );
-        }
-    }
-    let embedded = format!("sqlite:{}", data_dir.join("adplatform.sqlite").display());
-    match settings.optional("DATABASE_URL") {
-        Some(url) if url.starts_with("sqlite:") => url,
-        Some(url) => {
-            settings.mistake(
-                "DATABASE_URL",
-                url,
-                "this build has the embedded backend alone: expected sqlite:PATH",
-            );
-            embedded
-        }
-        None if settings.environment().is_development() => embedded,
-        None => {
-            settings.mistake(
-                "DATABASE_URL",
-                "",
-                "required outside development, such as sqlite:/data/adplatform.sqlite",
-            );
-            embedded
-        }
-    }
 }

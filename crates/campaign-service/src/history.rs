@@ -3,11 +3,11 @@
 use crate::answer::Answer;
 use crate::api::{Api, timestamp};
 use crate::auth::Caller;
-use crate::entropy::sha256_hex;
 use crate::error::ApiError;
 use crate::listing::{Page, Parameters, page_size, read_token, write_token};
 use crate::resource::find;
 use axum::extract::{Path, Query, State};
+use domain::api_key::sha256_hex;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use storage::campaign_store::{Kind, OrderValue, Revision};

@@ -3,12 +3,12 @@
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::auth::Caller;
-use crate::entropy::sha256_hex;
 use crate::error::ApiError;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
+use domain::api_key::sha256_hex;
 use platform::http::{Json, Problem};
 use serde_json::Value;
 use std::sync::Arc;

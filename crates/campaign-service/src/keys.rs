@@ -1,18 +1,18 @@
-//! `/keys`: API keys, for administrators. A key is `adp_{id}_{secret}`; it is shown once and stored hashed.
+//! `/keys`: API keys, for administrators. A key's text is shown once; its secret is stored hashed ([`domain::api_key`]).
 
 use crate::answer::Answer;
 use crate::api::{Api, timestamp};
-use crate::auth::{Caller, KEY_PREFIX};
+use crate::auth::Caller;
 use crate::campaigns::advertiser_mistake;
 use crate::entropy;
 use crate::error::ApiError;
 use crate::idempotency::{Post, first_answer};
 use crate::resource::{ARCHIVED, Draft, Resource, body, find, patched, show_one, stored, word, write_once};
 use axum::extract::{Path, State};
+use domain::api_key::{ApiKey, KeyRole, KeyStatus};
 use domain::id::{AdvertiserId, KeyId};
 use domain::mistake::Mistake;
 use domain::validation;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -31,51 +31,13 @@ pub(crate) struct KeySpec {
     status: KeyStatus,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum KeyRole {
-    /// Reads its advertiser's objects.
-    Viewer,
-    /// Changes them too.
-    Editor,
-    /// Everything of everyone.
-    Admin,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum KeyStatus {
-    #[default]
-    Active,
-    /// Revoked, for good.
-    Archived,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct ApiKey {
-    pub(crate) id: KeyId,
-    name: String,
-    pub(crate) role: KeyRole,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) advertiser_id: Option<AdvertiserId>,
-    status: KeyStatus,
-    /// Never shown.
-    pub(crate) secret_sha256: String,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-}
-
-impl ApiKey {
-    pub(crate) fn is_revoked(&self) -> bool {
-        self.status == KeyStatus::Archived
-    }
-
-    fn spec(&self) -> KeySpec {
-        KeySpec {
-            name: self.name.clone(),
-            role: self.role,
-            advertiser_id: self.advertiser_id.clone(),
-            status: self.status,
+impl From<&ApiKey> for KeySpec {
+    fn from(key: &ApiKey) -> Self {
+        Self {
+            name: key.name.clone(),
+            role: key.role,
+            advertiser_id: key.advertiser_id.clone(),
+            status: key.status,
         }
     }
 }
@@ -135,8 +97,9 @@ impl Resource for Keys {
         now_ms: i64,
     ) -> Result<Option<Draft>, ApiError> {
         let before: ApiKey = stored(current)?;
-        let spec = patched(&before.spec(), patch, &["/role", "/advertiser_id"], validate)?;
-        if spec == before.spec() {
+        let known = KeySpec::from(&before);
+        let spec = patched(&known, patch, &["/role", "/advertiser_id"], validate)?;
+        if spec == known {
             return Ok(None);
         }
         let after = ApiKey {
@@ -173,7 +136,7 @@ pub(crate) async fn rotate(
     }
     let current = find(&api, &caller, Kind::Key, &id).await?;
     let key: ApiKey = stored(&current)?;
-    if key.is_revoked() {
+    if key.status == KeyStatus::Archived {
         return Err(ApiError::Conflict("the key is revoked"));
     }
     let now_ms = api.now_ms();
@@ -205,9 +168,7 @@ fn validate(body: Value) -> Result<KeySpec, Vec<Mistake>> {
 }
 
 fn with_new_secret(mut key: ApiKey, version: i64) -> Result<Draft, ApiError> {
-    let secret = entropy::secret()?;
-    key.secret_sha256 = entropy::sha256_hex(secret.as_bytes());
-    let reveal = Some(("key", format!("{KEY_PREFIX}{}_{secret}", key.id)));
+    let reveal = Some(("key", key.renew_secret(&entropy::bytes()?)));
     Ok(Draft {
         document: document(&key, version)?,
         announcements: Vec::new(),

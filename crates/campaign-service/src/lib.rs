@@ -37,7 +37,7 @@ mod serving_status;
 pub mod wiring;
 
 use axum::Router;
-use platform::{Clock, Metrics, Readiness, Shutdown};
+use platform::Process;
 use std::sync::Arc;
 use storage::{CampaignStore, EventLog, SpendLedger};
 
@@ -61,29 +61,23 @@ pub struct App {
     pub router: Router,
 }
 
-/// Builds the service and starts its relay on `shutdown`'s tracker; the latch "store reached" joins `readiness`.
+/// Builds the service and starts its relay on the process's shutdown; the latch `store reached` joins its readiness.
 ///
 /// # Errors
 /// When a metric cannot be registered: a second campaign-service on one registry.
-pub fn build(
-    config: Config,
-    ports: Ports,
-    clock: Clock,
-    metrics: &Metrics,
-    readiness: &Readiness,
-    shutdown: &Shutdown,
-) -> anyhow::Result<App> {
-    let api = Arc::new(api::Api::new(&config, &ports, clock.clone()));
+pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result<App> {
+    let api = Arc::new(api::Api::new(config, &ports, process.clock.clone()));
     let relay = relay::Relay::new(
         ports,
-        clock,
+        process.clock.clone(),
         api.nudge(),
-        metrics::OutboxMetrics::register(metrics)?,
-        readiness.latch("store reached"),
+        metrics::OutboxMetrics::register(&process.metrics)?,
+        process.readiness.latch("store reached"),
     );
-    shutdown.spawn("outbox relay", relay.run(shutdown.background().clone()));
-    let forwarder = Arc::new(forward::Forwarder::new(config.analytics_url));
+    let background = process.shutdown.background().clone();
+    process.shutdown.spawn("outbox relay", relay.run(background));
+    let forwarder = Arc::new(forward::Forwarder::new(config.analytics_url.clone()));
     Ok(App {
-        router: routes::router(api, forwarder, &metrics.http(SERVICE)),
+        router: routes::router(api, forwarder, &process.metrics.http(SERVICE)),
     })
 }

@@ -2,10 +2,10 @@
 
 use crate::api::Api;
 use crate::auth::Caller;
-use crate::entropy::sha256_hex;
 use crate::error::ApiError;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use domain::api_key::sha256_hex;
 use jiff::Timestamp;
 use platform::http::FieldError;
 use serde_json::{Value, json};

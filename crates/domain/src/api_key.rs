@@ -1,7 +1,7 @@
 //! API keys: their text, what is stored of them, and what they allow.
 //!
 //! A key reads `adp_<key id>_<secret>`. The id is looked up; of the secret only the SHA-256 is stored, which
-//! is enough for a secret of 160 random bits: there is nothing to guess.
+//! is enough for a secret of 160 random bits or more: there is nothing to guess.
 
 use crate::id::{AdvertiserId, KeyId};
 use jiff::Timestamp;
@@ -51,7 +51,39 @@ pub struct ApiKey {
     pub updated_at: Timestamp,
 }
 
+/// Whose objects a key opens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyScope {
+    /// Everything of everyone: an administrator's.
+    Everyone,
+    Advertiser {
+        advertiser_id: AdvertiserId,
+        may_write: bool,
+    },
+}
+
 impl ApiKey {
+    /// Gives the key a secret in place of the one it had, and answers the key's whole text, for the one time it is
+    /// shown. `random` is 160 bits or more of entropy.
+    pub fn renew_secret(&mut self, random: &[u8]) -> String {
+        let secret = hex(random);
+        self.secret_sha256 = sha256_hex(secret.as_bytes());
+        format!("{PREFIX}{}_{secret}", self.id)
+    }
+
+    /// `None` when role and advertiser do not fit, which validation does not let in: too much would be opened.
+    #[must_use]
+    pub fn scope(&self) -> Option<KeyScope> {
+        match (self.role, &self.advertiser_id) {
+            (KeyRole::Admin, None) => Some(KeyScope::Everyone),
+            (role @ (KeyRole::Viewer | KeyRole::Editor), Some(advertiser_id)) => Some(KeyScope::Advertiser {
+                advertiser_id: advertiser_id.clone(),
+                may_write: role == KeyRole::Editor,
+            }),
+            (KeyRole::Admin, Some(_)) | (KeyRole::Viewer | KeyRole::Editor, None) => None,
+        }
+    }
+
     /// Whether the secret is this key's, and the key not revoked.
     #[must_use]
     pub fn accepts(&self, secret: &str) -> bool {
@@ -84,12 +116,6 @@ impl fmt::Debug for PresentedKey<'_> {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
-}
-
-/// The whole text of a key, for the one time it is shown. `random` is 160 bits or more of entropy.
-#[must_use]
-pub fn key_text(id: &KeyId, random: &[u8]) -> String {
-    format!("{PREFIX}{id}_{}", hex(random))
 }
 
 /// SHA-256 in lower-case hex.
@@ -141,12 +167,36 @@ mod tests {
 
     #[test]
     fn a_key_s_text_names_its_id_and_carries_its_secret() {
-        let id = KeyId::mint(0, 7);
-        let text = key_text(&id, &[0xab; 20]);
+        let mut key = key("old");
+        let text = key.renew_secret(&[0xab; 20]);
         let presented = PresentedKey::parse(&text).unwrap();
-        assert_eq!(presented.id, id.as_str());
-        assert!(key(&"ab".repeat(20)).accepts(presented.secret));
+        assert_eq!(presented.id, key.id.as_str());
+        assert!(key.accepts(presented.secret) && !key.accepts("old"));
         assert!(!format!("{presented:?}").contains("abab"));
+    }
+
+    #[test]
+    fn a_key_opens_what_its_role_says_and_nothing_when_that_does_not_fit() {
+        let scope = |role, advertiser_id: Option<&str>| {
+            let advertiser_id = advertiser_id.map(AdvertiserId::from);
+            ApiKey {
+                role,
+                advertiser_id,
+                ..key("s")
+            }
+            .scope()
+        };
+        assert_eq!(scope(KeyRole::Admin, None), Some(KeyScope::Everyone));
+        for (role, may_write) in [(KeyRole::Viewer, false), (KeyRole::Editor, true)] {
+            let advertiser_id = "adv_1".into();
+            let expected = KeyScope::Advertiser {
+                advertiser_id,
+                may_write,
+            };
+            assert_eq!(scope(role, Some("adv_1")), Some(expected));
+            assert_eq!(scope(role, None), None);
+        }
+        assert_eq!(scope(KeyRole::Admin, Some("adv_1")), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Settings: the environment over a file, read through typed getters that collect every mistake instead of
 //! stopping at the first.
 
+mod embedded_store;
 mod environment;
 mod file;
 mod mistakes;
@@ -16,12 +17,16 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use embedded_store::EmbeddedStore;
 pub use environment::Environment;
 pub use mistakes::{Mistake, Mistakes};
 pub use secret::Secret;
 
 /// The name of the setting that holds the path of a settings file.
 pub const CONFIG_FILE: &str = "CONFIG_FILE";
+
+/// A setting's name, and its meaning with the default in brackets: one line of `--help`.
+pub type SettingHelp = (&'static str, &'static str);
 
 /// All settings of a process, with the mistakes found so far.
 ///
@@ -203,8 +208,7 @@ impl Settings {
     pub fn secret(&mut self, name: &str) -> Option<Secret> {
         let secret = self.optional_secret(name);
         if secret.is_none() && !self.deployment.is_development() {
-            self.mistakes
-                .push(Mistake::missing_secret(name, &self.deployment));
+            self.note(Mistake::missing_secret(name, &self.deployment));
         }
         secret
     }
@@ -218,11 +222,18 @@ impl Settings {
     /// Notes a mistake that the caller found, with what was `found` (left out for names that were read as secrets,
     /// and so are credentials in URLs) and what is `expected`, which must not quote a secret.
     pub fn mistake(&mut self, name: &str, found: impl Display, expected: impl Display) {
-        self.mistakes.push(if self.secrets.contains(name) {
+        self.note(if self.secrets.contains(name) {
             Mistake::hidden(name, expected)
         } else {
             Mistake::new(name, found, expected)
         });
+    }
+
+    /// Several services of one process read the same settings; what is wrong with one is told once.
+    fn note(&mut self, mistake: Mistake) {
+        if !self.mistakes.contains(&mistake) {
+            self.mistakes.push(mistake);
+        }
     }
 
     /// Names in the settings file that no getter has asked for. No mistake, since one file may serve several

@@ -1,5 +1,6 @@
 //! The HTTP stack: one for people's APIs, a lean one for hot routes, problems as RFC 9457, JSON bodies.
 
+mod bearer;
 mod json;
 mod measure;
 mod problem;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 
+pub use bearer::bearer;
 pub use json::Json;
 pub(crate) use problem::chain;
 pub use problem::{FieldError, Problem};

@@ -21,9 +21,9 @@ pub mod shutdown;
 pub mod telemetry;
 
 pub use clock::Clock;
-pub use config::{Environment, Mistakes, Secret, Settings};
+pub use config::{EmbeddedStore, Environment, Mistakes, Secret, SettingHelp, Settings};
 pub use health::{Latch, Readiness};
 pub use metrics::Metrics;
-pub use process::{Process, ProcessSettings, run};
+pub use process::{Process, ProcessSettings, Program, run};
 pub use server::{Server, ServerOptions};
 pub use shutdown::Shutdown;

@@ -1,5 +1,6 @@
 //! One process: what it is given at its start, and the shared body of every `main`.
 
+mod program;
 mod run;
 mod settings;
 #[cfg(test)]
@@ -9,6 +10,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 
+pub use program::Program;
 pub use run::{EXIT_CONFIG, StartError, run};
 pub use settings::ProcessSettings;
 

@@ -5,6 +5,7 @@
     reason = "a test, though without the harness that clippy knows tests by"
 )]
 
+use platform::Program;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
@@ -17,13 +18,19 @@ fn main() -> ExitCode {
     an_address_that_is_taken_is_one_log_line_and_exit_1();
     a_live_service_is_healthy_and_a_sigterm_runs_the_hooks_and_exits_0();
     a_second_signal_exits_1_at_once();
-    println!("main_body: 4 passed");
+    help_goes_to_stdout_whatever_the_settings_and_exits_0();
+    an_unknown_argument_exits_64_and_shows_the_help();
+    println!("main_body: 6 passed");
     ExitCode::SUCCESS
 }
 
 fn service() -> ExitCode {
     platform::run(
-        "greeter",
+        Program {
+            name: "greeter",
+            purpose: "says hello",
+            settings: &[&[("VOLUME", "how loud (1)")]],
+        },
         |settings| {
             settings.parse("VOLUME", 1_u8);
             settings.duration_seconds("STOP_SECONDS", Duration::ZERO, 0.0..=60.0)
@@ -123,6 +130,20 @@ fn bad_settings_are_all_listed_and_exit_64() {
             "{name} in {text}"
         );
     }
+}
+
+fn help_goes_to_stdout_whatever_the_settings_and_exits_0() {
+    let output = command(&["--help"], &[("LOG_LEVEL", "inof")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("HTTP_ADDR") && text.contains("VOLUME"), "{text}");
+}
+
+fn an_unknown_argument_exits_64_and_shows_the_help() {
+    let output = command(&["serve"], &[]).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("\"serve\"") && text.contains("usage:"), "{text}");
 }
 
 fn an_address_that_is_taken_is_one_log_line_and_exit_1() {

@@ -5,8 +5,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use campaign_service::{Config, Ports};
 use http_body_util::BodyExt;
-use platform::shutdown::ShutdownTiming;
-use platform::{Clock, Metrics, Readiness, Settings, Shutdown};
+use platform::{Clock, Metrics, Process, ProcessSettings, Readiness, Settings, Shutdown};
 use serde_json::{Value, json};
 use std::future::Future;
 use std::sync::Arc;
@@ -61,26 +60,20 @@ impl TestApp {
         pairs.extend_from_slice(settings);
         let mut settings = Settings::from_pairs(pairs);
         let config = Config::read(&mut settings);
+        let process_settings = ProcessSettings::read(&mut settings);
         settings.finish().unwrap();
-        let metrics = Metrics::new("test").unwrap();
-        let readiness = Readiness::new();
-        let shutdown = Shutdown::new(ShutdownTiming::default(), readiness.clone());
-        let app = campaign_service::build(
-            config,
-            ports.clone(),
-            clock.clone(),
-            &metrics,
-            &readiness,
-            &shutdown,
-        )
-        .unwrap();
+        let process = Process {
+            clock,
+            ..Process::new("test", process_settings).unwrap()
+        };
+        let app = campaign_service::build(&config, ports.clone(), &process).unwrap();
         Self {
             router: app.router,
-            clock,
             ports,
-            readiness,
-            metrics,
-            shutdown,
+            clock: process.clock,
+            readiness: process.readiness,
+            metrics: process.metrics,
+            shutdown: process.shutdown,
         }
     }
 

@@ -4,13 +4,14 @@ use std::error::Error;
 use std::future::Future;
 use std::process::ExitCode;
 
-use super::{Process, ProcessSettings};
+use super::program::Task;
+use super::{Process, ProcessSettings, Program};
 use crate::config::Settings;
 use crate::healthcheck::healthcheck;
 use crate::http::chain;
 use crate::telemetry;
 
-/// The exit code of a process whose settings are wrong (`EX_USAGE` of sysexits.h).
+/// The exit code of a process whose settings or arguments are wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 64;
 
 /// Why a process could not start.
@@ -19,15 +20,17 @@ pub type StartError = Box<dyn Error + Send + Sync>;
 /// Runs a service from its settings to its exit code.
 ///
 /// `read` reads the service's own settings; `start` builds it, calls [`Process::serve`], and returns. The process
-/// then runs until it is told to stop. `SERVICE healthcheck` asks a running one whether it lives.
+/// then runs until it is told to stop. `SERVICE healthcheck` asks a running one whether it lives, `SERVICE --help` tells
+/// of the settings.
 ///
 /// Exit codes: 0 after a clean stop, 1 when it could not start or had to be cut short, 64 for bad settings, all of
-/// them listed on stderr.
+/// them listed on stderr, and for an argument that is not known.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
+///     use platform::Program;
 ///     platform::run(
-///         "greeter",
+///         Program { name: "greeter", purpose: "says hello", settings: &[&[("GREETING", "what it says (hello)")]] },
 ///         |settings| settings.string("GREETING", "hello"),
 ///         |process, greeting| async move {
 ///             let routes = axum::Router::new().route("/", axum::routing::get(|| async move { greeting }));
@@ -37,16 +40,33 @@ pub type StartError = Box<dyn Error + Send + Sync>;
 ///     )
 /// }
 /// ```
-pub fn run<C, F, Starting>(service: &'static str, read: impl FnOnce(&mut Settings) -> C, start: F) -> ExitCode
+pub fn run<C, F, Starting>(program: Program, read: impl FnOnce(&mut Settings) -> C, start: F) -> ExitCode
+where
+    F: FnOnce(Process, C) -> Starting,
+    Starting: Future<Output = Result<(), StartError>>,
+{
+    let name = program.name;
+    match Task::read(std::env::args_os().skip(1)) {
+        Task::Serve => serve(name, read, start),
+        Task::Healthcheck => report_health(&ProcessSettings::read(&mut Settings::from_process())),
+        Task::Help => {
+            print!("{}", program.help());
+            ExitCode::SUCCESS
+        }
+        Task::Unknown(argument) => {
+            eprintln!("{name}: unknown argument {argument:?}\n\n{}", program.help());
+            ExitCode::from(EXIT_CONFIG)
+        }
+    }
+}
+
+fn serve<C, F, Starting>(service: &'static str, read: impl FnOnce(&mut Settings) -> C, start: F) -> ExitCode
 where
     F: FnOnce(Process, C) -> Starting,
     Starting: Future<Output = Result<(), StartError>>,
 {
     let mut settings = Settings::from_process();
     let process_settings = ProcessSettings::read(&mut settings);
-    if std::env::args().nth(1).as_deref() == Some("healthcheck") {
-        return report_health(&process_settings);
-    }
     let config = read(&mut settings);
     if let Err(mistakes) = settings.finish() {
         eprintln!("{service}: bad settings\n{mistakes}");

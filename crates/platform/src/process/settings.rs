@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::config::{Environment, Settings};
+use crate::config::{Environment, SettingHelp, Settings};
 use crate::shutdown::ShutdownTiming;
 use crate::telemetry::LogSettings;
 
@@ -20,6 +20,27 @@ pub struct ProcessSettings {
 }
 
 impl ProcessSettings {
+    /// The settings that [`ProcessSettings::read`] asks for, as `--help` tells them.
+    pub(super) const HELP: &'static [SettingHelp] = &[
+        (
+            "ENVIRONMENT",
+            "development (default) or any other name; others forgive nothing",
+        ),
+        ("HTTP_ADDR", "where it serves (0.0.0.0:8080)"),
+        (
+            "METRICS_ADDR",
+            "where it serves metrics and probes (0.0.0.0:9090)",
+        ),
+        ("METRICS_ENABLED", "whether it serves metrics (true)"),
+        ("LOG_LEVEL", "info, or directives such as info,sqlx=warn (info)"),
+        ("LOG_FORMAT", "pretty or json (pretty on a terminal)"),
+        (
+            "SHUTDOWN_DRAIN_SECONDS",
+            "from not ready to no more requests (5; in development 0)",
+        ),
+        ("SHUTDOWN_GRACE_SECONDS", "for what is in progress (25)"),
+    ];
+
     /// Reads them; mistakes stay in `settings` until its `finish`.
     ///
     /// Defaults: 0.0.0.0:8080 and 0.0.0.0:9090; 25 s of grace (Kubernetes kills after 30); a drain of 5 s, none in
