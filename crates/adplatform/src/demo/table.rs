@@ -52,7 +52,7 @@ impl Table {
             screen.push_str(&campaign_table(campaigns));
             self.drawn_lines = screen.matches('\n').count();
             let _ = stderr.write_all(screen.as_bytes());
-        } else if self.seconds % 5 == 0 {
+        } else if self.seconds.is_multiple_of(5) {
             let _ = writeln!(stderr, "{line}");
         }
     }
