@@ -27,15 +27,8 @@ impl Resource for Campaigns {
         now_ms: i64,
     ) -> Result<Draft, ApiError> {
         own_advertiser_unless_named(caller, &mut new);
-        let unknown_advertiser = advertiser_mistake(api, caller, &new).await?;
-        let spec = match (validate(new), unknown_advertiser) {
-            (Ok(spec), None) => spec,
-            (read, mistake) => {
-                let mut mistakes: Vec<Mistake> = mistake.into_iter().collect();
-                mistakes.extend(read.err().unwrap_or_default());
-                return Err(mistakes.into());
-            }
-        };
+        let spec = read_for_advertiser(api, caller, new, validate).await?;
+        administrators_fee(caller, spec.fee_ppm, 0)?;
         let at = timestamp(now_ms);
         let id = CampaignId(api.mint(CampaignId::PREFIX, now_ms)?);
         draft(
@@ -50,7 +43,7 @@ impl Resource for Campaigns {
     }
 
     fn revise(
-        _caller: &Caller,
+        caller: &Caller,
         current: &Document,
         patch: Value,
         now_ms: i64,
@@ -63,6 +56,7 @@ impl Resource for Campaigns {
             &["/advertiser_id", "/budget/currency"],
             validate,
         )?;
+        administrators_fee(caller, spec.fee_ppm, before.spec.fee_ppm)?;
         if spec == before.spec {
             return Ok(None);
         }
@@ -79,6 +73,19 @@ impl Resource for Campaigns {
     }
 }
 
+/// What the platform takes is not the tenant's to say.
+fn administrators_fee(caller: &Caller, fee_ppm: i64, before_ppm: i64) -> Result<(), ApiError> {
+    if caller.is_administrator() || fee_ppm == before_ppm {
+        return Ok(());
+    }
+    Err(vec![Mistake {
+        pointer: "/fee_ppm".to_owned(),
+        code: "read_only",
+        message: "is set by administrators".to_owned(),
+    }]
+    .into())
+}
+
 /// A tenant's key says already whose the campaign is.
 fn own_advertiser_unless_named(caller: &Caller, new: &mut Value) {
     if let (Some(tenant), Value::Object(members)) = (caller.tenant(), new)
@@ -88,12 +95,26 @@ fn own_advertiser_unless_named(caller: &Caller, new: &mut Value) {
     }
 }
 
-/// The advertiser must exist, be the caller's to see, and not be archived.
-pub(crate) async fn advertiser_mistake(
+/// What `validate` reads of `new`, with the mistake of naming no advertiser of the caller's among the others.
+pub(crate) async fn read_for_advertiser<T>(
     api: &Api,
     caller: &Caller,
-    new: &Value,
-) -> Result<Option<Mistake>, ApiError> {
+    new: Value,
+    validate: impl FnOnce(Value) -> Result<T, Vec<Mistake>>,
+) -> Result<T, ApiError> {
+    let unknown_advertiser = advertiser_mistake(api, caller, &new).await?;
+    match (validate(new), unknown_advertiser) {
+        (Ok(spec), None) => Ok(spec),
+        (read, mistake) => {
+            let mut mistakes: Vec<Mistake> = mistake.into_iter().collect();
+            mistakes.extend(read.err().unwrap_or_default());
+            Err(mistakes.into())
+        }
+    }
+}
+
+/// The advertiser must exist, be the caller's to see, and not be archived.
+async fn advertiser_mistake(api: &Api, caller: &Caller, new: &Value) -> Result<Option<Mistake>, ApiError> {
     let Some(id) = new.get("advertiser_id").and_then(Value::as_str) else {
         return Ok(None);
     };

@@ -3,7 +3,7 @@
 use crate::answer::Answer;
 use crate::api::{Api, timestamp};
 use crate::auth::Caller;
-use crate::campaigns::advertiser_mistake;
+use crate::campaigns::read_for_advertiser;
 use crate::entropy;
 use crate::error::ApiError;
 use crate::idempotency::{Post, first_answer};
@@ -62,20 +62,12 @@ impl Resource for Keys {
         new: Value,
         now_ms: i64,
     ) -> Result<Draft, ApiError> {
-        let unknown_advertiser = advertiser_mistake(api, caller, &new).await?;
         let KeySpec {
             name,
             role,
             advertiser_id,
             status,
-        } = match (validate(new), unknown_advertiser) {
-            (Ok(spec), None) => spec,
-            (read, mistake) => {
-                let mut mistakes: Vec<Mistake> = mistake.into_iter().collect();
-                mistakes.extend(read.err().unwrap_or_default());
-                return Err(mistakes.into());
-            }
-        };
+        } = read_for_advertiser(api, caller, new, validate).await?;
         let at = timestamp(now_ms);
         let key = ApiKey {
             id: KeyId(api.mint(KeyId::PREFIX, now_ms)?),
