@@ -1,7 +1,9 @@
 //! [`EventLog`]: a topic is one partition, its offsets in the order of commit.
 
+use crate::batches::Batches;
 use crate::error::storage_error;
 use crate::store::SqliteStore;
+use crate::writer::Writer;
 use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::HashSet;
@@ -34,8 +36,8 @@ impl EventLog for SqliteStore {
         if topic.is_compacted() {
             keep_last_of_each_key(&mut records);
         }
-        self.run_write(move |connection| Box::pin(append(connection, topic, records, now_ms)))
-            .await?;
+        let records = records.into_iter().map(|record| (record, now_ms)).collect();
+        self.shared.appends.run(Append { topic, records }).await?;
         self.appended(topic).notify_waiters();
         Ok(())
     }
@@ -110,6 +112,36 @@ impl EventLog for SqliteStore {
         }
         Ok(())
     }
+}
+
+pub(crate) type AppendBatches = Batches<Append, ()>;
+
+/// One call's records, each with its time, Unix milliseconds.
+pub(crate) struct Append {
+    topic: Topic,
+    records: Vec<(NewRecord, i64)>,
+}
+
+/// Appends that wait at the same time are one for each topic, in the order of their calls.
+pub(crate) fn batches(writer: &Writer) -> AppendBatches {
+    Batches::start(writer.clone(), |connection, appends: Vec<Append>| {
+        Box::pin(async move {
+            let answers = appends.iter().map(|_| Ok(())).collect();
+            let mut joined: Vec<Append> = Vec::new();
+            for append in appends {
+                // Records of a compacted topic replace each other: those of each call stay apart.
+                let same = |of: &&mut Append| of.topic == append.topic && !of.topic.is_compacted();
+                match joined.iter_mut().find(same) {
+                    Some(of) => of.records.extend(append.records),
+                    None => joined.push(append),
+                }
+            }
+            for of in joined {
+                self::append(connection, of.topic, of.records).await?;
+            }
+            Ok(answers)
+        })
+    })
 }
 
 impl SqliteStore {
@@ -204,8 +236,7 @@ fn keep_last_of_each_key(records: &mut Vec<NewRecord>) {
 async fn append(
     connection: &mut SqliteConnection,
     topic: Topic,
-    records: Vec<NewRecord>,
-    now_ms: i64,
+    records: Vec<(NewRecord, i64)>,
 ) -> Result<(), StorageError> {
     if topic.is_compacted() {
         remove_keys(connection, topic, &records).await?;
@@ -227,12 +258,12 @@ async fn append(
         let mut sql = QueryBuilder::<Sqlite>::new(
             "INSERT INTO records (topic, record_offset, key, value, at_ms, compacted) ",
         );
-        sql.push_values(rows, |mut row, (record, offset)| {
+        sql.push_values(rows, |mut row, ((record, at_ms), offset)| {
             row.push_bind(topic.name())
                 .push_bind(offset)
                 .push_bind(record.key)
                 .push_bind(record.value)
-                .push_bind(now_ms)
+                .push_bind(at_ms)
                 .push_bind(topic.is_compacted());
         });
         sql.build()
@@ -246,9 +277,9 @@ async fn append(
 async fn remove_keys(
     connection: &mut SqliteConnection,
     topic: Topic,
-    records: &[NewRecord],
+    records: &[(NewRecord, i64)],
 ) -> Result<(), StorageError> {
-    let keys: Vec<&str> = records.iter().map(|record| record.key.as_str()).collect();
+    let keys: Vec<&str> = records.iter().map(|(record, _)| record.key.as_str()).collect();
     sqlx::query(
         "DELETE FROM records WHERE compacted = 1 AND topic = ? AND key IN (SELECT value FROM json_each(?))",
     )

@@ -2,23 +2,50 @@
 //!
 //! Each operation loads the rows it may touch into [`books::Books`], lets [`rules`] decide on them in plain
 //! checked arithmetic, and writes them back, all under the file's one write lock. What ended by the ledger's
-//! clock returns to free before anything else.
+//! clock returns to free before anything else. Notices that wait at the same time share these steps.
 
 mod books;
-mod operations;
+mod notices;
 mod outbox;
+mod renewal;
 mod rules;
 mod sweep;
 
+use crate::batches::Batches;
 use crate::error::storage_error;
 use crate::store::SqliteStore;
+use crate::writer::Writer;
 use async_trait::async_trait;
 use books::Account;
 use domain::id::{BidId, BidderId};
+use notices::{Notice, Verdict};
 use storage::spend_ledger::{
     Balance, BalancesOf, BillVerdict, Billing, Grant, LeaseRequest, Reservation, Settled, WinVerdict,
 };
-use storage::{SpendLedger, StorageError};
+use storage::{LedgerClock, SpendLedger, StorageError};
+
+/// The ledger's small and frequent operations, in batches.
+pub(crate) struct LedgerBatches {
+    notices: Batches<Notice, Verdict>,
+    appended: Batches<Vec<BidId>, ()>,
+}
+
+impl LedgerBatches {
+    pub(crate) fn start(writer: &Writer, clock: LedgerClock) -> Self {
+        Self {
+            notices: Batches::start(writer.clone(), move |connection, notices| {
+                let clock = clock.clone();
+                Box::pin(async move { notices::apply(connection, clock(), notices).await })
+            }),
+            appended: Batches::start(writer.clone(), |connection, bid_ids: Vec<Vec<BidId>>| {
+                Box::pin(async move {
+                    outbox::remove(connection, &bid_ids.concat()).await?;
+                    Ok(bid_ids.iter().map(|_| Ok(())).collect())
+                })
+            }),
+        }
+    }
+}
 
 #[async_trait]
 impl SpendLedger for SqliteStore {
@@ -31,29 +58,35 @@ impl SpendLedger for SqliteStore {
         let clock = self.shared.ledger_clock.clone();
         let (bidder_id, requests) = (bidder_id.clone(), requests.to_vec());
         self.run_write(move |connection| {
-            Box::pin(
-                async move { operations::renew(connection, clock(), bidder_id, hold_ms, requests).await },
-            )
+            Box::pin(async move { renewal::renew(connection, clock(), bidder_id, hold_ms, requests).await })
         })
         .await
     }
 
     async fn win(&self, reservation: &Reservation) -> Result<WinVerdict, StorageError> {
-        let clock = self.shared.ledger_clock.clone();
-        let reservation = reservation.clone();
-        self.run_write(move |connection| {
-            Box::pin(async move { operations::win(connection, clock(), reservation).await })
-        })
-        .await
+        match self
+            .shared
+            .ledger
+            .notices
+            .run(Notice::Win(reservation.clone()))
+            .await?
+        {
+            Verdict::Win(verdict) => Ok(verdict),
+            Verdict::Bill(_) => Err(answers_another()),
+        }
     }
 
     async fn bill(&self, billing: &Billing) -> Result<BillVerdict, StorageError> {
-        let clock = self.shared.ledger_clock.clone();
-        let billing = billing.clone();
-        self.run_write(move |connection| {
-            Box::pin(async move { operations::bill(connection, clock(), billing).await })
-        })
-        .await
+        match self
+            .shared
+            .ledger
+            .notices
+            .run(Notice::Bill(billing.clone()))
+            .await?
+        {
+            Verdict::Bill(verdict) => Ok(verdict),
+            Verdict::Win(_) => Err(answers_another()),
+        }
     }
 
     async fn outbox(&self, settled_before_ms: i64, limit: u32) -> Result<Vec<Settled>, StorageError> {
@@ -67,9 +100,7 @@ impl SpendLedger for SqliteStore {
     }
 
     async fn appended(&self, bid_ids: &[BidId]) -> Result<(), StorageError> {
-        let bid_ids = bid_ids.to_vec();
-        self.run_write(move |connection| Box::pin(outbox::remove(connection, bid_ids)))
-            .await
+        self.shared.ledger.appended.run(bid_ids.to_vec()).await
     }
 
     async fn balances(&self, of: BalancesOf<'_>) -> Result<Vec<Balance>, StorageError> {
@@ -93,10 +124,11 @@ impl SpendLedger for SqliteStore {
             BalancesOf::All { after, limit } => {
                 self.run_read(move |connection| {
                     Box::pin(async move {
+                        // No campaign's id is empty, so that everything comes after ('', '').
                         let (campaign_id, date) =
-                            after.map_or((None, None), |(campaign_id, date)| (Some(campaign_id.0), Some(date)));
+                            after.map_or_else(Default::default, |(campaign_id, date)| (campaign_id.0, date));
                         sqlx::query_as(
-                            "SELECT * FROM ledger_accounts WHERE ?1 IS NULL OR (campaign_id, date) > (?1, ?2) \
+                            "SELECT * FROM ledger_accounts WHERE (campaign_id, date) > (?1, ?2) \
                              ORDER BY campaign_id, date LIMIT ?3",
                         )
                         .bind(campaign_id)
@@ -120,4 +152,8 @@ impl SpendLedger for SqliteStore {
         {}
         Ok(())
     }
+}
+
+fn answers_another() -> StorageError {
+    StorageError::Corrupt("the ledger answered another notice".to_owned())
 }

@@ -2,6 +2,8 @@
 
 use crate::connection::{Connection, Source};
 use crate::error::{is_busy, storage_error};
+use crate::event_log::{self, AppendBatches};
+use crate::ledger::LedgerBatches;
 use crate::readers::Readers;
 use crate::schema;
 use crate::writer::Writer;
@@ -30,6 +32,8 @@ pub(crate) struct Shared {
     /// `None` in memory, where the one connection does everything.
     readers: Option<Readers>,
     pub(crate) ledger_clock: LedgerClock,
+    pub(crate) ledger: LedgerBatches,
+    pub(crate) appends: AppendBatches,
     /// Wakes readers of a topic that this process appended to; in the order of `Topic::ALL`.
     pub(crate) appended: [Notify; Topic::ALL.len()],
 }
@@ -58,10 +62,14 @@ impl SqliteStore {
         let source = Source::new(options, in_memory);
         create_folder(&source)?;
         let connection = open_migrated(&source).await?;
+        let readers = (!source.in_memory()).then(|| Readers::new(source.clone()));
+        let writer = Writer::start(source, connection);
         Ok(Self {
             shared: Arc::new(Shared {
-                readers: (!source.in_memory()).then(|| Readers::new(source.clone())),
-                writer: Writer::start(source, connection),
+                readers,
+                ledger: LedgerBatches::start(&writer, ledger_clock.clone()),
+                appends: event_log::batches(&writer),
+                writer,
                 ledger_clock,
                 appended: std::array::from_fn(|_| Notify::new()),
             }),

@@ -5,9 +5,9 @@ use domain::id::{BidderId, CampaignId};
 use domain::period::Day;
 use serde::Serialize;
 use sqlx::{FromRow, SqliteConnection};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use storage::StorageError;
-use storage::spend_ledger::{AccountBalance, Balance};
+use storage::spend_ledger::{AccountBalance, Balance, Reservation};
 
 /// The date of a campaign's lifetime account.
 pub(super) const LIFETIME: &str = "";
@@ -33,6 +33,10 @@ pub(super) struct Account {
     pub(super) settled_bids: i64,
     pub(super) opportunities: i64,
     pub(super) bids: i64,
+    /// To be written back.
+    #[sqlx(skip)]
+    #[serde(skip)]
+    pub(super) changed: bool,
 }
 
 /// One row of `ledger_leases`, its columns in their order.
@@ -44,17 +48,21 @@ pub(super) struct Lease {
     pub(super) leased_nanos: i64,
     pub(super) sequence: i64,
     pub(super) expires_ms: i64,
+    /// To be written back.
+    #[sqlx(skip)]
+    #[serde(skip)]
+    pub(super) changed: bool,
 }
 
-/// The accounts of some campaigns' days, and what one bidder leases of them.
-#[derive(Debug)]
+/// The accounts of some campaigns' days, and what some bidders lease of them.
+#[derive(Debug, Default)]
 pub(super) struct Books {
-    bidder_id: String,
     /// By campaign.
     lifetimes: HashMap<String, Account>,
     /// By (campaign, date).
     days: HashMap<(String, String), Account>,
-    leases: HashMap<(String, String), Lease>,
+    /// By (campaign, date, bidder).
+    leases: HashMap<(String, String, String), Lease>,
 }
 
 /// What one operation on one campaign's day may change.
@@ -65,11 +73,10 @@ pub(super) struct Page<'a> {
 }
 
 impl Books {
-    /// Loads what is there; what is not comes into being with [`Books::page`].
+    /// Loads what is there of each (campaign, date, bidder); what is not comes into being with [`Books::page`].
     pub(super) async fn load(
         connection: &mut SqliteConnection,
-        bidder_id: &BidderId,
-        keys: &[(&str, &str)],
+        keys: &HashSet<(&str, &str, &str)>,
     ) -> Result<Self, StorageError> {
         let keys = serde_json::to_string(keys)?;
         let accounts: Vec<Account> = sqlx::query_as(
@@ -82,19 +89,13 @@ impl Books {
         .map_err(storage_error)?;
         let leases: Vec<Lease> = sqlx::query_as(
             "SELECT l.* FROM json_each(?1) AS k CROSS JOIN ledger_leases AS l \
-               ON l.campaign_id = k.value ->> 0 AND l.date = k.value ->> 1 AND l.bidder_id = ?2",
+               ON l.campaign_id = k.value ->> 0 AND l.date = k.value ->> 1 AND l.bidder_id = k.value ->> 2",
         )
         .bind(&keys)
-        .bind(bidder_id.as_str())
         .fetch_all(connection)
         .await
         .map_err(storage_error)?;
-        let mut books = Self {
-            bidder_id: bidder_id.0.clone(),
-            lifetimes: HashMap::new(),
-            days: HashMap::new(),
-            leases: HashMap::new(),
-        };
+        let mut books = Self::default();
         for account in accounts {
             if account.date == LIFETIME {
                 books.lifetimes.insert(account.campaign_id.clone(), account);
@@ -105,15 +106,18 @@ impl Books {
             }
         }
         for lease in leases {
-            books
-                .leases
-                .insert((lease.campaign_id.clone(), lease.date.clone()), lease);
+            let key = (
+                lease.campaign_id.clone(),
+                lease.date.clone(),
+                lease.bidder_id.clone(),
+            );
+            books.leases.insert(key, lease);
         }
         Ok(books)
     }
 
     /// The campaign's day. A day not seen before has the limit kept for the campaign.
-    pub(super) fn page(&mut self, campaign_id: &CampaignId, day: &Day) -> Page<'_> {
+    pub(super) fn page(&mut self, campaign_id: &CampaignId, day: &Day, bidder_id: &BidderId) -> Page<'_> {
         let campaign_id = campaign_id.as_str();
         let key = (campaign_id.to_owned(), day.date.clone());
         let lifetime = self
@@ -127,13 +131,15 @@ impl Books {
             limit_nanos: daily_limit_nanos,
             ..Account::new(campaign_id, &day.date)
         });
+        let key = (key.0, key.1, bidder_id.0.clone());
         let lease = self.leases.entry(key).or_insert_with(|| Lease {
             campaign_id: campaign_id.to_owned(),
             date: day.date.clone(),
-            bidder_id: self.bidder_id.clone(),
+            bidder_id: bidder_id.0.clone(),
             leased_nanos: 0,
             sequence: 0,
             expires_ms: 0,
+            changed: false,
         });
         Page {
             lifetime,
@@ -142,8 +148,25 @@ impl Books {
         }
     }
 
+    /// Changes the reservation's page, or nothing when `decide` fails.
+    pub(super) fn change<T>(
+        &mut self,
+        reservation: &Reservation,
+        decide: impl FnOnce(&mut Page<'_>) -> Result<T, StorageError>,
+    ) -> Result<T, StorageError> {
+        let mut page = self.page(&reservation.campaign_id, &reservation.day, &reservation.bidder_id);
+        let before = (page.lifetime.clone(), page.day.clone(), page.lease.clone());
+        let decided = decide(&mut page);
+        if decided.is_err() {
+            (*page.lifetime, *page.day, *page.lease) = before;
+        }
+        decided
+    }
+
+    /// Writes back what was changed.
     pub(super) async fn store(&self, connection: &mut SqliteConnection) -> Result<(), StorageError> {
-        let accounts: Vec<&Account> = self.lifetimes.values().chain(self.days.values()).collect();
+        let accounts = self.lifetimes.values().chain(self.days.values());
+        let accounts: Vec<&Account> = accounts.filter(|account| account.changed).collect();
         sqlx::query(
             "INSERT OR REPLACE INTO ledger_accounts SELECT value ->> '$.campaign_id', value ->> '$.date', \
                value ->> '$.start_ms', value ->> '$.end_ms', value ->> '$.generation', value ->> '$.revision', \
@@ -155,8 +178,7 @@ impl Books {
         .execute(&mut *connection)
         .await
         .map_err(storage_error)?;
-        // Sequence 0: looked for and never granted.
-        let leases: Vec<&Lease> = self.leases.values().filter(|lease| lease.sequence > 0).collect();
+        let leases: Vec<&Lease> = self.leases.values().filter(|lease| lease.changed).collect();
         if leases.is_empty() {
             return Ok(());
         }
@@ -191,6 +213,7 @@ impl Account {
             settled_bids: 0,
             opportunities: 0,
             bids: 0,
+            changed: false,
         }
     }
 

@@ -1,6 +1,5 @@
 //! Verdicts on their way to topic `spend`.
 
-use super::operations::key_of;
 use crate::error::storage_error;
 use domain::id::{BidId, CampaignId};
 use sqlx::{FromRow, SqliteConnection};
@@ -20,12 +19,8 @@ struct SettledRow {
 
 impl SettledRow {
     fn settled(self) -> Result<Settled, StorageError> {
-        let bytes: [u8; 16] = self
-            .bid_id
-            .try_into()
-            .map_err(|_| StorageError::Corrupt("a bid id in the outbox is not 16 bytes".to_owned()))?;
         Ok(Settled {
-            bid_id: BidId(u128::from_be_bytes(bytes)),
+            bid_id: bid_id_of(self.bid_id)?,
             campaign_id: CampaignId(self.campaign_id),
             date: self.date,
             settled_at_ms: self.settled_at_ms,
@@ -36,18 +31,38 @@ impl SettledRow {
     }
 }
 
-pub(super) async fn add(connection: &mut SqliteConnection, settled: &Settled) -> Result<(), StorageError> {
+pub(super) fn bid_id_of(bytes: Vec<u8>) -> Result<BidId, StorageError> {
+    let bytes: [u8; 16] = bytes
+        .try_into()
+        .map_err(|_| StorageError::Corrupt("a bid id in the ledger is not 16 bytes".to_owned()))?;
+    Ok(BidId(u128::from_be_bytes(bytes)))
+}
+
+/// In their order.
+pub(super) async fn add(connection: &mut SqliteConnection, settled: &[Settled]) -> Result<(), StorageError> {
+    if settled.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = settled
+        .iter()
+        .map(|of| {
+            (
+                of.bid_id,
+                &of.campaign_id,
+                &of.date,
+                of.settled_at_ms,
+                of.charge_nanos,
+                of.over_delivery_nanos,
+                &of.context,
+            )
+        })
+        .collect();
     sqlx::query(
         "INSERT INTO ledger_outbox (bid_id, campaign_id, date, settled_at_ms, charge_nanos, over_delivery_nanos, \
-           context) VALUES (?, ?, ?, ?, ?, ?, ?)",
+           context) SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
+           value ->> 6 FROM json_each(?) ORDER BY key",
     )
-    .bind(key_of(settled.bid_id))
-    .bind(settled.campaign_id.as_str())
-    .bind(&settled.date)
-    .bind(settled.settled_at_ms)
-    .bind(settled.charge_nanos)
-    .bind(settled.over_delivery_nanos)
-    .bind(&settled.context)
+    .bind(serde_json::to_string(&rows)?)
     .execute(connection)
     .await
     .map_err(storage_error)?;
@@ -79,20 +94,17 @@ pub(super) async fn of_bid(
         "SELECT bid_id, campaign_id, date, settled_at_ms, charge_nanos, over_delivery_nanos, context \
          FROM ledger_outbox WHERE bid_id = ?",
     )
-    .bind(key_of(bid_id))
+    .bind(bid_id.0.to_be_bytes().to_vec())
     .fetch_optional(connection)
     .await
     .map_err(storage_error)?;
     row.map(SettledRow::settled).transpose()
 }
 
-pub(super) async fn remove(
-    connection: &mut SqliteConnection,
-    bid_ids: Vec<BidId>,
-) -> Result<(), StorageError> {
+pub(super) async fn remove(connection: &mut SqliteConnection, bid_ids: &[BidId]) -> Result<(), StorageError> {
     // A bid id in JSON is its 32 hex digits.
     sqlx::query("DELETE FROM ledger_outbox WHERE bid_id IN (SELECT unhex(value) FROM json_each(?))")
-        .bind(serde_json::to_string(&bid_ids)?)
+        .bind(serde_json::to_string(bid_ids)?)
         .execute(connection)
         .await
         .map_err(storage_error)?;

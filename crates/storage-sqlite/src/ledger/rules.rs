@@ -7,7 +7,7 @@
 use super::books::{Account, Lease, Page};
 use domain::id::CampaignId;
 use storage::StorageError;
-use storage::spend_ledger::{Grant, LeaseNow, LeaseRequest};
+use storage::spend_ledger::{BillVerdict, Billing, Grant, LeaseNow, LeaseRequest};
 
 /// Which of an account's amounts a move takes from or adds to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,11 @@ impl Page<'_> {
 
     /// Precondition: `nanos` is at most the room. Less than nothing, or more than 64 bits, is an error.
     pub(super) fn add(&mut self, amount: Amount, nanos: i64) -> Result<(), StorageError> {
-        change(self.day.amount_mut(amount), nanos)?;
-        change(self.lifetime.amount_mut(amount), nanos)
+        for account in [&mut *self.day, &mut *self.lifetime] {
+            change(account.amount_mut(amount), nanos)?;
+            account.changed = true;
+        }
+        Ok(())
     }
 
     pub(super) fn remove(&mut self, amount: Amount, nanos: i64) -> Result<(), StorageError> {
@@ -64,8 +67,11 @@ impl Page<'_> {
     }
 
     pub(super) fn over_deliver(&mut self, nanos: i64) -> Result<(), StorageError> {
-        change(&mut self.day.over_delivery_nanos, nanos)?;
-        change(&mut self.lifetime.over_delivery_nanos, nanos)
+        for account in [&mut *self.day, &mut *self.lifetime] {
+            change(&mut account.over_delivery_nanos, nanos)?;
+            account.changed = true;
+        }
+        Ok(())
     }
 
     /// Keeps the limits of the highest (generation, revision), for the campaign and for this day.
@@ -125,11 +131,48 @@ impl Page<'_> {
     }
 }
 
+/// From the bid's pending win, else from free, else from its bidder's lease; else all of it is over-delivery.
+pub(super) fn charge(
+    page: &mut Page<'_>,
+    billing: &Billing,
+    pending_nanos: Option<i64>,
+) -> Result<BillVerdict, StorageError> {
+    let charge_nanos = billing
+        .charge_nanos
+        .clamp(0, billing.reservation.reserved_nanos.max(0));
+    page.settle();
+    if let Some(pending_nanos) = pending_nanos {
+        page.remove(Amount::Pending, pending_nanos)?;
+    }
+    let mut lease = None;
+    let backed = if pending_nanos.is_some_and(|pending_nanos| charge_nanos <= pending_nanos) {
+        true
+    } else if charge_nanos <= page.room_nanos() {
+        false
+    } else if charge_nanos <= page.lease.leased_nanos {
+        page.draw_on_lease(charge_nanos)?;
+        lease = Some(page.lease.now());
+        true
+    } else {
+        page.over_deliver(charge_nanos)?;
+        return Ok(BillVerdict::OverDelivery {
+            owed_nanos: charge_nanos,
+        });
+    };
+    page.add(Amount::Spent, charge_nanos)?;
+    Ok(BillVerdict::Charged {
+        charge_nanos,
+        backed,
+        lease,
+    })
+}
+
 impl Lease {
     /// Raises the sequence with every change, a renewal's new end included.
     fn change(&mut self, nanos: i64) -> Result<(), StorageError> {
         change(&mut self.leased_nanos, nanos)?;
         self.sequence = self.sequence.checked_add(1).ok_or_else(out_of_range)?;
+        self.changed = true;
         Ok(())
     }
 

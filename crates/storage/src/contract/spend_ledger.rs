@@ -3,6 +3,7 @@
 
 mod leases;
 mod settlement;
+mod together;
 
 use super::run_laws;
 use crate::SpendLedger;
@@ -12,6 +13,7 @@ use domain::id::{BidId, BidderId, CampaignId};
 use domain::period::{Day, Limits};
 pub use leases::*;
 pub use settlement::*;
+pub use together::*;
 
 /// A fresh, empty ledger and its clock.
 #[async_trait]
@@ -64,6 +66,9 @@ pub async fn all<F: AsyncFn() -> Box<dyn LedgerHarness>>(fresh: F) {
         a_verdict_stays_in_the_outbox_until_appended,
         balances_read_by_campaign_and_in_pages,
         forgotten_days_and_bids_are_gone_and_lifetimes_stay,
+        notices_at_the_same_time_settle_each_bid_once,
+        notices_of_several_bidders_at_the_same_time_draw_on_their_own_leases,
+        a_notice_that_fails_changes_nothing_and_takes_no_other_with_it,
     );
 }
 
