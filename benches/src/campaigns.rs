@@ -1,6 +1,8 @@
 //! Campaigns for the bidder under load, put where it reads them from: topic `campaigns`.
 
-use domain::serving::ServingCampaign;
+use domain::exchange::{Exchange, ExchangeSpec};
+use domain::id::ExchangeId;
+use domain::serving::{ServingCampaign, ServingExchange};
 use jiff::Timestamp;
 use serde_json::json;
 use std::path::Path;
@@ -29,6 +31,14 @@ pub(crate) fn store(data_dir: &Path, count: usize) -> anyhow::Result<()> {
         let clock = Arc::new(|| Timestamp::now().as_millisecond());
         let store = SqliteStore::open(&url, clock).await?;
         let now = Timestamp::now();
+        // What campaign-service's relay would have published.
+        let exchange = NewRecord {
+            key: "default".to_owned(),
+            value: Some(serde_json::to_vec(&exchange(now))?),
+        };
+        store
+            .append(Topic::Exchanges, vec![exchange], now.as_millisecond())
+            .await?;
         let mut records = Vec::with_capacity(BATCH);
         for number in 0..count {
             let campaign = campaign(number, now)?;
@@ -48,6 +58,23 @@ pub(crate) fn store(data_dir: &Path, count: usize) -> anyhow::Result<()> {
         }
         Ok(())
     })
+}
+
+fn exchange(now: Timestamp) -> ServingExchange {
+    ServingExchange {
+        schema: domain::serving::SCHEMA,
+        generation: 1,
+        revision: 1,
+        exchange: Exchange {
+            id: ExchangeId::from("default"),
+            spec: ExchangeSpec {
+                name: "default".to_owned(),
+                ..ExchangeSpec::default()
+            },
+            created_at: now,
+            updated_at: now,
+        },
+    }
 }
 
 fn campaign(number: usize, now: Timestamp) -> anyhow::Result<ServingCampaign> {

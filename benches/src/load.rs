@@ -32,6 +32,11 @@ pub(crate) fn run(server: &Server, conditions: Conditions) -> anyhow::Result<Run
     let load = generate(server, conditions.rate, conditions.seconds)?;
     let used = server.cpu_us()? - before;
     anyhow::ensure!(load.errors.is_empty(), "requests failed: {:?}", load.errors);
+    let served = load
+        .statuses
+        .keys()
+        .all(|status| ["200", "204"].contains(&status.as_str()));
+    anyhow::ensure!(served, "requests were refused: {:?}", load.statuses);
     Ok(Run {
         cpu_us_per_request: used as f64 / load.answered as f64,
         load,

@@ -143,11 +143,7 @@ impl Platform {
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        let url = format!("{}{path}", self.campaigns);
-        let answer = self.client.get(url).bearer_auth(&self.key).send().await.unwrap();
-        let (status, text) = (answer.status(), answer.text().await.unwrap());
-        assert!(status.is_success(), "GET {path}: {status} {text}");
-        serde_json::from_str(&text).unwrap()
+        self.with_key(&self.key).get(path).await
     }
 
     /// Status and body of the answer to a bid request.
@@ -179,9 +175,15 @@ impl Platform {
 
     /// A report of all time around now, as one row: its totals.
     pub async fn report_totals(&self, metrics: &str) -> Value {
-        let (from, to) = around_now();
-        let path = format!("/analytics/report?from={from}&to={to}&metrics={metrics}");
-        self.get(&path).await["totals"].clone()
+        self.with_key(&self.key).report_totals(metrics).await
+    }
+
+    /// The same platform, seen with another key.
+    pub fn with_key(&self, key: &str) -> Tenant<'_> {
+        Tenant {
+            platform: self,
+            key: key.to_owned(),
+        }
     }
 
     /// One sample of a metric without labels, or the sum over its series.
@@ -202,6 +204,35 @@ impl Platform {
             })
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
+    }
+}
+
+/// A holder of some key.
+pub struct Tenant<'a> {
+    platform: &'a Platform,
+    key: String,
+}
+
+impl Tenant<'_> {
+    pub async fn get(&self, path: &str) -> Value {
+        let url = format!("{}{path}", self.platform.campaigns);
+        let answer = self
+            .platform
+            .client
+            .get(url)
+            .bearer_auth(&self.key)
+            .send()
+            .await
+            .unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "GET {path}: {status} {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub async fn report_totals(&self, metrics: &str) -> Value {
+        let (from, to) = around_now();
+        let path = format!("/analytics/report?from={from}&to={to}&metrics={metrics}");
+        self.get(&path).await["totals"].clone()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Who may know whom: the arrow table of the README, over `cargo metadata`.
 
+#![expect(clippy::unwrap_used, reason = "test helpers: a failure is a failed test")]
+
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! What comes from outside and is wrong: a clear answer, and the process stays up.
 
+#![expect(clippy::unwrap_used, reason = "test helpers: a failure is a failed test")]
+
 use adplatform_tests::fixtures::{USD, banner_request, notice, only_bid};
 use adplatform_tests::{Platform, eventually, program};
 use flate2::{Compression, write::GzEncoder};

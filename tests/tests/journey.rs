@@ -145,3 +145,35 @@ async fn a_forged_notice_is_refused_and_counted() {
     assert!(platform.metric("notices_total").await >= 2.0);
     assert_eq!(platform.report_totals("spend_nanos").await["spend_nanos"], 0);
 }
+
+#[tokio::test]
+async fn a_key_made_for_an_advertiser_opens_its_reports_and_no_others() {
+    let platform = Platform::start().await;
+    let campaign = platform.live_campaign(2 * USD, 100 * USD).await;
+    let other = platform.create("/advertisers", json!({"name": "Other"})).await;
+    let response = platform.bid_on(&banner_request("r")).await;
+    assert_eq!(
+        platform.hit(&notice(only_bid(&response), "burl", "1.25")).await,
+        StatusCode::OK
+    );
+    eventually("the report has it", || async {
+        let totals = platform.report_totals("spend_nanos").await;
+        (totals["spend_nanos"] == 1_250_000).then_some(())
+    })
+    .await;
+
+    for (advertiser, spend_nanos) in [
+        (campaign.advertiser_id.as_str(), 1_250_000),
+        (other["id"].as_str().unwrap(), 0),
+    ] {
+        let key = platform
+            .create(
+                "/keys",
+                json!({"name": "k", "role": "viewer", "advertiser_id": advertiser}),
+            )
+            .await;
+        let tenant = platform.with_key(key["key"].as_str().unwrap());
+        let totals = tenant.report_totals("spend_nanos").await;
+        assert_eq!(totals["spend_nanos"], spend_nanos, "{advertiser}");
+    }
+}

@@ -1,5 +1,7 @@
 //! kill -9 and a new start on the same store: nothing acknowledged is lost, nothing counts twice.
 
+#![expect(clippy::unwrap_used, reason = "test helpers: a failure is a failed test")]
+
 use adplatform_tests::fixtures::{USD, banner_request, notice, only_bid};
 use adplatform_tests::{Platform, eventually};
 use reqwest::{Client, StatusCode};

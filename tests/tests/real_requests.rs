@@ -1,5 +1,7 @@
 //! Requests that others wrote, through the real HTTP endpoint, against campaigns broad enough that many bid.
 
+#![expect(clippy::unwrap_used, reason = "test helpers: a failure is a failed test")]
+
 use adplatform_tests::Platform;
 use adplatform_tests::fixtures::{USD, banner_request, campaign};
 use bumpalo::Bump;

@@ -77,7 +77,7 @@ impl House {
             analytics: analytics.local_addr(),
             metrics: metrics.local_addr(),
         };
-        let mut settings = settings(&options, addrs);
+        let mut settings = settings(&options, addrs)?;
         let process_settings = ProcessSettings::read(&mut settings);
         let campaign_config = campaign_service::Config::read(&mut settings);
         let bidding_config = bidding_service::Config::read(&mut settings);
@@ -160,20 +160,36 @@ async fn bind(name: &'static str, addr: SocketAddr) -> anyhow::Result<Server> {
         .with_context(|| format!("choose another address with --{flag}-addr"))
 }
 
-/// The environment's settings, with the addresses and a key where it names none.
-fn settings(options: &HouseOptions, addrs: Addrs) -> Settings {
-    let defaults = [
+/// The environment's settings. In development what is missing is made up: addresses, and a key for this run.
+fn settings(options: &HouseOptions, addrs: Addrs) -> anyhow::Result<Settings> {
+    let owned = |(name, value): (&'static str, String)| (name.to_owned(), value);
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())));
+    // Later pairs win.
+    let given: Vec<(String, String)> = environment
+        .chain(options.overrides.iter().cloned().map(owned))
+        .collect();
+    let mut settings = Settings::from_env_and_file(given.iter().cloned());
+    if !settings.environment().is_development() {
+        return Ok(settings);
+    }
+    let made_up = [
         ("PUBLIC_BIDDING_URL", format!("http://{}", addrs.bidding)),
         ("ANALYTICS_URL", format!("http://{}", addrs.analytics)),
-        ("BIDDING_URL", format!("http://{}", addrs.bidding)),
-        ("ADMIN_API_KEY", format!("adm_{:032x}", fastrand::u128(..))),
+        ("ADMIN_API_KEY", admin_key()?),
     ];
-    let owned = |(name, value): (&'static str, String)| (name.to_owned(), value);
-    let set = std::env::vars_os().filter_map(|(name, value)| {
-        let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
-        (!value.trim().is_empty()).then_some((name, value))
-    });
-    // Later pairs win.
-    let overrides = options.overrides.iter().cloned().map(owned);
-    Settings::from_env_and_file(defaults.into_iter().map(owned).chain(set).chain(overrides))
+    let missing: Vec<_> = made_up
+        .into_iter()
+        .filter(|(name, _)| settings.optional(name).is_none())
+        .collect();
+    Ok(Settings::from_env_and_file(
+        given.into_iter().chain(missing.into_iter().map(owned)),
+    ))
+}
+
+/// A key that nobody can guess.
+fn admin_key() -> anyhow::Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(format!("adm_{:032x}", u128::from_le_bytes(bytes)))
 }

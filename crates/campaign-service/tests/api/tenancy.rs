@@ -191,3 +191,25 @@ async fn a_key_that_asks_too_much_is_told_when_to_come_back() {
         .await
         .expect(StatusCode::TOO_MANY_REQUESTS);
 }
+
+#[tokio::test]
+async fn the_platforms_fee_is_not_the_tenants_to_set() {
+    let app = TestApp::start().await;
+    let advertiser = app.advertiser().await;
+    let editor = app.key("editor", &advertiser).await;
+    let mut with_fee = campaign_of(&advertiser);
+    with_fee["fee_ppm"] = json!(50_000);
+    let reply = app.with_key(&editor).post("/campaigns", with_fee.clone()).await;
+    assert_eq!(reply.mistakes(), ["/fee_ppm read_only"]);
+
+    let campaign = app.admin().post("/campaigns", with_fee).await.created();
+    let path = format!("/campaigns/{campaign}");
+    let reply = app.with_key(&editor).patch(&path, json!({"fee_ppm": 0})).await;
+    assert_eq!(reply.mistakes(), ["/fee_ppm read_only"]);
+    // The rest is, and what is there may be repeated.
+    let same = json!({"fee_ppm": 50_000, "name": "renamed"});
+    assert_eq!(
+        app.with_key(&editor).patch(&path, same).await.ok()["name"],
+        "renamed"
+    );
+}
