@@ -72,6 +72,14 @@ impl LeaseCell {
             self.bids_total.fetch_sub(1, Ordering::AcqRel);
             return Err(Withheld::Budget);
         }
+        // The ceiling may have fallen between its reading and the addition. Sequentially consistent on both sides:
+        // either this sees the new ceiling, or the keeper, which reads the total after lowering it, sees this bid.
+        if self.reserved_total_nanos.load(Ordering::SeqCst)
+            > self.reserve_ceiling_nanos.load(Ordering::SeqCst)
+        {
+            self.cancel(nanos);
+            return Err(Withheld::Budget);
+        }
         Ok(())
     }
 
@@ -109,7 +117,7 @@ impl LeaseCell {
 
     /// Nanos of the campaign's currency, reserved since the cell was made, less what was cancelled.
     pub fn reserved_total_nanos(&self) -> i64 {
-        self.reserved_total_nanos.load(Ordering::Acquire)
+        self.reserved_total_nanos.load(Ordering::SeqCst)
     }
 
     /// What was cancelled since the cell was made. Read it before [`LeaseCell::reserved_total_nanos`].
@@ -135,9 +143,10 @@ impl LeaseCell {
         self.opportunities_total.load(Ordering::Relaxed)
     }
 
-    /// The keeper's: reservations are granted while `reserved_total_nanos` stays at or below it.
+    /// The keeper's: reservations are granted while `reserved_total_nanos` stays at or below it. Of those granted while
+    /// it falls, all that stand are in the `reserved_total_nanos` read after this.
     pub fn set_reserve_ceiling_nanos(&self, ceiling_nanos: i64) {
-        self.reserve_ceiling_nanos.store(ceiling_nanos, Ordering::Release);
+        self.reserve_ceiling_nanos.store(ceiling_nanos, Ordering::SeqCst);
     }
 
     pub fn reserve_ceiling_nanos(&self) -> i64 {
@@ -166,7 +175,7 @@ impl LeaseCell {
 /// Adds when the sum stays at or below the ceiling.
 fn add_within(total: &AtomicI64, amount: i64, ceiling: &AtomicI64) -> bool {
     total
-        .try_update(Ordering::AcqRel, Ordering::Acquire, |current| {
+        .try_update(Ordering::SeqCst, Ordering::Acquire, |current| {
             current
                 .checked_add(amount)
                 .filter(|sum| *sum <= ceiling.load(Ordering::Acquire))
@@ -236,5 +245,40 @@ mod tests {
             }
         });
         assert_eq!((cell.bids_total(), cell.reserved_total_nanos()), (142, 994));
+    }
+
+    #[test]
+    fn a_falling_ceiling_misses_no_reservation() {
+        const ROUNDS: i64 = 20_000;
+        let cell = cell(0, i64::MAX, i64::MAX);
+        let turn = AtomicI64::new(0);
+        let refused = AtomicI64::new(0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    while turn.load(Ordering::SeqCst) < round {
+                        std::hint::spin_loop();
+                    }
+                    while cell.reserve(1, NOW).is_ok() {}
+                    refused.store(round, Ordering::SeqCst);
+                }
+            });
+            let mut missed = 0;
+            for round in 1..=ROUNDS {
+                cell.set_reserve_ceiling_nanos(cell.reserved_total_nanos() + 1_000_000);
+                turn.store(round, Ordering::SeqCst);
+                for _ in 0..round % 97 {
+                    std::hint::spin_loop();
+                }
+                let ceiling_nanos = cell.reserved_total_nanos();
+                cell.set_reserve_ceiling_nanos(ceiling_nanos);
+                let seen_nanos = cell.reserved_total_nanos();
+                while refused.load(Ordering::SeqCst) < round {
+                    std::hint::spin_loop();
+                }
+                missed += i64::from(cell.reserved_total_nanos() > seen_nanos);
+            }
+            assert_eq!(missed, 0, "reservations that the keeper did not see");
+        });
     }
 }
