@@ -19,6 +19,8 @@ mod heartbeat;
 mod open_bids;
 mod pacer;
 #[cfg(test)]
+mod run_tests;
+#[cfg(test)]
 mod tests;
 
 use crate::metrics::MoneyMetrics;
@@ -34,6 +36,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use storage::SpendLedger;
 use storage::spend_ledger::LeaseNow;
+use tokio::time::Instant;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -138,7 +141,7 @@ impl LeaseKeeper {
     }
 
     /// A notice says that one of this bidder's bids has ended: lost, or its price moved to pending, which left its
-    /// lease at `lease_now`. Counts once per bid.
+    /// lease at `lease_now`. Counts once per bid; what is leased is learned each time.
     pub(crate) fn ended(
         &self,
         bid_id: BidId,
@@ -152,13 +155,13 @@ impl LeaseKeeper {
             let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
             ended.is_first(bid_id, self.clock.monotonic_ms(), kept_ms)
         };
-        if !is_first {
+        if !is_first && lease_now.is_none() {
             return;
         }
         let held = self.accounts().get(campaign_id).cloned();
         if let Some(held) = held {
-            held.account()
-                .ended(&held.cell, bid_at_ms, reserved_nanos, lease_now);
+            let nanos = if is_first { reserved_nanos } else { 0 };
+            held.account().ended(&held.cell, bid_at_ms, nanos, lease_now);
         }
     }
 
@@ -167,25 +170,27 @@ impl LeaseKeeper {
         let stop = shutdown.background();
         let mut pause = Duration::ZERO;
         loop {
+            let began = Instant::now();
             let next = match self.beat().await {
                 Ok(()) => {
                     if !pause.is_zero() {
                         tracing::info!("the spend ledger answers again");
                     }
                     pause = Duration::ZERO;
-                    HEARTBEAT
+                    // From start to start: bids are made for 2 s after the start of the last one.
+                    began + HEARTBEAT
                 }
                 Err(error) => {
                     if pause.is_zero() {
                         tracing::error!(%error, "leases cannot be renewed, bids stop until they can");
                     }
                     pause = (pause * 2).clamp(FIRST_RETRY, HEARTBEAT);
-                    pause
+                    Instant::now() + pause
                 }
             };
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(next) => {}
+                () = tokio::time::sleep_until(next) => {}
             }
         }
         self.give_back().await;

@@ -1,12 +1,15 @@
 //! One heartbeat: ask every account what it needs, renew in one batch, tell every account its answer.
 
-use super::{HOLD_AFTER_NOTICES_MS, Held, LeaseKeeper, REST_MS};
+use super::{FIRST_RETRY, HOLD_AFTER_NOTICES_MS, Held, LeaseKeeper, REST_MS};
 use std::sync::Arc;
 use storage::StorageError;
 use storage::spend_ledger::LeaseRequest;
 
 /// New and resting campaigns named in one heartbeat: 100,000 of them must not hold up the busy ones.
 const RESTING_IN_ONE: usize = 500;
+
+/// A resting campaign's lease would end by itself only after minutes.
+const GIVE_BACK_ATTEMPTS: u32 = 5;
 
 /// Requests of one `renew`, and whose each is.
 #[derive(Default)]
@@ -126,9 +129,14 @@ impl LeaseKeeper {
         for held in &all {
             held.account().stop(&held.cell);
         }
-        match self.beat().await {
-            Ok(()) => tracing::info!("leases given back"),
-            Err(error) => tracing::warn!(%error, "leases could not be given back, they end by themselves"),
+        for attempt in 1.. {
+            match self.beat().await {
+                Ok(()) => return tracing::info!("leases given back"),
+                Err(error) if attempt == GIVE_BACK_ATTEMPTS => {
+                    return tracing::warn!(%error, "leases could not be given back, they end by themselves");
+                }
+                Err(_) => tokio::time::sleep(FIRST_RETRY).await,
+            }
         }
     }
 }

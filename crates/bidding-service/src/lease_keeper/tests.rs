@@ -197,3 +197,25 @@ async fn a_stopping_process_keeps_leased_only_what_can_still_be_won() {
     assert_eq!(bench.leased_bids().await, 1);
     assert!(!bench.bid());
 }
+
+#[tokio::test]
+async fn a_bid_said_to_be_lost_and_won_tells_what_is_leased_all_the_same() {
+    let bench = Bench::new(&campaign(1)).await;
+    let id = CampaignId::from("cmp_1");
+    bench.second().await;
+    bench.bid();
+    bench.second().await;
+    let bid_at_ms = bench.clock.unix_ms();
+    bench.bid();
+    bench.second().await;
+    assert!(!bench.bid(), "the budget's only bid is open");
+    bench.keeper.ended(BidId(1), bid_at_ms, &id, PRICE_NANOS, None);
+    let taken = LeaseNow {
+        leased_nanos: 0,
+        sequence: 1_000,
+    };
+    bench
+        .keeper
+        .ended(BidId(1), bid_at_ms, &id, PRICE_NANOS, Some(taken));
+    assert!(!bench.bid(), "the lease has moved to pending");
+}

@@ -1,0 +1,115 @@
+//! When heartbeats are sent, over a ledger that is slow or fails.
+
+use super::*;
+use crate::metrics::BiddingMetrics;
+use async_trait::async_trait;
+use platform::Readiness;
+use platform::shutdown::ShutdownTiming;
+use std::sync::atomic::AtomicU32;
+use storage::StorageError;
+use storage::spend_ledger::{
+    Balance, BalancesOf, BillVerdict, Billing, Grant, LeaseRequest, Reservation, Settled, WinVerdict,
+};
+
+/// Answers heartbeats alone, the first `failures` of them with an error.
+#[derive(Default)]
+struct Heartbeats {
+    takes: Duration,
+    failures: AtomicU32,
+    began: Mutex<Vec<Instant>>,
+}
+
+fn not_asked<T>() -> Result<T, StorageError> {
+    panic!("a heartbeat only renews")
+}
+
+#[async_trait]
+impl SpendLedger for Heartbeats {
+    async fn renew(
+        &self,
+        _bidder_id: &BidderId,
+        _hold_ms: i64,
+        _requests: &[LeaseRequest],
+    ) -> Result<Vec<Grant>, StorageError> {
+        self.began.lock().unwrap().push(Instant::now());
+        tokio::time::sleep(self.takes).await;
+        let left = |failures: u32| failures.checked_sub(1);
+        match self
+            .failures
+            .try_update(Ordering::Relaxed, Ordering::Relaxed, left)
+        {
+            Ok(_) => Err(StorageError::Unavailable("scripted".to_owned())),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    async fn win(&self, _reservation: &Reservation) -> Result<WinVerdict, StorageError> {
+        not_asked()
+    }
+
+    async fn bill(&self, _billing: &Billing) -> Result<BillVerdict, StorageError> {
+        not_asked()
+    }
+
+    async fn outbox(&self, _settled_before_ms: i64, _limit: u32) -> Result<Vec<Settled>, StorageError> {
+        not_asked()
+    }
+
+    async fn settled(&self, _bid_id: BidId) -> Result<Option<Settled>, StorageError> {
+        not_asked()
+    }
+
+    async fn appended(&self, _bid_ids: &[BidId]) -> Result<(), StorageError> {
+        not_asked()
+    }
+
+    async fn balances(&self, _of: BalancesOf<'_>) -> Result<Vec<Balance>, StorageError> {
+        not_asked()
+    }
+
+    async fn forget(&self, _before_ms: i64) -> Result<(), StorageError> {
+        not_asked()
+    }
+}
+
+fn keeper(ledger: &Arc<Heartbeats>) -> Arc<LeaseKeeper> {
+    let metrics = BiddingMetrics::register(&platform::Metrics::new("test").unwrap()).unwrap();
+    Arc::new(LeaseKeeper::new(
+        ledger.clone(),
+        BidderId::from("bdr_1"),
+        Clock::manual(0),
+        Arc::new(AtomicI64::new(5_000)),
+        metrics.money,
+        1,
+    ))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_ledger_does_not_stretch_the_second_between_heartbeats() {
+    let ledger = Arc::new(Heartbeats {
+        takes: Duration::from_millis(600),
+        ..Heartbeats::default()
+    });
+    let shutdown = Shutdown::new(ShutdownTiming::default(), Readiness::new());
+    let running = tokio::spawn(keeper(&ledger).run(shutdown.clone()));
+    tokio::time::sleep(Duration::from_millis(4_500)).await;
+    running.abort();
+    let began = ledger.began.lock().unwrap();
+    let pauses: Vec<u128> = began
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]).as_millis() / 100)
+        .collect();
+    assert_eq!(pauses, [10; 4], "tenths of a second from start to start");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopping_process_tries_again_to_give_its_leases_back_but_not_for_ever() {
+    for (failures, tries) in [(2, 3), (u32::MAX, 5)] {
+        let ledger = Arc::new(Heartbeats {
+            failures: AtomicU32::new(failures),
+            ..Heartbeats::default()
+        });
+        keeper(&ledger).give_back().await;
+        assert_eq!(ledger.began.lock().unwrap().len(), tries);
+    }
+}
