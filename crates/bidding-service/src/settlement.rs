@@ -15,6 +15,7 @@ use crate::metrics::MoneyMetrics;
 use crate::token::BidToken;
 use domain::event::{BidEvent, EventKind};
 use domain::exchange;
+use domain::id::BidId;
 use domain::money::Charge;
 use platform::Clock;
 use recent::RecentEvents;
@@ -42,6 +43,10 @@ pub(crate) struct Settlement {
     clock: Clock,
     metrics: MoneyMetrics,
     recent: Mutex<RecentEvents>,
+    /// Settled bids whose events are in the topic and whose verdicts may still be in the outbox.
+    appended: Mutex<Vec<BidId>>,
+    /// Held by who takes them out.
+    removing: tokio::sync::Mutex<()>,
 }
 
 impl std::fmt::Debug for Settlement {
@@ -68,6 +73,8 @@ impl Settlement {
             clock,
             metrics,
             recent: Mutex::default(),
+            appended: Mutex::default(),
+            removing: tokio::sync::Mutex::default(),
         }
     }
 

@@ -5,13 +5,15 @@ use crate::token::LONGEST_LIFE_MS;
 use domain::event::SpendEvent;
 use domain::id::BidId;
 use platform::Shutdown;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use storage::StorageError;
 use storage::event_log::{NewRecord, Topic};
 use storage::spend_ledger::Settled;
 
 const SWEEP: Duration = Duration::from_secs(5);
+/// How often one who removes verdicts looks for those that others appended meanwhile.
+const REMOVED_FOR_OTHERS: u32 = 2;
 /// Younger verdicts are still being appended by whoever settled them.
 const LEFT_BEHIND_MS: i64 = 5_000;
 const SWEPT_AT_ONCE: u32 = 500;
@@ -20,7 +22,7 @@ const SWEEPS_BETWEEN_FORGETTING: u32 = 720;
 const FORGET_MARGIN_MS: i64 = 60 * 60 * 1_000;
 
 impl Settlement {
-    /// Appends durably, then takes the verdicts out of the outbox.
+    /// Returns once they are durably appended. They leave the outbox then or a little later.
     pub(super) async fn publish(&self, settled: &[SpendEvent]) -> Result<(), StorageError> {
         let records = settled
             .iter()
@@ -34,12 +36,30 @@ impl Settlement {
         self.log
             .append(Topic::Spend, records, self.clock.unix_ms())
             .await?;
-        let bid_ids: Vec<BidId> = settled.iter().map(|event| event.bid_id).collect();
-        // The event is safe: a verdict that stays behind is only appended once more.
-        if let Err(error) = self.ledger.appended(&bid_ids).await {
-            tracing::debug!(%error, "a verdict stays in the outbox");
+        let bid_ids = settled.iter().map(|event| event.bid_id);
+        self.appended().extend(bid_ids);
+        // Somebody at it already takes these along, or the next one does: nobody's answer waits for that.
+        if let Ok(_alone) = self.removing.try_lock() {
+            for _ in 0..REMOVED_FOR_OTHERS {
+                self.remove_appended().await;
+            }
         }
         Ok(())
+    }
+
+    /// The events are safe: a verdict that stays behind is only appended once more.
+    async fn remove_appended(&self) {
+        let bid_ids = std::mem::take(&mut *self.appended());
+        if bid_ids.is_empty() {
+            return;
+        }
+        if let Err(error) = self.ledger.appended(&bid_ids).await {
+            tracing::debug!(%error, "verdicts stay in the outbox");
+        }
+    }
+
+    fn appended(&self) -> std::sync::MutexGuard<'_, Vec<BidId>> {
+        self.appended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Settled before, perhaps by a process that died before the append.
@@ -63,7 +83,7 @@ impl Settlement {
             }
             is_failing = outcome.is_err();
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.remove_appended().await,
                 () = tokio::time::sleep(SWEEP) => {}
             }
         }
@@ -75,6 +95,10 @@ impl Settlement {
     /// Ledger or log unavailable; the next round goes on.
     pub(crate) async fn sweep_once(&self, forgets: bool) -> Result<(), StorageError> {
         let now_ms = self.clock.unix_ms();
+        {
+            let _alone = self.removing.lock().await;
+            self.remove_appended().await;
+        }
         loop {
             let left = self
                 .ledger

@@ -19,7 +19,7 @@ use domain::serving::{ServingAdvertiser, ServingCampaign};
 use faults::{Fate, FaultyLedger, FaultyLog};
 use market::{BILLING_WINDOW_MS, Market, Notice, STEP_MS, WIN_NOTICE_DELAY_MS};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use storage::spend_ledger::{Balance, BalancesOf};
 use storage_sqlite::SqliteStore;
@@ -182,8 +182,7 @@ impl World {
             unix_ms: self.clock.unix_ms(),
             monotonic_ms: self.clock.monotonic_ms(),
         };
-        let bidder = &self.bidders[bidder];
-        let cell = &bidder.cells[campaign];
+        let cell = &self.bidders[bidder].cells[campaign];
         cell.count_opportunity();
         let price = self.dice.i64(PRICE_NANOS / 2..=PRICE_NANOS);
         if cell.reserve(price, now).is_err() {
@@ -194,16 +193,23 @@ impl World {
             return;
         }
         self.bids += 1;
+        let token = self.token(bidder, campaign, price);
+        self.market.auction(token, &mut self.dice);
+    }
+
+    /// Of the bid just counted.
+    fn token(&self, bidder: usize, campaign: usize, price: i64) -> BidToken {
+        let now_ms = self.clock.unix_ms();
         let serving = &self.campaigns[campaign];
-        let day = serving.days.iter().find(|day| day.contains(now.unix_ms)).unwrap();
-        let token = BidToken {
+        let day = serving.days.iter().find(|day| day.contains(now_ms)).unwrap();
+        BidToken {
             bid_id: BidId(self.bids),
-            bid_at_ms: now.unix_ms,
+            bid_at_ms: now_ms,
             campaign_id: serving.campaign.id.clone(),
             creative_id: "crv_1".into(),
             creative_version: 1,
             day: day.clone(),
-            bidder_id: bidder.keeper.bidder_id().clone(),
+            bidder_id: self.bidders[bidder].keeper.bidder_id().clone(),
             price_cpm_micros: price,
             bid_currency: Currency::USD,
             currency: Currency::USD,
@@ -217,8 +223,7 @@ impl World {
             counters: Vec::new(),
             landing_url: String::new(),
             test: false,
-        };
-        self.market.auction(token, &mut self.dice);
+        }
     }
 
     async fn deliver(&mut self, notice: Notice) {
@@ -424,4 +429,32 @@ async fn while_the_exchange_keeps_its_times_every_billing_is_backed_and_the_budg
             "seed {seed}: {spent} of {limit}"
         );
     }
+}
+
+#[tokio::test]
+async fn billings_at_the_same_time_leave_the_outbox_together() {
+    let mut world = World::new(1, true, vec![campaign(1, Pacing::Asap, limits(60, 150))]).await;
+    world.step(0).await;
+    world.clock.advance(1_000);
+    world.bidders[0].keeper.beat().await.unwrap();
+    let tokens = (1..=20).map(|bid| {
+        world.bids = bid;
+        world.token(0, 0, PRICE_NANOS)
+    });
+    let tokens: Vec<BidToken> = tokens.collect();
+    let settlement = &world.bidders[0].settlement;
+    let bills = tokens.iter().map(|token| settlement.bill(token, None));
+    for applied in futures_util::future::join_all(bills).await {
+        assert_eq!(applied.unwrap(), Applied::First);
+    }
+    let removals = world.ledger_fate.removals.load(Ordering::Relaxed);
+    assert!(removals <= 3, "{removals} removals of 20 verdicts");
+    world.clock.advance(10_000);
+    settlement.sweep_once(false).await.unwrap();
+    assert_eq!(world.store.outbox(i64::MAX, 100).await.unwrap(), []);
+    assert_eq!(
+        world.store.end_offset(Topic::Spend, 0).await.unwrap(),
+        20,
+        "none twice"
+    );
 }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::id::{BidId, BidderId};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::event_log::{Batch, NewRecord, Topic};
@@ -15,6 +15,8 @@ use storage::{EventLog, SpendLedger, StorageError};
 pub(super) struct Fate {
     percent: AtomicU8,
     dice: Mutex<fastrand::Rng>,
+    /// Calls that took verdicts out of the outbox.
+    pub(super) removals: AtomicU32,
 }
 
 enum Fails {
@@ -28,6 +30,7 @@ impl Fate {
         Arc::new(Self {
             percent: AtomicU8::new(0),
             dice: Mutex::new(fastrand::Rng::with_seed(seed)),
+            removals: AtomicU32::new(0),
         })
     }
 
@@ -93,6 +96,7 @@ impl SpendLedger for FaultyLedger {
     }
 
     async fn appended(&self, bid_ids: &[BidId]) -> Result<(), StorageError> {
+        self.fate.removals.fetch_add(1, Ordering::Relaxed);
         self.fate.call(self.inner.appended(bid_ids)).await
     }
 
