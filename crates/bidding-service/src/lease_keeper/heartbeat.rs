@@ -11,6 +11,9 @@ const RESTING_IN_ONE: usize = 500;
 /// A resting campaign's lease would end by itself only after minutes.
 const GIVE_BACK_ATTEMPTS: u32 = 5;
 
+/// Campaigns looked at in one go: bids wait for the same threads.
+const LOOKED_AT_IN_ONE: usize = 256;
+
 /// Requests of one `renew`, and whose each is.
 #[derive(Default)]
 struct Batch {
@@ -37,11 +40,12 @@ impl LeaseKeeper {
         let all: Vec<Arc<Held>> = self.accounts().values().cloned().collect();
         let sent = self.now();
         let (mut busy, mut resting) = (Batch::default(), Batch::default());
-        for held in &all {
+        for (position, held) in all.iter().enumerate() {
+            make_way(position).await;
             let may_rest = resting.requests.len() < RESTING_IN_ONE;
-            let mut account = held.account();
-            let asks = account.ask(&held.cell, sent, self.win_notice_delay_ms(), may_rest, dice.f64());
-            drop(account);
+            let asks = held
+                .account()
+                .ask(&held.cell, sent, self.win_notice_delay_ms(), may_rest, dice.f64());
             busy.push(held, asks.yesterday);
             let batch = if asks.rests { &mut resting } else { &mut busy };
             batch.push(held, asks.today);
@@ -60,7 +64,7 @@ impl LeaseKeeper {
                 .for_each(|held| held.account().unanswered(&held.cell));
             Ok(())
         };
-        self.settle_round(&all, outcome.is_ok().then_some(sent));
+        self.settle_round(&all, outcome.is_ok().then_some(sent)).await;
         outcome.and(rested)
     }
 
@@ -88,10 +92,11 @@ impl LeaseKeeper {
     }
 
     /// Extends the resting, forgets the drained, adds up the metrics.
-    fn settle_round(&self, all: &[Arc<Held>], answered: Option<bidding_engine::Now>) {
+    async fn settle_round(&self, all: &[Arc<Held>], answered: Option<bidding_engine::Now>) {
         let (mut leased_nanos, mut pending_nanos) = (0_i64, 0_i64);
         let mut drained = Vec::new();
-        for held in all {
+        for (position, held) in all.iter().enumerate() {
+            make_way(position).await;
             let mut account = held.account();
             if let Some(sent) = answered {
                 account.rest_on(&held.cell, sent);
@@ -138,5 +143,12 @@ impl LeaseKeeper {
                 Err(_) => tokio::time::sleep(FIRST_RETRY).await,
             }
         }
+    }
+}
+
+/// Lets what else the thread has to do go first, now and then.
+async fn make_way(position: usize) {
+    if position % LOOKED_AT_IN_ONE == LOOKED_AT_IN_ONE - 1 {
+        tokio::task::yield_now().await;
     }
 }

@@ -113,3 +113,28 @@ async fn a_stopping_process_tries_again_to_give_its_leases_back_but_not_for_ever
         assert_eq!(ledger.began.lock().unwrap().len(), tries);
     }
 }
+
+#[tokio::test]
+async fn a_heartbeat_over_many_campaigns_lets_bids_in_between() {
+    let keeper = keeper(&Arc::default());
+    let one = super::tests::campaign(1_000);
+    let campaigns = (0..5_000).map(|number| {
+        let mut campaign = ServingCampaign::clone(&one);
+        campaign.campaign.id = CampaignId(format!("cmp_{number}"));
+        Arc::new(campaign)
+    });
+    keeper.cells_for(&campaigns.collect::<Vec<_>>());
+    let mut turns = 0;
+    let others = async {
+        loop {
+            turns += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        beaten = keeper.beat() => beaten.unwrap(),
+        () = others => {}
+    }
+    assert!(turns > 2 * 5_000 / 500, "{turns} turns of others");
+}

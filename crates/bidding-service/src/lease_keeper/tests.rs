@@ -11,7 +11,7 @@ const T1_MS: i64 = 5_000;
 const PRICE_NANOS: i64 = 1_000_000;
 const START_MS: i64 = 1_790_000_000_000;
 
-fn campaign(daily_bids: i64) -> Arc<ServingCampaign> {
+pub(super) fn campaign(daily_bids: i64) -> Arc<ServingCampaign> {
     let serving = serde_json::from_value(serde_json::json!({
         "schema": 1, "generation": 1, "revision": 1,
         "campaign": {
