@@ -75,14 +75,14 @@ impl Answerer {
             let Some(offer) = Offer::of(asked, decision) else {
                 continue;
             };
-            let token = arena.alloc(self.token(&offer));
+            let token = self.token(&offer);
             let bid = offer.bid(NoticeUrls {
                 base: &self.public_url,
                 sealer: &self.sealer,
-                token,
+                token: &token,
                 arena,
             });
-            made.push(token.dimensions.clone());
+            made.push(token.dimensions);
             let seat = offer.seat();
             match seats.iter_mut().find(|(known, _)| *known == seat) {
                 Some((_, bids)) => bids.push(bid),
@@ -185,7 +185,7 @@ impl<'a> Offer<'a> {
         own.or(exchange.spec.seat.as_ref()).map(String::as_str)
     }
 
-    fn bid(&self, urls: NoticeUrls<'a>) -> Bid<'a> {
+    fn bid(&self, urls: NoticeUrls<'a, '_>) -> Bid<'a> {
         let Self {
             decision,
             creative,
@@ -197,14 +197,15 @@ impl<'a> Offer<'a> {
         let texts = |texts: &'a [String]| -> &'a [&'a str] {
             arena.alloc_slice_fill_iter(texts.iter().map(String::as_str))
         };
+        let id = bumpalo::format!(in arena, "{}", urls.token.bid_id).into_bump_str();
         Bid {
-            id: bumpalo::format!(in arena, "{}", urls.token.bid_id).into_bump_str(),
+            id,
             impid: self.imp.id,
             price_micros: decision.price_cpm_micros,
             nurl: urls.win(),
             burl: urls.billing(),
             lurl: urls.loss(),
-            adm: self.adm(urls),
+            adm: self.adm(id, urls),
             adid: Some(creative.id.as_str()),
             adomain: texts(&spec.adomain),
             cid: Some(self.serving.campaign.id.as_str()),
@@ -238,7 +239,7 @@ impl<'a> Offer<'a> {
         }
     }
 
-    fn adm(&self, urls: NoticeUrls<'a>) -> &'a [&'a str] {
+    fn adm(&self, bid_id: &'a str, urls: NoticeUrls<'a, '_>) -> &'a [&'a str] {
         let arena = urls.arena;
         let prepared = self.prepared;
         let impression = urls.impression();
@@ -254,14 +255,13 @@ impl<'a> Offer<'a> {
         } else {
             ""
         };
-        let id = bumpalo::format!(in arena, "{}", urls.token.bid_id).into_bump_str();
         let mut adm = ArenaVec::with_capacity_in(prepared.markup.len() + 8, arena);
         for piece in &prepared.markup {
             match piece {
                 Piece::Text(text) => adm.push(&**text),
                 Piece::ClickUrl => adm.push(click),
-                Piece::ClickId => adm.push(id),
-                Piece::CacheBuster => adm.push(cache_buster(id)),
+                Piece::ClickId => adm.push(bid_id),
+                Piece::CacheBuster => adm.push(cache_buster(bid_id)),
                 Piece::ImpressionUrl => adm.push(impression),
                 Piece::VideoUrl(word) => {
                     adm.extend_from_slice_copy(&[urls.base, "/event/video/", word, "?t=", video_token]);

@@ -6,15 +6,17 @@ use bumpalo::Bump;
 use domain::exchange::{Billing, PriceForm};
 
 /// Builds URLs for one bid; every text lies in the arena or in the service's own settings.
+///
+/// The token does not: it owns memory, which an arena never gives back.
 #[derive(Clone, Copy)]
-pub(crate) struct NoticeUrls<'a> {
+pub(crate) struct NoticeUrls<'a, 't> {
     pub(crate) base: &'a str,
     pub(crate) sealer: &'a TokenSealer,
-    pub(crate) token: &'a BidToken,
+    pub(crate) token: &'t BidToken,
     pub(crate) arena: &'a Bump,
 }
 
-impl<'a> NoticeUrls<'a> {
+impl<'a> NoticeUrls<'a, '_> {
     pub(crate) fn win(&self) -> &'a [&'a str] {
         self.pieces(&[
             self.base,
