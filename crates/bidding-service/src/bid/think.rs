@@ -96,7 +96,8 @@ impl Thinking<'_> {
         let metrics = &self.bidder.metrics;
         let began = Instant::now();
         let request = openrtb::read_request(body, arena);
-        metrics.parse_seconds.observe(began.elapsed().as_secs_f64());
+        let parsed_at = Instant::now();
+        metrics.parse_seconds.observe((parsed_at - began).as_secs_f64());
         let Ok(request) = request else {
             return Thought::Done(Answered::Malformed);
         };
@@ -104,7 +105,7 @@ impl Thinking<'_> {
             metrics.insufficient_time.inc();
             return Thought::Done(self.no_bid(&request, no_bid_reason::INSUFFICIENT_AUCTION_TIME, buffers));
         };
-        if Instant::now() >= deadline {
+        if parsed_at >= deadline {
             return Thought::Done(Answered::Late);
         }
         let asks_for_user = self.live.needs_user_state && matches!(self.gathered, Gathered::Unasked);
@@ -183,10 +184,11 @@ impl Thinking<'_> {
             &mut buffers.scratch,
             &mut buffers.decisions,
         );
+        let decided_at = Instant::now();
         bidder
             .metrics
             .decide_seconds
-            .observe(began.elapsed().as_secs_f64());
+            .observe((decided_at - began).as_secs_f64());
         self.count_reasons(&buffers.scratch, outcome);
         match outcome {
             Outcome::NoBid(reason) => self.no_bid(request, reason.nbr(), buffers),
@@ -198,14 +200,20 @@ impl Thinking<'_> {
                     user_key,
                     at_ms: now.unix_ms,
                 };
-                self.bid(asked, deadline, arena, buffers)
+                self.bid(asked, decided_at, deadline, arena, buffers)
             }
         }
     }
 
-    fn bid(&self, asked: Asked<'_>, deadline: Instant, arena: &Bump, buffers: &mut Buffers) -> Answered {
+    fn bid(
+        &self,
+        asked: Asked<'_>,
+        decided_at: Instant,
+        deadline: Instant,
+        arena: &Bump,
+        buffers: &mut Buffers,
+    ) -> Answered {
         let bidder = self.bidder;
-        let began = Instant::now();
         buffers.out.clear();
         buffers.made.clear();
         bidder.answerer.write_bids(
@@ -219,7 +227,7 @@ impl Thinking<'_> {
         bidder
             .metrics
             .answer_seconds
-            .observe((answered_at - began).as_secs_f64());
+            .observe((answered_at - decided_at).as_secs_f64());
         if answered_at >= deadline {
             self.take_back(&buffers.decisions);
             return Answered::Late;
@@ -260,3 +268,6 @@ impl Thinking<'_> {
         per_imp.for_each(|reason| metrics.count_reason(*reason));
     }
 }
+
+#[cfg(test)]
+mod tests;
