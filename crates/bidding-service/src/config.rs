@@ -25,7 +25,6 @@ pub struct Config {
     pub notice_keys: Option<Vec<NoticeKey>>,
     pub database_url: String,
     pub data_dir: PathBuf,
-    pub spool_dir: PathBuf,
 }
 
 /// One key of `NOTICE_SECRET`: `kid:key`.
@@ -49,7 +48,7 @@ impl Config {
             ("NETWORK_MARGIN_MS", "what the network takes of tmax (10)"),
             (
                 "PUBLIC_BIDDING_URL",
-                "base of notice and click URLs (http://127.0.0.1 at the port of HTTP_ADDR)",
+                "base of notice and click URLs (in development: http://127.0.0.1 at the port of HTTP_ADDR)",
             ),
             (
                 "NOTICE_SECRET",
@@ -64,9 +63,6 @@ impl Config {
             data_dir,
             database_url,
         } = EmbeddedStore::read(settings);
-        let spool_dir = settings
-            .optional("SPOOL_DIR")
-            .map_or_else(|| data_dir.join("spool"), PathBuf::from);
         Self {
             environment: settings.environment().clone(),
             bid_timeout: Duration::from_millis(settings.parse_within("BID_TIMEOUT_MS", 100, 1..=10_000)),
@@ -77,18 +73,35 @@ impl Config {
             notice_keys: notice_keys(settings),
             database_url,
             data_dir,
-            spool_dir,
         }
+    }
+
+    /// What may be meant so but seldom is, for the log at the start.
+    pub(crate) fn doubt(&self) -> Option<&'static str> {
+        let is_plain_http = self.public_bidding_url.starts_with("http://");
+        (is_plain_http && !self.environment.is_development()).then_some(
+            "PUBLIC_BIDDING_URL is http: pages of https will not load its pixels, imps with secure = 1 need https",
+        )
     }
 }
 
-/// Default: this machine, at the port of `HTTP_ADDR`.
+/// Default, in development alone: this machine, at the port of `HTTP_ADDR`. Elsewhere an address that no exchange
+/// reaches would cost every notice, and with it the spend, so it has to be said.
 fn public_bidding_url(settings: &mut Settings) -> String {
     const NAME: &str = "PUBLIC_BIDDING_URL";
     let port = settings
         .socket_addr("HTTP_ADDR", ([0, 0, 0, 0], 8080).into())
         .port();
-    let url = settings.string(NAME, &format!("http://127.0.0.1:{port}"));
+    let default = format!("http://127.0.0.1:{port}");
+    let Some(url) = settings.optional(NAME) else {
+        if !settings.environment().is_development() {
+            settings.missing(
+                NAME,
+                "required outside development: where exchanges and browsers reach this service, https://host",
+            );
+        }
+        return default;
+    };
     let url = url.trim_end_matches('/');
     let rest = url
         .strip_prefix("https://")
@@ -175,7 +188,13 @@ mod tests {
             ("KAFKA_BROKERS", "k:9092"),
         ]);
         let mistakes = mistakes.unwrap_err();
-        for name in ["NOTICE_SECRET", "DATABASE_URL", "BID_TIMEOUT_MS", "KAFKA_BROKERS"] {
+        for name in [
+            "NOTICE_SECRET",
+            "DATABASE_URL",
+            "BID_TIMEOUT_MS",
+            "KAFKA_BROKERS",
+            "PUBLIC_BIDDING_URL",
+        ] {
             assert!(mistakes.contains(name), "{name} in {mistakes}");
         }
     }
@@ -207,6 +226,25 @@ mod tests {
             );
             assert!(!mistakes.contains("short,"), "{mistakes}");
         }
+    }
+
+    #[test]
+    fn notices_over_plain_http_are_doubted_outside_development_alone() {
+        let doubt = |environment: &str, url: &str| {
+            let secret = format!("k1:{}", "k".repeat(NOTICE_KEY_MIN_BYTES));
+            read(&[
+                ("ENVIRONMENT", environment),
+                ("DATABASE_URL", "sqlite::memory:"),
+                ("NOTICE_SECRET", &secret),
+                ("PUBLIC_BIDDING_URL", url),
+            ])
+            .unwrap()
+            .doubt()
+        };
+        let told = doubt("production", "http://b.example").unwrap();
+        assert!(told.starts_with("PUBLIC_BIDDING_URL"), "{told}");
+        assert_eq!(doubt("production", "https://b.example"), None);
+        assert_eq!(doubt("development", "http://b.example"), None);
     }
 
     #[test]

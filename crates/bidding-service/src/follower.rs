@@ -153,6 +153,7 @@ impl Following {
 
     async fn keep_built(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        let mut exchanges_known = None;
         loop {
             tokio::select! {
                 () = self.changed.notified() => {}
@@ -168,7 +169,10 @@ impl Following {
             }
             let this = self.clone();
             match tokio::task::spawn_blocking(move || this.build()).await {
-                Ok(()) => self.follower.caught_up.set(),
+                Ok(()) => {
+                    self.follower.caught_up.set();
+                    self.tell_of_exchanges(&mut exchanges_known);
+                }
                 Err(error) => tracing::error!(%error, "the index could not be built, the last one serves on"),
             }
         }
@@ -245,6 +249,21 @@ impl Following {
             (id.clone(), Arc::new(gate))
         };
         exchanges.iter().map(gate).collect()
+    }
+
+    /// Without exchanges every bid request is a 404, which nobody would look for here. `known` is what was told
+    /// last.
+    fn tell_of_exchanges(&self, known: &mut Option<bool>) {
+        let are_known = !self.follower.live.load().gates.is_empty();
+        match (known.replace(are_known), are_known) {
+            (None | Some(true), false) => tracing::warn!(
+                topic = Topic::Exchanges.name(),
+                "no exchange is known, so every bid request is answered 404: campaign-service publishes them, \
+                 start it on the same store"
+            ),
+            (Some(false), true) => tracing::info!("exchanges are known now"),
+            (None | Some(true), true) | (Some(false), false) => {}
+        }
     }
 
     fn tell_age(&self) {

@@ -82,6 +82,9 @@ pub struct App {
 /// # Errors
 /// When the metrics are taken, or the development key can neither be read nor made.
 pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result<App> {
+    if let Some(doubt) = config.doubt() {
+        tracing::warn!("{doubt}");
+    }
     let run = fastrand::Rng::new().u64(..);
     let start = Start {
         config,

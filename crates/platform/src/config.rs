@@ -229,6 +229,11 @@ impl Settings {
         });
     }
 
+    /// Notes that `name` is absent although it is `expected`.
+    pub fn missing(&mut self, name: &str, expected: impl Display) {
+        self.note(Mistake::hidden(name, expected));
+    }
+
     /// Several services of one process read the same settings; what is wrong with one is told once.
     fn note(&mut self, mistake: Mistake) {
         if !self.mistakes.contains(&mistake) {

@@ -1,6 +1,7 @@
 //! A campaign that changes, changes here.
 
-use crate::stage::{Stage, banner, banner_request, campaign, exchange};
+use crate::journal::Journal;
+use crate::stage::{Setting, Stage, banner, banner_request, campaign, exchange};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use storage::event_log::Topic;
@@ -49,6 +50,47 @@ async fn a_new_exchange_is_served_from_its_record_on() {
     stage
         .until_answered(path, &[], asked.as_bytes(), StatusCode::NO_CONTENT)
         .await;
+}
+
+#[tokio::test]
+async fn without_any_exchange_the_log_says_so_once_and_when_the_first_has_come() {
+    let (warning, relief) = ("no exchange is known", "exchanges are known now");
+    let journal = Journal::open();
+    let stage = Stage::set(Setting {
+        exchanges: Vec::new(),
+        ..Setting::default()
+    })
+    .await;
+    stage
+        .until("the warning", |_| journal.count("WARN", warning) == 1)
+        .await;
+    let record = campaign("c1", [banner(300, 250)]);
+    stage.publish(Topic::Campaigns, &json!("c1"), &record).await;
+    stage
+        .until("indexed", |stage| stage.metric("index_campaigns") == 1.0)
+        .await;
+    let default = exchange("default", json!({}));
+    stage.publish(Topic::Exchanges, &json!("default"), &default).await;
+    stage
+        .until("the relief", |_| journal.count("INFO", relief) == 1)
+        .await;
+    assert_eq!(journal.count("WARN", warning), 1);
+    stage.bid_until_won(&banner_request()).await;
+}
+
+#[tokio::test]
+async fn plain_http_notices_are_warned_of_outside_development() {
+    let journal = Journal::open();
+    let _stage = Stage::set(Setting {
+        settings: vec![
+            ("ENVIRONMENT", "production".into()),
+            ("PUBLIC_BIDDING_URL", "http://b.example".into()),
+        ],
+        ..Setting::default()
+    })
+    .await;
+    assert_eq!(journal.count("WARN", "PUBLIC_BIDDING_URL is http"), 1);
+    assert_eq!(journal.count("WARN", "no exchange is known"), 0);
 }
 
 #[tokio::test]

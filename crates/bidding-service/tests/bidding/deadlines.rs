@@ -1,37 +1,12 @@
 //! Late is a 204, never an error, and never a wait.
 
 use crate::stage::{Setting, Stage, banner, banner_request, campaign};
-use async_trait::async_trait;
+use crate::users::{Reads, capped, of_user};
 use reqwest::StatusCode;
-use serde_json::json;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use storage::user_states::{CounterKey, UserState};
-use storage::{StorageError, UserStates};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-
-/// A store that took the call and never answers.
-struct SilentStore;
-
-#[async_trait]
-impl UserStates for SilentStore {
-    async fn read(&self, _: &str, _: i64) -> Result<UserState, StorageError> {
-        std::future::pending().await
-    }
-
-    async fn count(&self, _: &str, _: &str, _: &[CounterKey], _: i64) -> Result<(), StorageError> {
-        std::future::pending().await
-    }
-
-    async fn set_members(&self, _: &str, _: &[String], _: &[String], _: i64) -> Result<(), StorageError> {
-        std::future::pending().await
-    }
-
-    async fn expire(&self, _: i64) -> Result<(), StorageError> {
-        Ok(())
-    }
-}
 
 const LATE: &str = "bid_requests_total{exchange=\"default\",outcome=\"late\"}";
 
@@ -76,19 +51,16 @@ async fn a_tmax_that_the_network_eats_up_is_a_no_bid_at_once() {
 
 #[tokio::test]
 async fn a_silent_store_of_users_costs_only_the_campaigns_that_need_it() {
-    let mut capped = campaign("capped", [banner(300, 250)]);
-    capped["campaign"]["frequency_caps"] =
-        json!([{"impressions": 1, "window": "day", "unidentified": "bid"}]);
+    let mut capped = capped("capped");
     capped["campaign"]["bid"]["max_cpm_micros"] = 90_000_000.into();
     let stage = Stage::set(Setting {
         campaigns: vec![capped, campaign("plain", [banner(300, 250)])],
-        user_states: Some(Arc::new(SilentStore)),
+        user_states: Some(Arc::new(Reads::held())),
         ..Setting::default()
     })
     .await;
     let stranger = banner_request();
-    let mut known = banner_request();
-    known["user"] = json!({"buyeruid": "u1"});
+    let known = of_user("u1", banner_request());
     // The dearer one bids on strangers, and not on a user whose counters never come.
     let cid = |response: &serde_json::Value| {
         response["seatbid"][0]["bid"][0]["cid"]

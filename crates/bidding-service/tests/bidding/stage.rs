@@ -41,6 +41,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) campaigns: Vec<Value>,
     /// Stands in for the store of user states.
     pub(crate) user_states: Option<Arc<dyn storage::UserStates>>,
+    /// Changes what no setting says.
+    pub(crate) tune: fn(&mut Config),
 }
 
 impl Default for Setting<'_> {
@@ -50,6 +52,7 @@ impl Default for Setting<'_> {
             exchanges: vec![exchange("default", json!({}))],
             campaigns: Vec::new(),
             user_states: None,
+            tune: |_| {},
         }
     }
 }
@@ -78,8 +81,9 @@ impl Stage {
         let mut settings =
             Settings::from_env_and_file(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let process_settings = ProcessSettings::read(&mut settings);
-        let config = Config::read(&mut settings);
+        let mut config = Config::read(&mut settings);
         settings.finish().unwrap();
+        (setting.tune)(&mut config);
         let process = Process::new("bidding-service", process_settings).unwrap();
         let clock = process.clock.clone();
         let store = SqliteStore::open(&config.database_url, Arc::new(move || clock.unix_ms()))
