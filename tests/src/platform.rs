@@ -7,7 +7,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -36,7 +36,24 @@ impl Platform {
 
     /// On the store in `data_dir`.
     pub async fn start_in(data_dir: &Path) -> Self {
-        let mut child = command("adplatform")
+        Self::start_by(command("adplatform"), data_dir).await
+    }
+
+    /// On the store in `data_dir`, where no file can grow beyond `kib` KiB: a disk that fills up.
+    pub async fn start_on_a_small_disk(data_dir: &Path, kib: u64) -> Self {
+        // The limit of the shell counts blocks of 512 bytes. Ignoring the signal turns it into a failed write.
+        let script = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
+        let mut shell = Command::new("sh");
+        shell
+            .env_clear()
+            .arg("-c")
+            .arg(script)
+            .arg(crate::program::path("adplatform"));
+        Self::start_by(shell, data_dir).await
+    }
+
+    async fn start_by(mut command: Command, data_dir: &Path) -> Self {
+        let mut child = command
             .arg("dev")
             .args(["--campaign-addr", "127.0.0.1:0", "--bidding-addr", "127.0.0.1:0"])
             .args(["--analytics-addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0"])

@@ -1,0 +1,92 @@
+//! The program's command line, as a person types it.
+
+use std::process::{Command, Output};
+
+fn adplatform(args: &[&str], settings: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_adplatform"));
+    command
+        .env_clear()
+        .args(args)
+        .envs(settings.iter().copied())
+        .output()
+        .expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_names_every_command() {
+    let output = adplatform(&["--help"], &[]);
+    assert!(output.status.success());
+    for command in ["demo", "dev", "load", "reconcile", "migrate"] {
+        assert!(text(&output.stdout).contains(command), "{command}");
+    }
+}
+
+#[test]
+fn dev_help_tells_how_to_move_the_addresses() {
+    let help = text(&adplatform(&["dev", "--help"], &[]).stdout);
+    for (flag, default) in [
+        ("--campaign-addr", "127.0.0.1:8080"),
+        ("--bidding-addr", "127.0.0.1:8081"),
+        ("--analytics-addr", "127.0.0.1:8082"),
+        ("--metrics-addr", "127.0.0.1:9090"),
+    ] {
+        assert!(help.contains(flag) && help.contains(default), "{flag}: {help}");
+    }
+}
+
+#[test]
+fn bad_settings_are_listed_and_exit_64() {
+    let free = [
+        "--campaign-addr",
+        "--bidding-addr",
+        "--analytics-addr",
+        "--metrics-addr",
+    ];
+    let args: Vec<&str> = std::iter::once("dev")
+        .chain(free.iter().flat_map(|flag| [*flag, "127.0.0.1:0"]))
+        .collect();
+    let output = adplatform(
+        &args,
+        &[("BID_TIMEOUT_MS", "soon"), ("KAFKA_BROKERS", "kafka:9092")],
+    );
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(
+        said.contains("BID_TIMEOUT_MS") && said.contains("KAFKA_BROKERS"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_address_that_is_taken_is_told_with_the_flag_that_moves_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let addr = taken.local_addr().expect("an address").to_string();
+    let output = adplatform(&["dev", "--campaign-addr", &addr], &[]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&addr) && said.contains("--campaign-addr"), "{said}");
+}
+
+#[test]
+fn a_store_is_migrated_as_often_as_one_likes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().to_string_lossy();
+    for _ in 0..2 {
+        let output = adplatform(&["migrate"], &[("DATA_DIR", &data_dir)]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    assert!(folder.path().join("adplatform.sqlite").exists());
+}
+
+#[test]
+fn load_says_what_it_cannot_do() {
+    for (url, why) in [("https://example.com/bid", "http://"), ("nowhere", "nowhere")] {
+        let output = adplatform(&["load", "--url", url, "--duration", "1s"], &[]);
+        assert!(!output.status.success());
+        assert!(text(&output.stderr).contains(why), "{}", text(&output.stderr));
+    }
+}
