@@ -132,6 +132,25 @@ async fn an_operation_that_fails_takes_nothing_else_of_its_group_with_it() {
 }
 
 #[tokio::test]
+async fn an_operation_that_panics_is_undone_and_writing_goes_on() {
+    let (_folder, _path, store) = new_store().await;
+    let broken: fn() -> i64 = || panic!("a defect");
+    let panicking = store.run_write(move |connection| {
+        Box::pin(async move {
+            sqlx::query("DELETE FROM records")
+                .execute(connection)
+                .await
+                .map_err(storage_error)?;
+            Ok::<i64, StorageError>(broken())
+        })
+    });
+    let (panicked, after) = tokio::join!(panicking, append(&store, "after", 10));
+    assert!(matches!(panicked, Err(StorageError::Corrupt(_))), "{panicked:?}");
+    after.unwrap();
+    assert_eq!(keys(&store).await, ["first", "after"]);
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_store_is_corrupt() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");

@@ -5,8 +5,10 @@
 
 use crate::connection::{Connection, Source};
 use crate::error::is_busy;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use sqlx::SqliteConnection;
+use std::panic::AssertUnwindSafe;
 use storage::StorageError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 const GROUP: usize = 256;
 /// Operations waiting, at most; more wait to be queued.
 const QUEUE: usize = 4 * GROUP;
+/// What the caller of an operation that panicked gets; the panic itself is in the log.
+const PANICKED: &str = "the operation panicked and was undone";
 
 #[derive(Clone)]
 pub(crate) struct Writer {
@@ -52,7 +56,12 @@ where
             let Some(work) = self.work.take() else {
                 return Ok(());
             };
-            let outcome = work(connection).await;
+            // Unwind safety: what the operation did is rolled back to its savepoint. A panic must not end the task that
+            // every write of the process goes through.
+            let outcome = AssertUnwindSafe(async { work(connection).await })
+                .catch_unwind()
+                .await;
+            let outcome = outcome.unwrap_or_else(|_panic| Err(StorageError::Corrupt(PANICKED.to_owned())));
             let kept = if outcome.is_ok() { Ok(()) } else { Err(Undo) };
             self.outcome = Some(outcome);
             kept
