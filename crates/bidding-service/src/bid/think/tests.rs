@@ -85,13 +85,37 @@ async fn bidder() -> Bidder {
         ),
         clock,
         timing: Timing {
-            bid_timeout: Duration::from_millis(100),
+            bid_timeout: Duration::from_secs(3_600),
             network_margin: Duration::ZERO,
             user_state_timeout: Duration::ZERO,
         },
         in_flight: Semaphore::new(1),
         metrics: metrics.bids,
     }
+}
+
+/// Anything that owns memory and is put into the arena would be kept here, since an arena drops nothing.
+#[tokio::test]
+async fn a_bid_keeps_no_memory() {
+    let (bidder, live) = (bidder().await, live(Arc::default()));
+    let thinking = Thinking {
+        bidder: &bidder,
+        live: &live,
+        exchange_id: "default",
+        arrived_at: Instant::now(),
+        gathered: &Gathered::Unasked,
+    };
+    // A test's bid goes the whole way, and is not queued to be counted.
+    let asked = String::from_utf8_lossy(REQUEST).replace("\"imp\"", "\"test\": 1, \"imp\"");
+    let bid = || {
+        let arena = Bump::new();
+        let thought = thinking.parse(asked.as_bytes(), &arena, &mut Buffers::default());
+        assert!(matches!(thought, Thought::Done(Answered::Bid(_))));
+    };
+    bid();
+    let kept = allocation_counter::measure(bid);
+    assert!(kept.count_total > 0);
+    assert_eq!((kept.count_current, kept.bytes_current), (0, 0));
 }
 
 #[tokio::test]
