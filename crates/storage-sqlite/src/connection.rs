@@ -11,6 +11,8 @@ use storage::StorageError;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than the adapter has statements, so that none is prepared twice.
 const CACHED_STATEMENTS: usize = 256;
+/// At sqlx's 50, the thread that reads a thousand leases falls asleep twenty times on the way, and is woken each time.
+const BUFFERED_ROWS: usize = 1_024;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
@@ -35,6 +37,7 @@ impl Source {
         let options = options
             .busy_timeout(BUSY_TIMEOUT)
             .statement_cache_capacity(CACHED_STATEMENTS)
+            .row_buffer_size(BUFFERED_ROWS)
             .disable_statement_logging();
         Self { options, path }
     }
