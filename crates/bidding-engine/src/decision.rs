@@ -33,6 +33,8 @@ pub struct Decision {
     pub height: Option<i64>,
     /// Of the creative; video and audio.
     pub duration_ms: Option<i64>,
+    /// How the exchange finds the price: 1 first price, 2 second price, 3 fixed (a deal's), above 500 its own.
+    pub auction_type: u16,
     /// CPM in micros of `bid_currency`.
     pub price_cpm_micros: i64,
     /// The same for every decision of a response.

@@ -146,6 +146,9 @@ fn explain_creative(
     let quote = quote(campaign, creative, offer, slot).filter(|_| !offer.ask.request.test);
     if let Some(quote) = quote {
         let would = match leases.cells.get(number) {
+            Some(cell) if slot.is_guaranteed(offer) => cell
+                .would_reserve_guaranteed(quote.reservation_nanos, offer.ask.now)
+                .map_err(NoBidReason::from),
             Some(cell) => cell
                 .would_reserve(quote.reservation_nanos, offer.ask.now)
                 .map_err(NoBidReason::from),

@@ -59,13 +59,29 @@ impl LeaseCell {
     /// # Errors
     /// The first of [`Withheld`] that applies.
     pub fn reserve(&self, nanos: i64, now: Now) -> Result<(), Withheld> {
+        self.take(nanos, now, || add_within(&self.bids_total, 1, &self.bids_ceiling))
+    }
+
+    /// The same for a deal of guaranteed delivery: whatever the quota says, never beyond the lease. The bid counts
+    /// against the quota of those that are paced.
+    ///
+    /// # Errors
+    /// [`Withheld::NoLease`] or [`Withheld::Budget`].
+    pub fn reserve_guaranteed(&self, nanos: i64, now: Now) -> Result<(), Withheld> {
+        self.take(nanos, now, || {
+            self.bids_total.fetch_add(1, Ordering::AcqRel);
+            true
+        })
+    }
+
+    fn take(&self, nanos: i64, now: Now, take_bid: impl FnOnce() -> bool) -> Result<(), Withheld> {
         if now.monotonic_ms >= self.valid_until_monotonic_ms.load(Ordering::Acquire) {
             return Err(Withheld::NoLease);
         }
         if nanos > self.largest_asked_nanos.load(Ordering::Relaxed) {
             self.largest_asked_nanos.fetch_max(nanos, Ordering::Relaxed);
         }
-        if !add_within(&self.bids_total, 1, &self.bids_ceiling) {
+        if !take_bid() {
             return Err(Withheld::Paced);
         }
         if !add_within(&self.reserved_total_nanos, nanos, &self.reserve_ceiling_nanos) {
@@ -88,13 +104,20 @@ impl LeaseCell {
     /// # Errors
     /// As [`LeaseCell::reserve`].
     pub fn would_reserve(&self, nanos: i64, now: Now) -> Result<(), Withheld> {
-        let fits = |total: i64, amount: i64, ceiling: i64| {
-            total.checked_add(amount).is_some_and(|sum| sum <= ceiling)
-        };
+        match self.would_reserve_guaranteed(nanos, now) {
+            Err(Withheld::NoLease) => Err(Withheld::NoLease),
+            _ if !fits(self.bids_total(), 1, self.bids_ceiling()) => Err(Withheld::Paced),
+            other => other,
+        }
+    }
+
+    /// What [`LeaseCell::reserve_guaranteed`] would say now; changes nothing.
+    ///
+    /// # Errors
+    /// As [`LeaseCell::reserve_guaranteed`].
+    pub fn would_reserve_guaranteed(&self, nanos: i64, now: Now) -> Result<(), Withheld> {
         if now.monotonic_ms >= self.valid_until_monotonic_ms() {
             Err(Withheld::NoLease)
-        } else if !fits(self.bids_total(), 1, self.bids_ceiling()) {
-            Err(Withheld::Paced)
         } else if !fits(self.reserved_total_nanos(), nanos, self.reserve_ceiling_nanos()) {
             Err(Withheld::Budget)
         } else {
@@ -170,6 +193,10 @@ impl LeaseCell {
     pub fn valid_until_monotonic_ms(&self) -> i64 {
         self.valid_until_monotonic_ms.load(Ordering::Acquire)
     }
+}
+
+fn fits(total: i64, amount: i64, ceiling: i64) -> bool {
+    total.checked_add(amount).is_some_and(|sum| sum <= ceiling)
 }
 
 /// Adds when the sum stays at or below the ceiling.

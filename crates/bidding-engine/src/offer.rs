@@ -115,10 +115,24 @@ impl Slot {
         offer.imp.pmp.deals.get(self.deal?)
     }
 
-    /// A deal whose floor is the price (`at: 3`).
-    pub(crate) fn is_fixed_price(&self, offer: &Offer<'_>) -> bool {
+    /// The deal's `at`, else the request's, else what the exchange is set to mean by leaving it out.
+    pub(crate) fn auction_type(&self, offer: &Offer<'_>) -> u16 {
+        let of_exchange = offer.ask.exchange.serving().exchange.spec.auction_type;
         self.deal(offer)
-            .is_some_and(|deal| deal.at == Some(auction_type::FIXED_PRICE))
+            .and_then(|deal| deal.at)
+            .or(offer.ask.request.at)
+            .or_else(|| u16::try_from(of_exchange).ok())
+            .unwrap_or(auction_type::SECOND_PRICE)
+    }
+
+    /// A deal whose floor is the price (`at: 3`); the open auction has no such thing.
+    pub(crate) fn is_fixed_price(&self, offer: &Offer<'_>) -> bool {
+        self.deal.is_some() && self.auction_type(offer) == auction_type::FIXED_PRICE
+    }
+
+    /// A deal of guaranteed delivery (OpenRTB 2.6, 3.2.12 `guar`).
+    pub(crate) fn is_guaranteed(&self, offer: &Offer<'_>) -> bool {
+        self.deal(offer).is_some_and(|deal| deal.guar)
     }
 }
 

@@ -211,7 +211,11 @@ pub(crate) fn decide(
         if is_first {
             cell.count_opportunity();
         }
-        cell.reserve(quote.reservation_nanos, ask.now)?;
+        if slot.is_guaranteed(offer) {
+            cell.reserve_guaranteed(quote.reservation_nanos, ask.now)?;
+        } else {
+            cell.reserve(quote.reservation_nanos, ask.now)?;
+        }
     }
     Ok(Decision {
         imp: offer.position,
@@ -223,6 +227,7 @@ pub(crate) fn decide(
         width: creative.width,
         height: creative.height,
         duration_ms: creative.duration_ms,
+        auction_type: slot.auction_type(offer),
         price_cpm_micros: quote.price_cpm_micros,
         bid_currency: ask.currency,
         terms: quote.terms,

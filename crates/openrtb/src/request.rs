@@ -44,8 +44,9 @@ pub struct BidRequest<'a> {
     pub user: User<'a>,
     /// Bid, but never spend and never bill.
     pub test: bool,
-    /// 1 first price, 2 second price (the default, filled in), above 500 the exchange's own.
-    pub at: u16,
+    /// 1 first price, 2 second price, above 500 the exchange's own. Absent is 2 by the specification, but an
+    /// exchange may have agreed otherwise with its bidders: the default is not filled in.
+    pub at: Option<u16>,
     /// Milliseconds the exchange waits, network included.
     pub tmax_ms: Option<u32>,
     /// Seats that may bid; empty means all.
@@ -89,7 +90,6 @@ struct Undecided<'a> {
     site: Option<Inventory<'a>>,
     app: Option<Inventory<'a>>,
     dooh: Option<Inventory<'a>>,
-    at: Option<u16>,
     cattax: Option<u16>,
     ext_cattax: Option<u16>,
 }
@@ -100,7 +100,6 @@ impl<'a> FromObject<'a> for BidRequest<'a> {
         let mut undecided = Undecided::default();
         json.members(|json, key| request.read_member(&mut undecided, key, json))?;
         request.id = undecided.id.ok_or(Malformed::MissingId)?;
-        request.at = undecided.at.unwrap_or(2);
         request.cattax = undecided.cattax.or(undecided.ext_cattax).unwrap_or(1);
         request.inventory = undecided.inventory()?;
         if request.cur.is_empty() {
@@ -129,7 +128,7 @@ impl<'a> BidRequest<'a> {
             b"site" => undecided.site = json.object()?,
             b"app" => undecided.app = json.object()?,
             b"dooh" => undecided.dooh = json.object()?,
-            b"at" => undecided.at = json.integer()?,
+            b"at" => self.at = json.integer()?,
             b"cattax" => undecided.cattax = json.integer()?,
             b"cur" => self.cur = json.texts()?,
             b"device" => self.device = json.object_or_default()?,

@@ -12,7 +12,10 @@ fn request_level_fields() {
     let request = read_request(FULL, &arena).unwrap();
     assert_eq!(request.id, "req-1");
     assert!(request.test && request.allimps);
-    assert_eq!((request.at, request.tmax_ms, request.cattax), (1, Some(120), 6));
+    assert_eq!(
+        (request.at, request.tmax_ms, request.cattax),
+        (Some(1), Some(120), 6)
+    );
     assert_eq!((request.wseat, request.bseat), (&["seat-a"][..], &["seat-b"][..]));
     assert_eq!(request.cur, ["EUR", "USD"]);
     assert_eq!((request.wlang, request.wlangb), (&["en"][..], &["en-GB"][..]));

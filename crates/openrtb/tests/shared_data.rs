@@ -214,7 +214,10 @@ fn the_load_generators_request() {
     let arena = Bump::new();
     let request = read_request(text.as_bytes(), &arena).unwrap();
     assert_eq!(request.id, "1f3c6f4e-6a0e-4a35-9b1a-0d5f6f2c9a11");
-    assert_eq!((request.tmax_ms, request.at, request.cattax), (Some(51), 1, 2));
+    assert_eq!(
+        (request.tmax_ms, request.at, request.cattax),
+        (Some(51), Some(1), 2)
+    );
     assert_eq!(
         (
             request.bcat.len(),

@@ -223,6 +223,59 @@ fn a_fixed_price_deal_costs_what_it_says() {
 }
 
 #[test]
+fn a_fixed_price_is_converted_from_the_deals_currency() {
+    let mut world = World::of([campaign("a").cpm(5).deals(&["d"])]);
+    let in_euro = json!([{"id": "d", "at": 3, "bidfloor": 2, "bidfloorcur": "EUR"}]);
+    let decision = world.bid(&pmp(1, in_euro)).decisions[0];
+    assert_eq!(
+        (decision.price_cpm_micros, decision.bid_currency.as_str()),
+        (2_200_000, "USD")
+    );
+}
+
+#[test]
+fn how_the_price_is_found_is_the_deals_word_then_the_requests_then_the_exchanges() {
+    let world = |auction_type: i64| {
+        World::of([campaign("a").cpm(5).deals(&["d"])]).exchange(json!({"auction_type": auction_type}))
+    };
+    let kinds = |world: &mut World, request: &Value| -> Vec<u16> {
+        let decisions = world.bid(request).decisions;
+        decisions.iter().map(|decision| decision.auction_type).collect()
+    };
+    let deal = |deal: Value| pmp(0, json!([deal]));
+    let silent = deal(json!({"id": "d"}));
+    assert_eq!(kinds(&mut world(1), &silent), [1, 1]);
+    assert_eq!(kinds(&mut world(2), &silent), [2, 2]);
+    assert_eq!(kinds(&mut world(2), &with(silent, "/at", json!(1))), [1, 1]);
+    let fixed = with(deal(json!({"id": "d", "at": 3, "bidfloor": 2})), "/at", json!(1));
+    assert_eq!(kinds(&mut world(2), &fixed), [1, 3]);
+    // A request's own 3 is the price of deals alone.
+    let all_fixed = with(deal(json!({"id": "d", "bidfloor": 2})), "/at", json!(3));
+    let prices: Vec<i64> = world(2)
+        .bid(&all_fixed)
+        .decisions
+        .iter()
+        .map(|decision| decision.price_cpm_micros)
+        .collect();
+    assert_eq!(prices, [5_000_000, 2_000_000]);
+}
+
+#[test]
+fn a_guaranteed_deal_ignores_pacing_but_never_the_lease() {
+    let of = |cell: (i64, i64, i64)| World::of([campaign("a").deals(&["d"])]).leases(&[cell]);
+    let guaranteed = pmp(1, json!([{"id": "d", "guar": 1}]));
+    let paced = (2_000_000, 0, MAX);
+    assert_eq!(of(paced).reason(&pmp(1, json!([{"id": "d"}]))), Some(Paced));
+    let mut world = of(paced);
+    assert_eq!(world.explained(&guaranteed, 0).imps[0].first, None);
+    assert_eq!(world.reason(&guaranteed), None);
+    assert_eq!(world.reason(&guaranteed), None);
+    assert_eq!(world.reason(&guaranteed), Some(Budget));
+    assert_eq!(world.explained(&guaranteed, 0).imps[0].first, Some(Budget));
+    assert_eq!(of((2_000_000, 9, 0)).reason(&guaranteed), Some(NoLease));
+}
+
+#[test]
 fn a_fee_and_a_multiplier_are_reserved_too() {
     let mut world = World::of([campaign("a").set("/campaign/fee_ppm", json!(100_000))]);
     let decision = world
