@@ -86,10 +86,8 @@ pub(crate) const CAMPAIGN: &[(NoBidReason, CampaignCondition)] = &[
     (Carrier, |campaign, offer| {
         campaign.carriers.admits(&offer.ask.facts.carrier)
     }),
-    (Site, |campaign, offer| {
-        campaign.sites.admits(&offer.ask.facts.sites)
-    }),
-    (App, |campaign, offer| campaign.apps.admits(&offer.ask.facts.app)),
+    (Site, context::site_is_wanted),
+    (App, context::app_is_wanted),
     (ContentCategory, |campaign, offer| {
         campaign.categories.admits(&offer.ask.facts.categories)
     }),

@@ -118,10 +118,10 @@ fn is_secure(creative: &Creative) -> bool {
         .all(has_no_plain_http)
 }
 
-/// Names of XML namespaces look like addresses, but nothing is fetched from them.
+/// Names of XML namespaces look like addresses, but nothing is fetched from them. Scripts write `http:\/\/` too.
 fn has_no_plain_http(text: &str) -> bool {
     const NAMESPACES: [&str; 2] = ["http://www.w3.org/", "http://www.iab.com/"];
-    let text = text.to_ascii_lowercase();
+    let text = text.to_ascii_lowercase().replace("\\/", "/");
     text.match_indices("http://")
         .all(|(at, _)| NAMESPACES.iter().any(|name| text[at..].starts_with(name)))
 }
@@ -153,6 +153,9 @@ mod tests {
             "<svg xmlns=\"http://www.w3.org/2000/svg\"><img src='https://a/b'>"
         ));
         assert!(!has_no_plain_http("<img src=\"HTTP://a.example/b\">"));
+        assert!(!has_no_plain_http(
+            r#"<script>load("http:\/\/a.example\/b")</script>"#
+        ));
     }
 
     #[test]

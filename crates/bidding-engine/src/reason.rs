@@ -99,7 +99,7 @@ reasons! {
     NativeAssets "native_assets" UNKNOWN_ERROR;
     /// `btype`.
     BlockedAdType "blocked_ad_type" UNKNOWN_ERROR;
-    /// `battr`.
+    /// `battr`, `expdir`.
     BlockedAttribute "blocked_attribute" UNKNOWN_ERROR;
     /// `bcat`, `acat`.
     BlockedCategory "blocked_category" UNKNOWN_ERROR;

@@ -32,10 +32,11 @@ pub struct Targeting {
     /// `site`, `app`, `dooh`.
     #[serde(skip_serializing_if = "AllowBlock::is_any")]
     pub inventory: AllowBlock,
-    /// Domains of sites; a domain covers its subdomains.
+    /// Domains of sites; a domain covers its subdomains. `allow` leaves out what is no site, except that with
+    /// `apps.allow` beside it the one list binds sites and the other apps.
     #[serde(skip_serializing_if = "AllowBlock::is_any")]
     pub sites: AllowBlock,
-    /// Bundles of apps, exact.
+    /// Bundles of apps, exact. `allow` leaves out what is no app, except as said at `sites`.
     #[serde(skip_serializing_if = "AllowBlock::is_any")]
     pub apps: AllowBlock,
     /// IAB content categories of the site, app or content, in taxonomy `category_taxonomy`; a parent covers its children (`IAB1` covers `IAB1-2`).

@@ -16,7 +16,13 @@ pub(super) fn ad_type_is_allowed(
     !creative.banner_types.iter().any(|kind| blocked.contains(kind))
 }
 
-/// `battr` of the object that the creative answers.
+/// AdCOM "Creative Attributes": expandable by itself, on a click, on a rollover.
+const EXPANDABLE: std::ops::RangeInclusive<i64> = 3..=5;
+/// OpenRTB 2.6, 3.2.6 `expdir`: left, right, up, down.
+const EVERY_DIRECTION: std::ops::RangeInclusive<u16> = 1..=4;
+
+/// `battr` of the object that the creative answers, and `expdir` of a banner: since a creative does not say in which
+/// direction it expands, one that does fits only where none is ruled out.
 pub(super) fn attributes_are_allowed(
     campaign: &CompiledCampaign,
     creative: &CompiledCreative,
@@ -32,9 +38,13 @@ pub(super) fn attributes_are_allowed(
         .spec_of(creative)
         .map(|spec| spec.attributes.as_slice())
         .unwrap_or_default();
-    !attributes
+    let is_blocked = attributes
         .iter()
-        .any(|attribute| blocked.iter().any(|blocked| i64::from(*blocked) == *attribute))
+        .any(|attribute| blocked.iter().any(|blocked| i64::from(*blocked) == *attribute));
+    let banner = offer.imp.banner.filter(|_| creative.format == Format::Banner);
+    let expdir = banner.map(|banner| banner.expdir).unwrap_or_default();
+    let may_expand = expdir.is_empty() || EVERY_DIRECTION.into_iter().all(|way| expdir.contains(&way));
+    !is_blocked && (may_expand || !attributes.iter().any(|attribute| EXPANDABLE.contains(attribute)))
 }
 
 /// `bcat` and `acat` in taxonomy `cattax`; a parent stands for its children. A creative with categories

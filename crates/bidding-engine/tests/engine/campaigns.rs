@@ -208,6 +208,31 @@ fn bundles_of_apps_are_exact() {
 }
 
 #[test]
+fn lists_of_sites_and_of_apps_bind_each_its_own() {
+    let app = |bundle: &str| json!({"id": "r", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "app": {"bundle": bundle}});
+    let page = |domain: &str| with(site(), "/site", json!({"domain": domain}));
+    let screen =
+        json!({"id": "r", "imp": [{"id": "1", "banner": {"w": 300, "h": 250}}], "dooh": {"id": "d"}});
+    let both = || {
+        campaign("a")
+            .targeting(
+                "sites",
+                json!({"allow": ["example.com"], "block": ["bad.example.com"]}),
+            )
+            .targeting("apps", json!({"allow": ["com.a"]}))
+    };
+    bids_on_one_not_the_other(both(), &page("example.com"), &page("other.com"), Site);
+    bids_on_one_not_the_other(both(), &page("example.com"), &page("bad.example.com"), Site);
+    bids_on_one_not_the_other(both(), &app("com.a"), &app("com.b"), App);
+    bids_on_one_not_the_other(both(), &app("com.a"), &screen, Site);
+    // One kind alone leaves the other out.
+    let sites = campaign("a").targeting("sites", json!({"allow": ["example.com"]}));
+    bids_on_one_not_the_other(sites, &page("example.com"), &app("com.a"), Site);
+    let apps = campaign("a").targeting("apps", json!({"allow": ["com.a"]}));
+    bids_on_one_not_the_other(apps, &app("com.a"), &page("example.com"), App);
+}
+
+#[test]
 fn a_category_covers_its_children_in_its_own_taxonomy() {
     targets(
         "categories",

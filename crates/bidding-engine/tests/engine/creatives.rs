@@ -255,6 +255,31 @@ fn types_and_attributes_may_be_blocked() {
 }
 
 #[test]
+fn what_expands_needs_room_on_every_side() {
+    let expanding = campaign("a").creative("attributes", json!([4]));
+    let expdir = |ways: &[u16]| with(site(), "/imp/0/banner/expdir", json!(ways));
+    fits_one_not_the_other(
+        expanding.clone(),
+        &expdir(&[1, 2, 3, 4]),
+        &expdir(&[2, 4]),
+        BlockedAttribute,
+    );
+    // Nothing said, nothing ruled out.
+    fits_one_not_the_other(expanding, &site(), &expdir(&[5, 6]), BlockedAttribute);
+    assert_eq!(World::of([campaign("a")]).reason(&expdir(&[2])), None);
+}
+
+#[test]
+fn a_creative_id_longer_than_64_bytes_is_left_out() {
+    // `crv_{campaign}_0.1` is eight bytes more than the campaign's id.
+    assert_eq!(World::of([campaign(&"x".repeat(56))]).reason(&site()), None);
+    assert_eq!(
+        World::of([campaign(&"x".repeat(57))]).reason(&site()),
+        Some(CreativeTooLarge)
+    );
+}
+
+#[test]
 fn a_blocked_parent_blocks_its_children_and_another_taxonomy_cannot_be_cleared() {
     let cars = || campaign("a").creative("categories", json!(["IAB2-1"]));
     let bcat = |name: &str| with(site(), "/bcat", json!([name]));

@@ -73,20 +73,24 @@ fn drawn() -> impl Strategy<Value = Drawn> {
         list(&["phone", "mobile", "desktop"]),
         list(&["site", "app"]),
         list(&["IAB1", "IAB2-1"]),
-        list(&["example.com", "news.example.com"]),
+        (
+            list(&["example.com", "news.example.com"]),
+            list(&["com.a", "com.b"]),
+        ),
         list(&["default", "other"]),
         list(&["aud_1", "segment:p:7"]),
         select(&[&[] as &[&str], &[], &["d1"], &["d1", "d2"]]),
         prop::bool::weighted(0.8),
     );
     let targeting = targeting.prop_map(
-        |(geo, devices, inventory, categories, sites, exchanges, audiences, deals, open)| {
+        |(geo, devices, inventory, categories, (sites, apps), exchanges, audiences, deals, open)| {
             vec![
                 ("geo", geo),
                 ("devices", devices),
                 ("inventory", inventory),
                 ("categories", categories),
                 ("sites", sites),
+                ("apps", apps),
                 ("exchanges", exchanges),
                 ("audiences", audiences),
                 ("deals", json!(deals)),
@@ -165,7 +169,7 @@ fn imp() -> impl Strategy<Value = Value> {
         json!([]),
         json!([]),
         json!([{"id": "d1"}]),
-        json!([{"id": "d1", "bidfloor": 1, "at": 3}, {"id": "d2", "bidfloor": 2}, {"id": "d1"}]),
+        json!([{"id": "d1", "bidfloor": 1, "at": 3}, {"id": "d2", "bidfloor": 2, "guar": 1}, {"id": "d1"}]),
     ]);
     (formats, floor, deals, prop::bool::weighted(0.15), prop::bool::weighted(0.5)).prop_map(
         |((has_banner, has_video, has_audio, has_native), (floor, currency), deals, is_private, is_pod)| {
