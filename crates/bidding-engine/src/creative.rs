@@ -126,8 +126,9 @@ fn has_no_plain_http(text: &str) -> bool {
         .all(|(at, _)| NAMESPACES.iter().any(|name| text[at..].starts_with(name)))
 }
 
-/// `id=com.example` of Google Play, the digits of `/id123` of the App Store.
-fn advertised_bundle(click_url: &str) -> Option<&str> {
+/// The app whose store page a landing page is: `id=com.example` of Google Play, the digits of `/id123` of the App Store.
+#[must_use]
+pub fn advertised_bundle(click_url: &str) -> Option<&str> {
     let host = host(click_url)?;
     if host.eq_ignore_ascii_case("play.google.com") {
         let (_, query) = click_url.split_once('?')?;

@@ -41,6 +41,8 @@ mod user;
 mod words;
 
 pub use bid::bid;
+pub use conditions::answers_native_asset;
+pub use creative::advertised_bundle;
 pub use decision::{Decision, Now, Outcome};
 pub use exchange::ExchangeState;
 pub use explain::{CreativeFailures, Explanation, ImpExplanation, explain};

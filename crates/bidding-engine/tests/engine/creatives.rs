@@ -229,6 +229,15 @@ fn native_answers_every_required_asset() {
         &asking(image(1201)),
         NativeAssets,
     );
+    let typed = |mime: &str| json!([{"id": 2, "required": 1, "img": {"type": 3, "wmin": 1, "hmin": 1, "mimes": [mime]}}]);
+    fits_one_not_the_other(
+        of(native()),
+        &asking(typed("image/PNG")),
+        &asking(typed("image/jpeg")),
+        NativeAssets,
+    );
+    let untold = of(native()).creative("assets/1/url", json!("https://cdn.example/i?f=.png"));
+    assert_eq!(World::of([untold]).reason(&asking(typed("image/jpeg"))), None);
     let data = |kind: i64, required: i64| json!([{"id": 3, "required": required, "data": {"type": kind, "len": 10}}]);
     fits_one_not_the_other(
         of(native()),
