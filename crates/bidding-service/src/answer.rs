@@ -3,7 +3,7 @@
 use crate::dimensions::dimensions;
 use crate::live::Live;
 use crate::markup::{Piece, PreparedCreative};
-use crate::native::{self, NativeUrls};
+use crate::native::{self, NativeFill};
 use crate::notice_urls::NoticeUrls;
 use crate::token::{BidToken, LONGEST_BILLING_WINDOW_MS, TokenSealer};
 use bidding_engine::Decision;
@@ -15,8 +15,9 @@ use domain::event::Dimensions;
 use domain::exchange::{Exchange, ExchangeSpec};
 use domain::id::{BidId, BidderId};
 use domain::serving::ServingCampaign;
+use domain::targeting::Targeting;
 use openrtb::codes::mtype;
-use openrtb::request::{Imp, InventoryKind};
+use openrtb::request::{DsaTransparency, Imp, InventoryKind};
 use openrtb::response::{Bid, BidDsa, SeatBid};
 use openrtb::{BidRequest, BidResponse, write_response};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -207,6 +208,7 @@ impl<'a> Offer<'a> {
             lurl: urls.loss(),
             adm: self.adm(id, urls),
             adid: Some(creative.id.as_str()),
+            bundle: prepared.bundle.as_deref(),
             adomain: texts(&spec.adomain),
             cid: Some(self.serving.campaign.id.as_str()),
             crid: Some(&prepared.crid),
@@ -224,9 +226,11 @@ impl<'a> Offer<'a> {
                 .map(|deal| deal.id),
             w: decision.width.and_then(|pixels| u32::try_from(pixels).ok()),
             h: decision.height.and_then(|pixels| u32::try_from(pixels).ok()),
+            // Begun seconds count, as in the engine's conditions.
             dur: decision
                 .duration_ms
-                .and_then(|ms| u32::try_from((ms + 500) / 1_000).ok()),
+                .and_then(|ms| u64::try_from(ms).ok())
+                .and_then(|ms| u32::try_from(ms.div_ceil(1_000)).ok()),
             mtype: Some(match decision.format {
                 Format::Banner => mtype::BANNER,
                 Format::Video => mtype::VIDEO,
@@ -234,7 +238,7 @@ impl<'a> Offer<'a> {
                 Format::Native => mtype::NATIVE,
             }),
             exp: u32::try_from(urls.token.billing_window_ms / 1_000).ok(),
-            dsa: self.dsa(),
+            dsa: self.dsa(urls),
             ..Bid::default()
         }
     }
@@ -245,9 +249,17 @@ impl<'a> Offer<'a> {
         let impression = urls.impression();
         let click = if prepared.has_click { urls.click() } else { "" };
         if self.decision.format == Format::Native {
-            let text = self.imp.native.and_then(|native| native.request).unwrap_or("{}");
+            let native = self.imp.native;
+            let text = native.and_then(|native| native.request).unwrap_or("{}");
             let request = openrtb::native::read_request(text, arena).unwrap_or_default();
-            let adm = native::answer(&request, &self.creative.spec, NativeUrls { click, impression });
+            let fill = NativeFill {
+                click,
+                impression,
+                click_id: bid_id,
+                cache_buster: cache_buster(bid_id),
+            };
+            let offer_version = native.and_then(|native| native.ver);
+            let adm = native::answer(&request, offer_version, &self.creative.spec, fill);
             return arena.alloc_slice_copy(&[&*arena.alloc_str(&adm)]);
         }
         let video_token = if prepared.has_video_events {
@@ -289,17 +301,42 @@ impl<'a> Offer<'a> {
             .or_else(|| own.clone().next())
     }
 
-    /// Only where the request speaks of it: whether it must is the engine's condition.
-    fn dsa(&self) -> Option<BidDsa<'a>> {
+    /// Where the request speaks of it and the advertiser says both: whether it has to is the engine's condition.
+    fn dsa(&self, urls: NoticeUrls<'a, '_>) -> Option<BidDsa<'a>> {
+        /// The advertiser's markup shows no disclosure (`adrender`): that is left to the publisher.
+        const NOT_RENDERED: u16 = 0;
         self.asked.request.regs.dsa.as_ref()?;
         let advertiser = &self.serving.advertiser;
-        let behalf = advertiser.legal_name.as_deref()?;
+        let transparency = urls.arena.alloc(DsaTransparency {
+            domain: host(urls.base),
+            dsaparams: user_parameters(&self.serving.campaign.spec.targeting),
+        });
         Some(BidDsa {
-            behalf: Some(behalf),
-            paid: advertiser.paid_by.as_deref().or(Some(behalf)),
-            ..BidDsa::default()
+            behalf: Some(advertiser.legal_name.as_deref()?),
+            paid: Some(advertiser.paid_by.as_deref()?),
+            transparency: std::slice::from_ref(transparency),
+            adrender: Some(NOT_RENDERED),
         })
     }
+}
+
+/// What of the user decides who sees the campaign (IAB DSA Transparency, `dsaparams`): 1 profiling, 2 basic
+/// advertising, 3 precise geolocation.
+fn user_parameters(targeting: &Targeting) -> &'static [u16] {
+    let mut places = targeting.geo.allow.iter().chain(&targeting.geo.block);
+    let is_precise = places.any(|place| place.radius.is_some() || place.zip.is_some());
+    match (!targeting.audiences.is_any(), is_precise) {
+        (false, false) => &[2],
+        (true, false) => &[1, 2],
+        (false, true) => &[2, 3],
+        (true, true) => &[1, 2, 3],
+    }
+}
+
+/// Of a base URL: without scheme, port and path.
+fn host(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    rest.split(['/', ':']).next()
 }
 
 /// T2: `imp.exp` can only lengthen what the exchange is set to.

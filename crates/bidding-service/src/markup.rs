@@ -43,6 +43,8 @@ pub(crate) struct PreparedCreative {
     pub(crate) landing: Box<[Piece]>,
     pub(crate) attributes: Box<[u16]>,
     pub(crate) apis: Box<[u16]>,
+    /// Of the app it advertises.
+    pub(crate) bundle: Option<Box<str>>,
     pub(crate) has_click: bool,
     pub(crate) has_video_events: bool,
 }
@@ -70,6 +72,7 @@ impl PreparedCreative {
             landing: pieces(&spec.click_url).into(),
             attributes: codes(&spec.attributes),
             apis: codes(&spec.apis),
+            bundle: bidding_engine::advertised_bundle(&spec.click_url).map(Into::into),
         }
     }
 }

@@ -52,7 +52,9 @@ async fn a_banner_is_answered_with_markup_pixel_and_notices() {
 #[tokio::test]
 async fn a_video_is_answered_with_vast_that_tells_us_what_happens() {
     let offer = json!({"video": {"mimes": ["video/mp4"], "minduration": 5, "maxduration": 30, "protocols": [2, 3, 5, 6], "w": 640, "h": 480}});
-    let response = answered(video(), &request(offer)).await;
+    let mut creative = video();
+    creative["duration_ms"] = 14_200.into();
+    let response = answered(creative, &request(offer)).await;
     let bid = only_bid(&response);
     assert_eq!(
         (
@@ -118,6 +120,90 @@ async fn a_native_is_answered_under_the_ids_that_were_asked_for() {
             .unwrap()
             .starts_with("https://bidding.example/event/click?t=")
     );
+}
+
+#[tokio::test]
+async fn where_the_dsa_is_spoken_of_the_bid_says_who_and_by_what() {
+    let mut named = campaign("c1", [banner(300, 250)]);
+    named["advertiser"]["paid_by"] = "Acme Holding".into();
+    let zip = json!({"allow": [{"country": "DEU"}], "block": [{"zip": "10115"}]});
+    named["campaign"]["targeting"] = json!({"geo": zip});
+    let stage = Stage::with([named]).await;
+    let mut asked = banner_request();
+    let silent = stage.bid_until_won(&asked).await;
+    assert!(only_bid(&silent).get("ext").is_none());
+    asked["regs"] = json!({"ext": {"dsa": {"dsarequired": 3, "pubrender": 2, "datatopub": 2}}});
+    let response = stage.bid_until_won(&asked).await;
+    let expected = json!({
+        "behalf": "Acme Ltd", "paid": "Acme Holding", "adrender": 0,
+        "transparency": [{"domain": "bidding.example", "dsaparams": [2, 3]}],
+    });
+    assert_eq!(only_bid(&response)["ext"]["dsa"], expected);
+}
+
+/// What a price macro stands in has to reach the exchange as it is: it replaces plain text.
+#[tokio::test]
+async fn macros_of_the_exchange_pass_unencoded_wherever_they_stand() {
+    let mut creative = banner(300, 250);
+    creative["markup"] = "<img src=\"https://t.example/?p=${AUCTION_PRICE}&i=${AUCTION_ID}\">".into();
+    creative["click_url"] = "https://play.google.com/store/apps/details?id=com.acme.app".into();
+    let response = answered(creative, &banner_request()).await;
+    assert_eq!(response["cur"], "USD");
+    let bid = only_bid(&response);
+    assert_eq!(bid["bundle"], "com.acme.app");
+    for (field, macros) in [
+        ("nurl", &["&p=${AUCTION_PRICE}"] as &[&str]),
+        ("burl", &["&p=${AUCTION_PRICE}"]),
+        ("lurl", &["&r=${AUCTION_LOSS}", "&m=${AUCTION_MIN_TO_WIN}"]),
+        ("adm", &["?p=${AUCTION_PRICE}&i=${AUCTION_ID}\""]),
+    ] {
+        let text = bid[field].as_str().unwrap();
+        assert!(macros.iter().all(|name| text.contains(name)), "{field}: {text}");
+        assert!(!text.contains("%24%7B"), "{field}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_banner_with_a_secure_place_is_https_throughout_and_its_response_below_6_kb() {
+    let mut asked = banner_request();
+    asked["imp"][0]["secure"] = 1.into();
+    asked["imp"][0]["exp"] = 7_200.into();
+    let stage = Stage::with([campaign("c1", [banner(300, 250)])]).await;
+    let answer = stage.bid_until(&asked, StatusCode::OK).await;
+    let text = String::from_utf8(answer.body.clone()).unwrap();
+    assert!(!text.contains("http://"), "{text}");
+    assert!(text.len() < 6 * 1_024, "{} bytes", text.len());
+    // `imp.exp` lengthens what the exchange is set to.
+    assert_eq!(only_bid(&answer.json())["exp"], 7_200);
+}
+
+/// One bid for each imp that has one, in the imps' order, under the exact id, never two of one advertiser.
+#[tokio::test]
+async fn several_imps_get_bids_of_their_own_advertisers() {
+    let stage = Stage::with(["a", "b"].map(|id| campaign(id, [banner(300, 250)]))).await;
+    let imp = |id: &str, width: u32| json!({"id": id, "banner": {"w": width, "h": 250}});
+    let mut asked = banner_request();
+    asked["imp"] = json!([
+        imp("x 1", 300),
+        imp("none", 301),
+        imp("\u{e9}\"2", 300),
+        imp("late", 300)
+    ]);
+    let give_up = std::time::Instant::now() + Duration::from_secs(20);
+    let response = loop {
+        let response = stage.bid_until_won(&asked).await;
+        let bids = response["seatbid"][0]["bid"].as_array().unwrap().len();
+        // Pacing may hold one of the two back for a while.
+        if bids == 2 {
+            break response;
+        }
+        assert!(std::time::Instant::now() < give_up, "{response}");
+    };
+    assert_well_formed(&asked, response.to_string().as_bytes());
+    let bids = response["seatbid"][0]["bid"].as_array().unwrap();
+    let imps: Vec<&str> = bids.iter().filter_map(|bid| bid["impid"].as_str()).collect();
+    assert_eq!(imps, ["x 1", "\u{e9}\"2"]);
+    assert_ne!(bids[0]["cid"], bids[1]["cid"]);
 }
 
 #[tokio::test]
