@@ -137,18 +137,18 @@ impl Settings {
         T: FromStr + PartialOrd + Display,
         T::Err: Display,
     {
-        let Some(value) = self.parse_optional::<T>(name) else {
+        let Some(text) = self.optional(name) else {
             return default;
         };
-        if bounds.contains(&value) {
-            return value;
+        // One answer to "ten", "-1" and "1000000": what would be right.
+        match text.parse::<T>().ok().filter(|value| bounds.contains(value)) {
+            Some(value) => value,
+            None => {
+                let expected = format_args!("expected {} to {}", bounds.start(), bounds.end());
+                self.mistake(name, &text, expected);
+                default
+            }
         }
-        self.mistake(
-            name,
-            &value,
-            format_args!("expected {} to {}", bounds.start(), bounds.end()),
-        );
-        default
     }
 
     /// `true|false|1|0|yes|no|on|off` in any case, or `default`.

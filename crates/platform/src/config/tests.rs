@@ -49,6 +49,16 @@ fn every_mistake_is_reported_at_once_with_what_was_found_and_what_is_expected() 
 }
 
 #[test]
+fn what_is_no_number_is_told_the_range_too() {
+    let mut settings = Settings::from_pairs([("BID_TIMEOUT_MS", "x")]);
+    settings.parse_within("BID_TIMEOUT_MS", 100_u64, 1..=10_000);
+    assert_eq!(
+        settings.finish().unwrap_err().to_string(),
+        "BID_TIMEOUT_MS: found \"x\": expected 1 to 10000"
+    );
+}
+
+#[test]
 fn good_settings_have_no_mistakes() {
     let mut settings = Settings::from_pairs([("A", " 5 "), ("B", "on"), ("C", "64KiB"), ("D", "0.5")]);
     assert_eq!(settings.parse_within("A", 1_u8, 1..=9), 5);

@@ -98,7 +98,7 @@ impl Problem {
 
     /// 404: not there, or another tenant's.
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND)
+        Self::new(StatusCode::NOT_FOUND).with_detail("there is no such object that this key can see")
     }
 
     /// 409: the state of the resource does not allow it.
@@ -162,6 +162,12 @@ impl Problem {
     }
 
     fn with_errors(mut self, errors: Vec<FieldError>) -> Self {
+        self.0.detail = match errors.as_slice() {
+            [] => None,
+            [only] if only.pointer.is_empty() => Some(format!("the body {}", only.message)),
+            [only] => Some(format!("{} {}", only.pointer, only.message)),
+            several => Some(format!("{} mistakes, each told in errors", several.len())),
+        };
         self.0.errors = errors;
         self
     }
@@ -234,4 +240,27 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
 )]
 fn status_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u16(status.as_u16())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(errors: &[(&str, &str)]) -> serde_json::Value {
+        let errors = errors
+            .iter()
+            .map(|(pointer, message)| FieldError::new(*pointer, "code", *message));
+        let document = Problem::bad_request(errors.collect()).document();
+        serde_json::from_slice::<serde_json::Value>(&document).unwrap()["detail"].clone()
+    }
+
+    #[test]
+    fn the_detail_says_what_is_wrong_when_it_is_one_thing() {
+        assert_eq!(detail(&[("/name", "is required")]), "/name is required");
+        assert_eq!(detail(&[("", "must be an object")]), "the body must be an object");
+        assert_eq!(
+            detail(&[("/name", "is required"), ("/bid", "is required")]),
+            "2 mistakes, each told in errors"
+        );
+    }
 }

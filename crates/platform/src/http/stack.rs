@@ -163,7 +163,13 @@ async fn into_problem(mut response: Response, id: &RequestId) -> Response {
         .unwrap_or_default();
     let problem = match std::str::from_utf8(&text) {
         Ok(text) if status.is_client_error() && !text.is_empty() => Problem::new(status).with_detail(text),
-        _ => Problem::new(status),
+        _ => match status {
+            StatusCode::NOT_FOUND => Problem::new(status).with_detail("there is nothing at this path"),
+            StatusCode::METHOD_NOT_ALLOWED => {
+                Problem::new(status).with_detail("the methods of this path are in the Allow header")
+            }
+            _ => Problem::new(status),
+        },
     };
     with_document(response, problem, id)
 }
