@@ -170,7 +170,7 @@ impl Shutdown {
         };
         self.0
             .tasks
-            .spawn(watched.instrument(tracing::info_span!("task", name)));
+            .spawn(watched.instrument(tracing::info_span!("task", task = name)));
     }
 
     /// Adds work to be done last, when all tasks have ended: flush events, give leases back. Hooks run one after
