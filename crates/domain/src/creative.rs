@@ -29,10 +29,11 @@ pub struct CreativeSpec {
     /// Video and audio.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<i64>,
-    /// Video and audio: of the media file, `video/mp4`.
+    /// Video and audio: of the media file; `video/mp4` or `audio/mpeg` unless said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mimes: Vec<String>,
-    /// Video and audio: AdCOM "Creative Subtypes - Audio/Video" (3 is VAST 3.0, 7 is VAST 4.0).
+    /// Video and audio: AdCOM "Creative Subtypes - Audio/Video" (3 is VAST 3.0, 7 is VAST 4.0);
+    /// VAST 2.0 and 3.0 unless said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub protocols: Vec<i64>,
     /// Landing page.

@@ -98,7 +98,6 @@ async fn what_belongs_in_a_creative_depends_on_its_format() {
             "/vast_url invalid_value",
             "/vast_url not_allowed",
             "/duration_ms required",
-            "/mimes required",
             "/assets not_allowed",
             "/height required",
             "/click_url invalid_value",

@@ -1,7 +1,7 @@
 //! What a client may say of a creative; what belongs in it depends on its format.
 
 use super::{Fields, read, syntax};
-use crate::creative::{CreativeSpec, Review};
+use crate::creative::{CreativeSpec, Format, Review};
 use crate::mistake::Mistake;
 use serde_json::Value;
 
@@ -11,11 +11,31 @@ const LARGEST_SIDE: i64 = 10_000;
 const DURATIONS_MS: std::ops::RangeInclusive<i64> = 100..=3_600_000;
 /// AdCOM lists end below a hundred; 500 and above are a vendor's own.
 const CODES: std::ops::RangeInclusive<i64> = 1..=1_000;
+/// AdCOM "Creative Subtypes - Audio/Video": VAST 2.0, 3.0, and a wrapper of each.
+const VAST_2_AND_3: [i64; 4] = [2, 3, 5, 6];
 
 /// # Errors
 /// Every mistake of the body.
 pub fn creative(body: Value) -> Result<CreativeSpec, Vec<Mistake>> {
-    read(body, walk)
+    let mut spec: CreativeSpec = read(body, walk)?;
+    say_what_most_players_take(&mut spec);
+    Ok(spec)
+}
+
+/// A client that names neither media types nor protocols has what nearly everybody has: an MP4 or an MP3 in VAST 2.0 or
+/// 3.0. Without them the creative would fit no request that names its own.
+fn say_what_most_players_take(spec: &mut CreativeSpec) {
+    let mime = match spec.format {
+        Format::Video => "video/mp4",
+        Format::Audio => "audio/mpeg",
+        Format::Banner | Format::Native => return,
+    };
+    if spec.mimes.is_empty() {
+        spec.mimes.push(mime.to_owned());
+    }
+    if spec.protocols.is_empty() {
+        spec.protocols.extend(VAST_2_AND_3);
+    }
 }
 
 /// The exchanges' words on a creative, as an administrator sets them: `{"reviews": […]}`.
@@ -120,7 +140,7 @@ fn timed(fields: &mut Fields<'_, '_>, is_video: bool) {
         _ => {}
     }
     fields.required("duration_ms").integer(DURATIONS_MS);
-    fields.required("mimes").texts(1..=20, syntax::mime);
+    fields.optional("mimes").texts(1..=20, syntax::mime);
     codes(fields, "protocols");
     fields.absent("assets", "belongs to native creatives");
     if is_video {

@@ -102,6 +102,21 @@ fn bodies() -> Vec<(Value, Read)> {
 }
 
 #[test]
+fn a_timed_creative_that_names_no_type_and_protocol_has_the_usual_ones() {
+    for (format, mime) in [("video", "video/mp4"), ("audio", "audio/mpeg")] {
+        let body = json!({
+            "name": "c", "format": format, "vast_url": "https://v.example/vast.xml", "duration_ms": 15_000,
+            "click_url": "https://shop.example/", "adomain": ["shop.example"],
+        });
+        let spec = creative(body).unwrap();
+        assert_eq!(
+            (spec.mimes, spec.protocols),
+            (vec![mime.to_owned()], vec![2, 3, 5, 6])
+        );
+    }
+}
+
+#[test]
 fn complete_bodies_are_right() {
     for (body, read) in bodies() {
         assert_eq!(read(body.clone()), Ok(()), "{body}");
