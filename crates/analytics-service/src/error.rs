@@ -34,7 +34,7 @@ impl IntoResponse for ApiError {
             }
             Self::NotFound => Problem::not_found(),
             Self::UndecodableQuery => Problem::bad_request(vec![FieldError::new(
-                "/query",
+                "",
                 "invalid_encoding",
                 "expected url-encoded UTF-8",
             )]),

@@ -126,12 +126,9 @@ impl Listing {
 }
 
 impl Page {
-    /// `{"items": […], "next_page_token": …}`.
+    /// `{"items": […], "next_page_token": …}`; the last page's token is `null`, as in reports.
     pub(crate) fn body(items: Vec<Value>, next_page_token: Option<String>) -> Value {
-        match next_page_token {
-            Some(token) => json!({"items": items, "next_page_token": token}),
-            None => json!({"items": items}),
-        }
+        json!({"items": items, "next_page_token": next_page_token})
     }
 }
 

@@ -8,7 +8,7 @@ use super::request::dimension;
 use domain::mistake::Mistakes;
 use storage::report_store::Dimension;
 
-const POINTER: &str = "/query/filter";
+const POINTER: &str = "filter";
 /// Each value is a parameter of the store's statement.
 const MAX_VALUES: usize = 500;
 

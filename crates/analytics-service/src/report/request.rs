@@ -52,7 +52,7 @@ impl ReportRequest {
     /// the day instead.
     ///
     /// # Errors
-    /// Every mistake, with pointers such as `/query/metrics`.
+    /// Every mistake, each with its parameter's name in place of a pointer.
     pub(super) fn parse(pairs: &[(String, String)], now_ms: i64) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Mistakes::default();
         let given = known_parameters(pairs, &mut mistakes);
@@ -61,7 +61,7 @@ impl ReportRequest {
         let time_zone = text("time_zone").unwrap_or("UTC");
         let zone = TimeZone::get(time_zone).unwrap_or_else(|_| {
             mistakes.add(
-                "/query/time_zone",
+                "time_zone",
                 "unknown_value",
                 "expected an IANA time zone, such as Europe/Berlin",
             );
@@ -69,11 +69,7 @@ impl ReportRequest {
         });
         let granularity = text("granularity").map_or(Granularity::Total, |name| {
             one_of(name, Granularity::ALL, Granularity::name).unwrap_or_else(|| {
-                mistakes.add(
-                    "/query/granularity",
-                    "unknown_value",
-                    "expected hour, day or total",
-                );
+                mistakes.add("granularity", "unknown_value", "expected hour, day or total");
                 Granularity::Total
             })
         });
@@ -155,17 +151,17 @@ impl SpanParameters {
                 let continued = seen.is_none_or(|seen| seen == span);
                 mistakes.require(
                     continued,
-                    "/query/page_token",
+                    "page_token",
                     "another_query",
                     "the token belongs to a report with another from or to",
                 );
                 return Some(span);
             }
-            Err(BadSpan::Empty) => mistakes.add("/query/to", "empty_range", "expected an instant after from"),
-            Err(BadSpan::TooLong) => mistakes.add("/query/to", "too_long", "expected at most 400 days"),
+            Err(BadSpan::Empty) => mistakes.add("to", "empty_range", "expected an instant after from"),
+            Err(BadSpan::TooLong) => mistakes.add("to", "too_long", "expected at most 400 days"),
             Err(BadSpan::OutOfRange) => {
                 mistakes.add(
-                    "/query/from",
+                    "from",
                     "out_of_range",
                     "expected instants within the years 2000 to 2099",
                 );
@@ -182,12 +178,11 @@ fn known_parameters<'a>(
 ) -> BTreeMap<&'a str, &'a str> {
     let mut given = BTreeMap::new();
     for (name, value) in pairs {
-        let pointer = format!("/query/{}", name.replace('~', "~0").replace('/', "~1"));
         if !PARAMETERS.contains(&name.as_str()) {
             let expected = format!("unknown parameter; expected one of {}", PARAMETERS.join(", "));
-            mistakes.add(pointer, "unknown_parameter", expected);
+            mistakes.add(name.as_str(), "unknown_parameter", expected);
         } else if given.insert(name.as_str(), value.as_str()).is_some() {
-            mistakes.add(pointer, "repeated", "expected once");
+            mistakes.add(name.as_str(), "repeated", "expected once");
         }
     }
     given.retain(|_, value| !value.is_empty());
@@ -202,18 +197,17 @@ fn names<T: Copy + PartialEq, const N: usize>(
     name_of: fn(T) -> &'static str,
     mistakes: &mut Mistakes,
 ) -> Vec<T> {
-    let pointer = format!("/query/{parameter}");
     let mut found = Vec::new();
     for name in text.into_iter().flat_map(|text| text.split(',')).map(str::trim) {
         match one_of(name, all, name_of) {
             Some(one) if found.contains(&one) => {
-                mistakes.add(pointer.as_str(), "repeated", format!("{name} is named twice"));
+                mistakes.add(parameter, "repeated", format!("{name} is named twice"));
             }
             Some(one) => found.push(one),
             None => {
                 let expected = all.map(name_of).join(", ");
                 mistakes.add(
-                    pointer.as_str(),
+                    parameter,
                     "unknown_value",
                     format!("{name:?} is none of {expected}"),
                 );
@@ -232,7 +226,7 @@ fn instant(parameter: &str, text: Option<&str>, zone: &TimeZone, mistakes: &mut 
     let instant_ms = span::parse_instant_ms(text, zone);
     mistakes.require(
         instant_ms.is_some(),
-        &format!("/query/{parameter}"),
+        parameter,
         "invalid_time",
         "expected a date such as 2026-01-31 or an instant such as 2026-01-31T00:00:00Z",
     );
@@ -248,7 +242,7 @@ fn page_size(text: Option<&str>, mistakes: &mut Mistakes) -> u32 {
         .ok()
         .filter(|size| (1..=MAX_PAGE_SIZE).contains(size));
     size.unwrap_or_else(|| {
-        mistakes.add("/query/page_size", "out_of_range", "expected 1 to 10000");
+        mistakes.add("page_size", "out_of_range", "expected 1 to 10000");
         DEFAULT_PAGE_SIZE
     })
 }
@@ -257,7 +251,7 @@ fn page_token(text: Option<&str>, mistakes: &mut Mistakes) -> Option<PageToken> 
     let token = text?.parse();
     mistakes.require(
         token.is_ok(),
-        "/query/page_token",
+        "page_token",
         "invalid_token",
         "expected a next_page_token as it was given",
     );

@@ -246,14 +246,7 @@ async fn every_mistake_of_a_query_is_told_at_once() {
     pointers.sort_by_key(|pointer| pointer.as_str());
     assert_eq!(
         pointers,
-        [
-            "/query/colour",
-            "/query/dimensions",
-            "/query/filter",
-            "/query/from",
-            "/query/granularity",
-            "/query/metrics",
-        ]
+        ["colour", "dimensions", "filter", "from", "granularity", "metrics",]
     );
     assert!(problem["request_id"].is_string());
 }

@@ -155,7 +155,7 @@ async fn history_says_who_changed_what_and_when() {
         .await;
     assert_eq!(first.items().len(), 1);
     assert!(first.items()[0]["actor"].as_str().unwrap().starts_with("key_"));
-    assert!(first.body.get("next_page_token").is_none());
+    assert!(first.body["next_page_token"].is_null());
 }
 
 #[tokio::test]
