@@ -9,6 +9,7 @@ pub mod fixtures;
 pub mod markup;
 pub mod platform;
 pub mod program;
+pub mod services;
 pub mod waiting;
 
 pub use platform::Platform;

@@ -11,9 +11,11 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// `adplatform dev` on free ports. Killed when dropped.
+/// `adplatform dev` on free ports, or the services by themselves. Killed when dropped.
 pub struct Platform {
-    child: Child,
+    pub(crate) child: Child,
+    /// Beside `child`, where the services are processes of their own.
+    pub(crate) others: Vec<Child>,
     pub campaigns: String,
     pub bidding: String,
     pub analytics: String,
@@ -22,7 +24,7 @@ pub struct Platform {
     pub data_dir: PathBuf,
     pub client: Client,
     /// Holds the folder of a platform that was started without one.
-    _folder: Option<TempDir>,
+    pub(crate) _folder: Option<TempDir>,
 }
 
 impl Platform {
@@ -81,18 +83,16 @@ impl Platform {
             metrics: word("metrics"),
             key: word("key"),
             data_dir: data_dir.to_owned(),
-            client: Client::builder()
-                .redirect(reqwest::redirect::Policy::none())
-                .build()
-                .unwrap(),
+            client: client(),
             child,
+            others: Vec::new(),
             _folder: None,
         };
         platform.ready().await;
         platform
     }
 
-    async fn ready(&self) {
+    pub(crate) async fn ready(&self) {
         for base in [&self.campaigns, &self.bidding, &self.analytics] {
             let url = format!("{base}/ready");
             eventually("the platform is ready", || async {
@@ -255,9 +255,19 @@ impl Tenant<'_> {
 
 impl Drop for Platform {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for child in std::iter::once(&mut self.child).chain(&mut self.others) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
+}
+
+/// Follows no redirect: where a click leads is nobody's server.
+pub(crate) fn client() -> Client {
+    Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap()
 }
 
 /// Reads up to and with the line that begins with `key`; what follows is drained, so that the process never blocks.
