@@ -4,7 +4,7 @@ use crate::wiring::{self, Stores};
 use anyhow::Context;
 use axum::Router;
 use platform::shutdown::Ended;
-use platform::{Process, ProcessSettings, Server, ServerOptions, Settings, health};
+use platform::{Mistakes, Process, ProcessSettings, Server, ServerOptions, Settings, health};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -60,13 +60,48 @@ struct Addrs {
     metrics: SocketAddr,
 }
 
+impl Addrs {
+    /// Port 0 is still 0 in them.
+    fn asked_for(options: &HouseOptions) -> Self {
+        Self {
+            campaign: options.campaign_addr,
+            bidding: options.bidding_addr,
+            analytics: options.analytics_addr,
+            metrics: options.metrics_addr,
+        }
+    }
+}
+
+/// The settings of every part.
+struct Configs {
+    process: ProcessSettings,
+    campaign: campaign_service::Config,
+    bidding: bidding_service::Config,
+    analytics: analytics_service::Config,
+    admin_key: String,
+}
+
+fn read(settings: &mut Settings) -> Result<Configs, Mistakes> {
+    let configs = Configs {
+        process: ProcessSettings::read(settings),
+        campaign: campaign_service::Config::read(settings),
+        bidding: bidding_service::Config::read(settings),
+        analytics: analytics_service::Config::read(settings),
+        admin_key: settings.string("ADMIN_API_KEY", ""),
+    };
+    settings.finish()?;
+    Ok(configs)
+}
+
 impl House {
-    /// Binds the ports, reads the settings, opens the store and starts the services.
+    /// Reads the settings, binds the ports, opens the store and starts the services.
     ///
     /// # Errors
     /// A port that is taken; settings that are wrong ([`platform::Mistakes`], for exit 64); a store that cannot be opened.
     pub(crate) async fn start(options: HouseOptions) -> anyhow::Result<Self> {
-        // Ports first: the services tell each other's addresses to the world.
+        // What is wrong with the settings is told before anything has begun.
+        read(&mut settings(&options, Addrs::asked_for(&options))?)?;
+        // Then the ports, and the settings again: the services tell each other's addresses to the world.
         let campaign = bind("campaign-service", options.campaign_addr).await?;
         let bidding = bind("bidding-service", options.bidding_addr).await?;
         let analytics = bind("analytics-service", options.analytics_addr).await?;
@@ -78,18 +113,16 @@ impl House {
             metrics: metrics.local_addr(),
         };
         let mut settings = settings(&options, addrs)?;
-        let process_settings = ProcessSettings::read(&mut settings);
-        let campaign_config = campaign_service::Config::read(&mut settings);
-        let bidding_config = bidding_service::Config::read(&mut settings);
-        let analytics_config = analytics_service::Config::read(&mut settings);
-        let admin_key = settings.string("ADMIN_API_KEY", "");
-        settings.finish()?;
+        let configs = read(&mut settings)?;
+        for name in settings.unknown_in_file() {
+            tracing::warn!(name, "setting in the file is not known here");
+        }
 
-        let process = Process::new("adplatform", process_settings)?;
-        let stores = wiring::open(&analytics_config.database_url, &process.clock).await?;
-        let campaigns = campaign_service::build(&campaign_config, stores.for_campaigns(), &process)?;
-        let bids = bidding_service::build(&bidding_config, stores.for_bidding(), &process)?;
-        let reports = analytics_service::build(&analytics_config, stores.for_analytics(), &process)?;
+        let process = Process::new("adplatform", configs.process)?;
+        let stores = wiring::open(&configs.analytics.database_url, &process.clock).await?;
+        let campaigns = campaign_service::build(&configs.campaign, stores.for_campaigns(), &process)?;
+        let bids = bidding_service::build(&configs.bidding, stores.for_bidding(), &process)?;
+        let reports = analytics_service::build(&configs.analytics, stores.for_analytics(), &process)?;
 
         let probes = || health::router(process.readiness.clone());
         campaign.serve(probes().merge(campaigns.router), &process.shutdown);
@@ -100,7 +133,7 @@ impl House {
         Ok(Self {
             process,
             addrs,
-            admin_key,
+            admin_key: configs.admin_key,
             stores,
         })
     }

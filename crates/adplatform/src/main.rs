@@ -54,9 +54,11 @@ fn main() -> ExitCode {
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Demo(args) => {
-            // Its own words are the output; of the services, what is worth a warning.
+            // Its own words are the output; of the services, what is worth a warning. That there is neither a secret
+            // nor an exchange at first is none on a fresh store.
             telemetry::init(&LogSettings {
-                directives: "warn".to_owned(),
+                directives: "warn,bidding_service::notice_secret=error,bidding_service::follower=error"
+                    .to_owned(),
                 format: LogFormat::Pretty,
             });
             Ok(if demo::run(args).await? {
@@ -82,7 +84,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 }
 
 async fn reconcile() -> anyhow::Result<ExitCode> {
-    let stores = wiring::open(&database_url()?, &Clock::system()).await?;
+    let url = database_url()?;
+    // A mistyped path must not become an empty store on which everything agrees.
+    anyhow::ensure!(wiring::exists(&url), "there is no store at {url}");
+    let stores = wiring::open(&url, &Clock::system()).await?;
     let lines = reconcile::compare(&*stores.ledger, &*stores.log, &*stores.reports).await?;
     for line in &lines {
         println!("{line}");

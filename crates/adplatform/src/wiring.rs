@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use platform::Clock;
+use std::path::Path;
 use std::sync::Arc;
 use storage::{EventLog, ReportStore, SpendLedger};
 use storage_sqlite::SqliteStore;
@@ -27,6 +28,14 @@ pub(crate) async fn open(database_url: &str, clock: &Clock) -> anyhow::Result<St
         reports: store.clone(),
         embedded: store,
     })
+}
+
+/// Whether the store has been opened before; one in memory never has.
+pub(crate) fn exists(database_url: &str) -> bool {
+    let path = database_url.strip_prefix("sqlite:").unwrap_or(database_url);
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split('?').next().unwrap_or(path);
+    Path::new(path).is_file()
 }
 
 impl Stores {

@@ -59,6 +59,7 @@ fn bad_settings_are_listed_and_exit_64() {
         said.contains("BID_TIMEOUT_MS") && said.contains("KAFKA_BROKERS"),
         "{said}"
     );
+    assert_eq!(text(&output.stdout), "", "nothing has begun");
 }
 
 #[test]
@@ -80,6 +81,18 @@ fn a_store_is_migrated_as_often_as_one_likes() {
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
     assert!(folder.path().join("adplatform.sqlite").exists());
+}
+
+#[test]
+fn reconcile_makes_no_store_where_there_is_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data_dir = folder.path().join("mistyped");
+    let data_dir = data_dir.to_string_lossy();
+    let output = adplatform(&["reconcile"], &[("DATA_DIR", &data_dir)]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("no store") && said.contains("mistyped"), "{said}");
+    assert!(!folder.path().join("mistyped").exists());
 }
 
 #[test]

@@ -29,6 +29,13 @@ struct Plan {
     creatives: &'static [Ad],
 }
 
+impl Plan {
+    /// As the table shows it.
+    fn name(&self) -> String {
+        format!("{}: {}", self.advertiser, self.campaign)
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Ad {
     Banner(i64, i64),
@@ -250,7 +257,7 @@ pub(super) async fn create(api: &Api, now: Timestamp) -> anyhow::Result<Vec<Runn
         }
         running.push(Running {
             id,
-            name: format!("{}: {}", plan.advertiser, plan.campaign),
+            name: plan.name(),
             daily_micros: plan.daily_micros,
             is_even: plan.even,
         });
@@ -339,6 +346,12 @@ fn vast(plan: &Plan, mime: &str, file: &str, size: &str) -> String {
          </Linear></Creative></Creatives></InLine></Ad></VAST>",
         plan.campaign, plan.domain
     )
+}
+
+#[cfg(test)]
+pub(super) fn longest_campaign_name() -> String {
+    let names = PLANS.iter().map(Plan::name);
+    names.max_by_key(|name| name.chars().count()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -105,6 +105,9 @@ impl std::fmt::Display for Summary {
         for (what, count) in &self.errors {
             writeln!(f, "  failed   {count:>10}   {what}")?;
         }
+        if self.answered == 0 {
+            return Ok(());
+        }
         writeln!(f, "latency from the moment a request was due, milliseconds")?;
         let rows = [
             ("p50", self.p50_us),
