@@ -56,21 +56,6 @@ fn inline_vast_gets_impression_events_and_click_where_the_schema_wants_them() {
 }
 
 #[test]
-fn a_click_through_of_the_advertisers_own_is_tracked() {
-    let with = |through: &str| {
-        shown(&PreparedCreative::new(&creative(json!({
-            "format": "video", "duration_ms": 15000,
-            "markup": format!("<VAST><Creatives><VideoClicks><ClickThrough>{through}</ClickThrough></VideoClicks><MediaFiles/></Creatives></VAST>"),
-        }))))
-    };
-    assert!(
-        with("https://a.example")
-            .contains("<ClickTracking><![CDATA[(click)]]></ClickTracking></VideoClicks>")
-    );
-    assert_eq!(with("{CLICK_URL}").matches("(click)").count(), 1);
-}
-
-#[test]
 fn a_vast_url_is_wrapped() {
     let video = PreparedCreative::new(&creative(json!({
         "format": "video", "duration_ms": 15000, "vast_url": "https://v.example/x?cb={CACHEBUSTER}&a=1",

@@ -2,10 +2,14 @@
 //! around its URL.
 //!
 //! Elements go where the schemas of VAST 2 and 3 want them: `Error` and `Impression` before the advertiser's first
-//! `Impression`, `TrackingEvents` after `Duration`, `VideoClicks` before `MediaFiles`. VAST 4 takes any order.
+//! `Impression`, `TrackingEvents` after `Duration`, `VideoClicks` before `MediaFiles`, `ClickTracking` after
+//! `ClickThrough`. VAST 4 takes any order.
+
+mod tags;
 
 use super::{IMPRESSION_URL, VIDEO_URL};
 use domain::creative::{Creative, CreativeSpec};
+use tags::{Kind, Tag, element, tags};
 
 /// VAST's names of the events, and ours.
 const LINEAR_EVENTS: [(&str, &str); 5] = [
@@ -19,7 +23,7 @@ const LINEAR_EVENTS: [(&str, &str); 5] = [
 pub(super) fn document(creative: &Creative) -> String {
     let spec = &creative.spec;
     match (&spec.markup, &spec.vast_url) {
-        (Some(markup), _) => inline(markup, spec),
+        (Some(markup), _) => augmented(markup, spec),
         (None, Some(url)) => wrapper(url, creative),
         (None, None) => String::new(),
     }
@@ -30,13 +34,11 @@ fn wrapper(url: &str, creative: &Creative) -> String {
     let version = version(&spec.protocols);
     format!(
         "<VAST version=\"{version}\"><Ad id=\"{}\"><Wrapper><AdSystem>adplatform</AdSystem><VASTAdTagURI>{}</VASTAdTagURI>\
-         {}<Creatives><Creative><Linear><TrackingEvents>{}</TrackingEvents><VideoClicks>{}</VideoClicks></Linear></Creative>\
-         </Creatives></Wrapper></Ad></VAST>",
+         {}<Creatives><Creative>{}</Creative></Creatives></Wrapper></Ad></VAST>",
         creative.crid(),
         cdata(url),
         impressions(spec),
-        linear_events(),
-        click_trackings(spec, true),
+        linear_of_wrapper("<Linear>", spec),
     )
 }
 
@@ -51,25 +53,125 @@ fn version(protocols: &[i64]) -> &'static str {
     }
 }
 
-fn inline(markup: &str, spec: &CreativeSpec) -> String {
-    let mut document = markup.to_owned();
-    insert_before(&mut document, &["<Impression", "<Creatives"], &impressions(spec));
+/// The advertiser's document with ours in it: in the first ad, inline or a wrapper itself, and in its first linear
+/// creative. What has no ad in it stays as it is.
+fn augmented(markup: &str, spec: &CreativeSpec) -> String {
+    let tags = tags(markup);
+    let ad = tags
+        .iter()
+        .position(|tag| tag.begins("InLine") || tag.begins("Wrapper"))
+        .and_then(|open| element(&tags, open));
+    let Some([opening, inside @ .., closing]) = ad else {
+        return markup.to_owned();
+    };
+    let mut edits = Edits::default();
+    let end = closing.bytes.start;
+    let before = |names: &[&str]| start_of(inside, names).unwrap_or(end);
+    let pixels_at = start_of(inside, &["Impression"]).unwrap_or_else(|| before(&["Creatives", "Extensions"]));
+    edits.insert(pixels_at, impressions(spec));
+    let is_wrapper = opening.name == "Wrapper";
+    let linear = inside.iter().position(|tag| tag.begins("Linear"));
+    match linear.and_then(|open| element(inside, open)) {
+        Some(linear) => augment_linear(markup, linear, is_wrapper, spec, &mut edits),
+        // A wrapper need not say anything of its creatives.
+        None if is_wrapper => {
+            let creative = format!("<Creative>{}</Creative>", linear_of_wrapper("<Linear>", spec));
+            match inside.iter().find(|tag| tag.begins("Creatives")) {
+                Some(creatives) if creatives.kind == Kind::Open => {
+                    edits.insert(creatives.bytes.end, creative)
+                }
+                Some(empty) => edits.replace(empty, format!("<Creatives>{creative}</Creatives>")),
+                None => edits.insert(
+                    before(&["Extensions"]),
+                    format!("<Creatives>{creative}</Creatives>"),
+                ),
+            }
+        }
+        None => {}
+    }
+    edits.applied_to(markup)
+}
+
+fn augment_linear(
+    markup: &str,
+    linear: &[Tag<'_>],
+    is_wrapper: bool,
+    spec: &CreativeSpec,
+    edits: &mut Edits,
+) {
+    let [opening, inside @ .., closing] = linear else {
+        // `<Linear/>`, which only a wrapper may have.
+        if let [empty] = linear {
+            let opening = markup[empty.bytes.clone()].trim_end_matches("/>").trim_end();
+            edits.replace(empty, linear_of_wrapper(&format!("{opening}>"), spec));
+        }
+        return;
+    };
     let events = linear_events();
-    if !insert_after(&mut document, "<TrackingEvents>", &events) {
-        insert_after(
-            &mut document,
-            "</Duration>",
-            &format!("<TrackingEvents>{events}</TrackingEvents>"),
-        );
+    match inside.iter().find(|tag| tag.begins("TrackingEvents")) {
+        Some(tag) if tag.kind == Kind::Open => edits.insert(tag.bytes.end, events),
+        Some(empty) => edits.replace(empty, format!("<TrackingEvents>{events}</TrackingEvents>")),
+        None => {
+            let duration = inside
+                .iter()
+                .find(|tag| tag.name == "Duration" && tag.kind == Kind::Close);
+            let at = duration.map_or(opening.bytes.end, |duration| duration.bytes.end);
+            edits.insert(at, format!("<TrackingEvents>{events}</TrackingEvents>"));
+        }
     }
-    let clicks = click_trackings(spec, !markup.contains("{CLICK_URL}"));
-    if !insert_before(&mut document, &["</VideoClicks>"], &clicks) {
-        let through = cdata("{CLICK_URL}");
-        let trackers = click_trackings(spec, false);
-        let clicks = format!("<VideoClicks><ClickThrough>{through}</ClickThrough>{trackers}</VideoClicks>");
-        insert_before(&mut document, &["<MediaFiles"], &clicks);
+    // In a wrapper a click leads where the document inside of it says.
+    let whole = if is_wrapper {
+        click_trackings(spec, true)
+    } else {
+        click_through(spec)
+    };
+    let clicks = inside.iter().position(|tag| tag.begins("VideoClicks"));
+    match clicks.and_then(|open| element(inside, open)) {
+        Some([opening, inside @ .., closing]) => {
+            let through = inside.iter().position(|tag| tag.begins("ClickThrough"));
+            let is_ours = markup[opening.bytes.end..closing.bytes.start].contains("{CLICK_URL}");
+            match through.and_then(|open| element(inside, open)) {
+                Some([.., through_end]) if through_end.kind == Kind::Close => {
+                    edits.insert(through_end.bytes.end, click_trackings(spec, !is_ours));
+                }
+                Some([empty]) => edits.replace(empty, whole),
+                _ => edits.insert(opening.bytes.end, whole),
+            }
+        }
+        Some([empty]) => edits.replace(empty, format!("<VideoClicks>{whole}</VideoClicks>")),
+        _ => {
+            let at = start_of(inside, &["MediaFiles"]).unwrap_or(closing.bytes.start);
+            edits.insert(at, format!("<VideoClicks>{whole}</VideoClicks>"));
+        }
     }
-    document
+}
+
+fn start_of(tags: &[Tag<'_>], names: &[&str]) -> Option<usize> {
+    let found = tags.iter().find(|tag| names.iter().any(|name| tag.begins(name)));
+    found.map(|tag| tag.bytes.start)
+}
+
+/// Changes to a document, none inside of another.
+#[derive(Default)]
+struct Edits(Vec<(std::ops::Range<usize>, String)>);
+
+impl Edits {
+    fn insert(&mut self, at: usize, text: String) {
+        self.0.push((at..at, text));
+    }
+
+    fn replace(&mut self, tag: &Tag<'_>, text: String) {
+        self.0.push((tag.bytes.clone(), text));
+    }
+
+    fn applied_to(mut self, document: &str) -> String {
+        self.0.sort_by_key(|(bytes, _)| bytes.start);
+        let mut result = document.to_owned();
+        for (bytes, text) in self.0.into_iter().rev() {
+            result.replace_range(bytes, &text);
+        }
+        result
+    }
 }
 
 fn impressions(spec: &CreativeSpec) -> String {
@@ -98,6 +200,24 @@ fn linear_events() -> String {
         .collect()
 }
 
+/// Where the advertiser names no page: ours, and the advertiser's trackers.
+fn click_through(spec: &CreativeSpec) -> String {
+    let through = cdata("{CLICK_URL}");
+    format!(
+        "<ClickThrough>{through}</ClickThrough>{}",
+        click_trackings(spec, false)
+    )
+}
+
+/// `opening` is the tag it begins with.
+fn linear_of_wrapper(opening: &str, spec: &CreativeSpec) -> String {
+    format!(
+        "{opening}<TrackingEvents>{}</TrackingEvents><VideoClicks>{}</VideoClicks></Linear>",
+        linear_events(),
+        click_trackings(spec, true),
+    )
+}
+
 /// The click URL answers with a redirect that a player ignores: as a tracker it counts the click.
 fn click_trackings(spec: &CreativeSpec, with_own: bool) -> String {
     let own = with_own.then_some("{CLICK_URL}");
@@ -111,19 +231,5 @@ fn cdata(text: &str) -> String {
     format!("<![CDATA[{}]]>", text.replace("]]>", "]]%3E"))
 }
 
-/// Before the first of `marks` that is there; says whether one is.
-fn insert_before(document: &mut String, marks: &[&str], text: &str) -> bool {
-    let at = marks.iter().find_map(|mark| document.find(mark));
-    if let Some(at) = at {
-        document.insert_str(at, text);
-    }
-    at.is_some()
-}
-
-fn insert_after(document: &mut String, mark: &str, text: &str) -> bool {
-    let at = document.find(mark).map(|at| at + mark.len());
-    if let Some(at) = at {
-        document.insert_str(at, text);
-    }
-    at.is_some()
-}
+#[cfg(test)]
+mod tests;
