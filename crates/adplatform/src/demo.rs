@@ -80,7 +80,7 @@ async fn trade(
         .await
         .context("creating the advertisers")?;
     eprintln!(
-        "{} campaigns created over {}; bids from {}; metrics at {}",
+        "{} campaigns created over {}\nbids from {}\nmetrics at {}\n",
         campaigns.len(),
         house.api_url(),
         house.bid_url(),
@@ -140,7 +140,7 @@ async fn close_books(
         tokio::time::sleep(Duration::from_millis(200)).await;
     };
     eprintln!("\nthe report, from {}/analytics/report:", house.api_url());
-    eprintln!("{}", campaign_table(&campaign_lines(api, campaigns).await?));
+    eprint!("{}", campaign_table(&campaign_lines(api, campaigns).await?));
     if let Some(error) = tally.last_error() {
         eprintln!("the last error was: {error}");
     }
