@@ -21,6 +21,7 @@ use crate::offer::{Offer, Slot};
 use crate::reason::NoBidReason::{self, *};
 use domain::period;
 
+pub use media::protocols;
 pub use native::answers_native_asset;
 pub(crate) use price::{quote, value_cpm_micros};
 

@@ -41,7 +41,7 @@ mod user;
 mod words;
 
 pub use bid::bid;
-pub use conditions::answers_native_asset;
+pub use conditions::{answers_native_asset, protocols};
 pub use creative::advertised_bundle;
 pub use decision::{Decision, Now, Outcome};
 pub use exchange::ExchangeState;

@@ -290,15 +290,10 @@ impl<'a> Offer<'a> {
             Format::Audio => self.imp.audio,
             Format::Banner | Format::Native => None,
         }?;
-        let own = self
-            .creative
-            .spec
-            .protocols
-            .iter()
-            .filter_map(|code| u16::try_from(*code).ok());
-        own.clone()
+        let own = || bidding_engine::protocols(&self.creative.spec);
+        own()
             .find(|code| media.protocols.contains(code))
-            .or_else(|| own.clone().next())
+            .or_else(|| own().next())
     }
 
     /// Where the request speaks of it and the advertiser says both: whether it has to is the engine's condition.

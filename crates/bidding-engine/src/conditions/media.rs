@@ -3,7 +3,7 @@
 use crate::campaign::CompiledCampaign;
 use crate::creative::CompiledCreative;
 use crate::offer::Offer;
-use domain::creative::Format;
+use domain::creative::{CreativeSpec, Format};
 
 /// AdCOM "Linearity Modes": 1 linear, 2 overlay. Our creatives are linear.
 pub(super) fn is_linear(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
@@ -40,11 +40,19 @@ pub(super) fn protocol_is_supported(
     let Some((media, spec)) = offer.media(creative.format).zip(campaign.spec_of(creative)) else {
         return true;
     };
-    media.protocols.is_empty()
-        || spec
-            .protocols
-            .iter()
-            .any(|own| media.protocols.iter().any(|asked| i64::from(*asked) == *own))
+    media.protocols.is_empty() || protocols(spec).any(|own| media.protocols.contains(&own))
+}
+
+/// What a creative is answered with, of the AdCOM list "Creative Subtypes - Audio/Video". One that names where its
+/// document is gets a wrapper around the address, so that its protocols count as those of wrappers.
+pub fn protocols(spec: &CreativeSpec) -> impl Iterator<Item = u16> {
+    let is_wrapped = spec.markup.is_none() && spec.vast_url.is_some();
+    let own = spec.protocols.iter().filter_map(|code| u16::try_from(*code).ok());
+    own.map(move |code| match code {
+        1..=3 if is_wrapped => code + 3,
+        7 | 9 | 11 | 13 if is_wrapped => code + 1,
+        other => other,
+    })
 }
 
 /// The same for the type of its media file.

@@ -205,6 +205,15 @@ fn protocols_mimes_and_frameworks_are_supported() {
         &video_imp(json!({"mimes": ["video/webm"]})),
         Mime,
     );
+    let mut wrapped = video(15_000);
+    wrapped["vast_url"] = json!("https://v.example/vast.xml");
+    wrapped.as_object_mut().unwrap().remove("markup");
+    fits_one_not_the_other(
+        of(wrapped),
+        &video_imp(json!({"protocols": [6]})),
+        &video_imp(json!({"protocols": [2, 3]})),
+        Protocol,
+    );
     let mraid = campaign("a").creative("apis", json!([5]));
     fits_one_not_the_other(
         mraid,

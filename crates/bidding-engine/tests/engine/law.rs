@@ -2,7 +2,8 @@
 
 use crate::world::*;
 use proptest::prelude::*;
-use proptest::sample::select;
+use proptest::sample::{Index, select};
+use proptest::strategy::LazyJust;
 use serde_json::{Value, json};
 
 /// A list that allows, blocks, or says nothing; mostly nothing.
@@ -262,6 +263,137 @@ proptest! {
         let mut world = World::of(campaigns).user(user).leases(&cells);
         for request in &requests {
             world.bid(request);
+        }
+    }
+}
+
+/// What happens to campaigns between two requests.
+#[derive(Clone, Debug)]
+enum Change {
+    Added(Box<Drawn>),
+    Removed(Index),
+    Replaced(Index, Box<Drawn>),
+    Toggled(Index),
+    Priced(Index, i64),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let which = any::<Index>;
+    prop_oneof![
+        3 => drawn().prop_map(|drawn| Change::Added(Box::new(drawn))),
+        1 => which().prop_map(Change::Removed),
+        1 => (which(), drawn()).prop_map(|(at, drawn)| Change::Replaced(at, Box::new(drawn))),
+        1 => which().prop_map(Change::Toggled),
+        1 => (which(), select(&[1, 1_000_000, 3_000_000, i64::MAX])).prop_map(|(at, cpm)| Change::Priced(at, cpm)),
+    ]
+}
+
+impl Change {
+    fn apply(self, campaigns: &mut Vec<Drawn>) {
+        let place = |at: Index| (!campaigns.is_empty()).then(|| at.index(campaigns.len()));
+        match self {
+            Self::Added(drawn) => campaigns.push(*drawn),
+            Self::Removed(at) => drop(place(at).map(|at| campaigns.remove(at))),
+            Self::Replaced(at, drawn) => drop(place(at).map(|at| campaigns[at] = *drawn)),
+            Self::Toggled(at) => drop(place(at).map(|at| campaigns[at].is_active ^= true)),
+            Self::Priced(at, cpm_micros) => drop(place(at).map(|at| campaigns[at].cpm_micros = cpm_micros)),
+        }
+    }
+}
+
+/// Values that do not belong, for any place of a request.
+fn odd_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        select(vec![
+            json!(null),
+            json!(0),
+            json!(1),
+            json!(-1),
+            json!(3),
+            json!(1e300),
+            json!(u64::MAX),
+            json!(""),
+            json!("1"),
+            json!("\u{0}"),
+            json!("USD"),
+            json!("com.a"),
+            json!("d1"),
+            json!([]),
+            json!({}),
+            json!([null, "IAB1", 7]),
+            json!([{}]),
+            json!({"id": "d1"}),
+            json!(true),
+        ]),
+        any::<i64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ]
+}
+
+/// Puts `value` into one of the places of `within`, counted depth first.
+fn put(within: &mut Value, place: &mut usize, value: &Value) -> bool {
+    if *place == 0 {
+        *within = value.clone();
+        return true;
+    }
+    *place -= 1;
+    match within {
+        Value::Array(items) => items.iter_mut().any(|item| put(item, place, value)),
+        Value::Object(members) => members.values_mut().any(|member| put(member, place, value)),
+        _ => false,
+    }
+}
+
+/// Every field there is, less those that leave out all campaigns of this law.
+fn full_request() -> Value {
+    let text = include_str!("../../../openrtb/tests/samples/full-2.6.json");
+    let mut request: Value = serde_json::from_str(text).unwrap();
+    for restricting in ["cur", "wseat", "acat", "wlang", "wlangb", "regs"] {
+        request.as_object_mut().unwrap().remove(restricting);
+    }
+    request
+}
+
+fn mutated_request() -> impl Strategy<Value = String> {
+    let whole = prop_oneof![1 => LazyJust::new(full_request), 2 => request()];
+    let values = prop::collection::vec((1..120_usize, odd_value()), 0..3);
+    let bytes =
+        prop_oneof![4 => Just(Vec::new()), 1 => prop::collection::vec((any::<Index>(), 32..127_u8), 1..3)];
+    (whole, values, bytes).prop_map(|(mut request, values, bytes)| {
+        for (mut place, value) in values {
+            put(&mut request, &mut place, &value);
+        }
+        let mut text = request.to_string();
+        for (at, byte) in bytes {
+            let start = text.floor_char_boundary(at.index(text.len().max(1)));
+            let end = text.ceil_char_boundary((start + 1).min(text.len()));
+            text.replace_range(start..end, &char::from(byte).to_string());
+        }
+        text
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    /// The buffers of one thread serve snapshot after snapshot, and requests that no exchange should send.
+    #[test]
+    fn whatever_changes_and_whatever_is_sent_the_search_decides_as_the_reference(
+        mut campaigns in prop::collection::vec(drawn(), 0..12),
+        steps in prop::collection::vec((prop::collection::vec(change(), 0..4), mutated_request()), 1..8),
+        user in user(),
+    ) {
+        let mut world = World::of([]);
+        for (changes, text) in steps {
+            changes.into_iter().for_each(|change| change.apply(&mut campaigns));
+            let described = campaigns.iter().enumerate().map(|(number, drawn)| drawn.describe(number));
+            let cells: Vec<_> = campaigns.iter().map(|drawn| drawn.lease).collect();
+            let scratch = std::mem::take(&mut world.scratch);
+            world = World::of(described).user(user.clone()).leases(&cells);
+            world.scratch = scratch;
+            if openrtb::read_request(text.as_bytes(), &bumpalo::Bump::new()).is_ok() {
+                world.bid_on_text(&text);
+            }
         }
     }
 }

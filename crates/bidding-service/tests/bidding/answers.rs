@@ -85,7 +85,10 @@ async fn an_audio_is_answered_with_a_wrapper() {
     let offer = json!({"audio": {"mimes": ["audio/mp4"], "minduration": 5, "maxduration": 30, "protocols": [2, 3, 5, 6]}});
     let response = answered(audio(), &request(offer)).await;
     let bid = only_bid(&response);
-    assert_eq!(bid["mtype"].as_i64(), Some(3));
+    assert_eq!(
+        (bid["mtype"].as_i64(), bid["protocol"].as_i64()),
+        (Some(3), Some(5))
+    );
     assert!(
         bid["adm"]
             .as_str()
