@@ -2,11 +2,15 @@
 
 use crate::hash::exact;
 use crate::words::{Category, domain_and_parents, host, language};
-use domain::creative::{Creative, Format, NativeAsset, ReviewStatus};
+use domain::creative::{Creative, CreativeSpec, Format, NativeAsset, ReviewStatus};
 
 /// OpenRTB 2.6, 4.2.3: `crid` of at most 64 bytes; exchanges take banner markup up to about 6 KB.
 const CRID_LIMIT_BYTES: usize = 64;
 const BANNER_MARKUP_LIMIT_BYTES: usize = 6 * 1024;
+/// What one of our URLs with its sealed token takes at most with ids of usual length, a click's landing page apart.
+const OWN_URL_BYTES: usize = 640;
+/// The element around a pixel's URL.
+const PIXEL_BYTES: usize = 80;
 
 /// Banner ad types (AdCOM list "Creative Subtypes - Display", as `btype` has them).
 const BTYPE_XHTML: u16 = 2;
@@ -79,9 +83,20 @@ impl CompiledCreative {
 }
 
 fn is_too_large(creative: &Creative) -> bool {
-    let markup_bytes = creative.spec.markup.as_ref().map_or(0, String::len);
     creative.crid().len() > CRID_LIMIT_BYTES
-        || (creative.spec.format == Format::Banner && markup_bytes > BANNER_MARKUP_LIMIT_BYTES)
+        || (creative.spec.format == Format::Banner
+            && banner_bytes(&creative.spec) > BANNER_MARKUP_LIMIT_BYTES)
+}
+
+/// A banner's markup as it is sent: with our pixel, the trackers' and the click URLs filled in.
+fn banner_bytes(spec: &CreativeSpec) -> usize {
+    let markup = spec.markup.as_deref().unwrap_or_default();
+    // The landing page lies in the token, in base64.
+    let click_url_bytes = OWN_URL_BYTES + spec.click_url.len().div_ceil(3) * 4;
+    let clicks_bytes = markup.matches("{CLICK_URL}").count() * click_url_bytes;
+    let trackers = spec.impression_trackers.iter().map(String::len);
+    let pixels_bytes: usize = trackers.chain([OWN_URL_BYTES]).map(|url| url + PIXEL_BYTES).sum();
+    markup.len() + clicks_bytes + pixels_bytes
 }
 
 fn banner_types(creative: &Creative) -> Box<[u16]> {

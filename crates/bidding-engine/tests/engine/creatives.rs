@@ -75,12 +75,18 @@ fn only_formats_on_offer_are_considered_creative_by_creative() {
 
 #[test]
 fn markup_that_no_exchange_takes_is_left_out() {
+    // 720 of the 6 KiB are for our pixel.
     let of_size = |bytes: usize| campaign("a").creative("markup", json!("x".repeat(bytes)));
-    assert_eq!(World::of([of_size(6 * 1024)]).reason(&site()), None);
+    assert_eq!(World::of([of_size(5_424)]).reason(&site()), None);
     assert_eq!(
-        World::of([of_size(6 * 1024 + 1)]).reason(&site()),
+        World::of([of_size(5_425)]).reason(&site()),
         Some(CreativeTooLarge)
     );
+    let tracked = of_size(5_400).creative("impression_trackers", json!(["https://t.example/i"]));
+    assert_eq!(World::of([tracked]).reason(&site()), Some(CreativeTooLarge));
+    let clicked = |clicks: usize| campaign("a").creative("markup", json!("{CLICK_URL}".repeat(clicks)));
+    assert_eq!(World::of([clicked(7)]).reason(&site()), None);
+    assert_eq!(World::of([clicked(9)]).reason(&site()), Some(CreativeTooLarge));
 }
 
 #[test]

@@ -180,6 +180,34 @@ async fn a_banner_with_a_secure_place_is_https_throughout_and_its_response_below
     assert_eq!(only_bid(&answer.json())["exp"], 7_200);
 }
 
+/// The engine reckons with our URLs before there are any.
+#[tokio::test]
+async fn the_largest_banner_that_is_bid_stays_below_6_kb() {
+    let mut creative = banner(300, 250);
+    let url = "https://a.example/?x=".to_owned() + &"y".repeat(300);
+    creative["click_url"] = url.clone().into();
+    creative["impression_trackers"] = json!([url]);
+    let link = "<a href=\"{CLICK_URL}\">b</a>";
+    let filling = "x".repeat(6 * 1_024 - link.len() - (640 + 428) - (640 + 80) - (url.len() + 80));
+    creative["markup"] = (link.to_owned() + &filling).into();
+    let mut capped = campaign("c1", [creative]);
+    capped["campaign"]["frequency_caps"] = json!([{"impressions": 100, "window": "day"}, {"impressions": 100, "window": "hour", "scope": "creative"}]);
+    let mut asked = banner_request();
+    asked["device"]["ifa"] = "2f6a1c1e-5d0b-4a53-9e1c-0c7d4c7be3a1".into();
+    asked["site"] = json!({"domain": "a-rather-long-name.of-a-publisher.example"});
+    let stage = Stage::with([capped]).await;
+    let response = stage.bid_until_won(&asked).await;
+    assert_well_formed(&asked, response.to_string().as_bytes());
+    let adm = only_bid(&response)["adm"].as_str().unwrap();
+    assert!(adm.len() < 6 * 1_024, "{} bytes", adm.len());
+    let urls_bytes = |path: &str| {
+        let of_url = adm.split('"').find(|part| part.contains(path));
+        of_url.map(str::len).unwrap_or_default()
+    };
+    let (click, impression) = (urls_bytes("/event/click"), urls_bytes("/event/impression"));
+    assert!(click <= 640 + 428 && impression <= 640, "{click} {impression}");
+}
+
 /// One bid for each imp that has one, in the imps' order, under the exact id, never two of one advertiser.
 #[tokio::test]
 async fn several_imps_get_bids_of_their_own_advertisers() {
