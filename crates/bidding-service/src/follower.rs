@@ -170,8 +170,11 @@ impl Following {
             let this = self.clone();
             match tokio::task::spawn_blocking(move || this.build()).await {
                 Ok(()) => {
-                    self.follower.caught_up.set();
                     self.tell_of_exchanges(&mut exchanges_known);
+                    // Until then every answer is a 404, which exchanges count as an error.
+                    if exchanges_known == Some(true) {
+                        self.follower.caught_up.set();
+                    }
                 }
                 Err(error) => tracing::error!(%error, "the index could not be built, the last one serves on"),
             }

@@ -77,7 +77,8 @@ pub struct App {
     pub router: Router,
 }
 
-/// Starts the service's tasks. It is ready once it has caught up with the topics: a latch of `process.readiness`.
+/// Starts the service's tasks. It is ready once it has caught up with the topics and knows an exchange: a latch of
+/// `process.readiness`.
 ///
 /// # Errors
 /// When the metrics are taken, or the development key can neither be read nor made.
@@ -143,7 +144,10 @@ impl Start<'_> {
             cells_for: Box::new(move |campaigns| keeper.cells_for(campaigns)),
             win_notice_delay_ms,
             needs_proof: !self.config.environment.is_development(),
-            caught_up: self.process.readiness.latch("campaigns caught up"),
+            caught_up: self
+                .process
+                .readiness
+                .latch("campaigns caught up and an exchange known"),
             clock: self.process.clock.clone(),
             index_metrics: self.metrics.index.clone(),
             bid_metrics: self.metrics.bids.clone(),

@@ -53,7 +53,7 @@ async fn a_new_exchange_is_served_from_its_record_on() {
 }
 
 #[tokio::test]
-async fn without_any_exchange_the_log_says_so_once_and_when_the_first_has_come() {
+async fn without_any_exchange_it_is_not_ready_and_the_log_says_so_until_the_first_has_come() {
     let (warning, relief) = ("no exchange is known", "exchanges are known now");
     let journal = Journal::open();
     let stage = Stage::set(Setting {
@@ -69,10 +69,14 @@ async fn without_any_exchange_the_log_says_so_once_and_when_the_first_has_come()
     stage
         .until("indexed", |stage| stage.metric("index_campaigns") == 1.0)
         .await;
+    assert!(!stage.process.readiness.is_ready());
     let default = exchange("default", json!({}));
     stage.publish(Topic::Exchanges, &json!("default"), &default).await;
     stage
         .until("the relief", |_| journal.count("INFO", relief) == 1)
+        .await;
+    stage
+        .until("ready", |stage| stage.process.readiness.is_ready())
         .await;
     assert_eq!(journal.count("WARN", warning), 1);
     stage.bid_until_won(&banner_request()).await;
