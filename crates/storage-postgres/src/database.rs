@@ -63,14 +63,10 @@ impl Database {
         self.begin(BEGIN_READ).await
     }
 
+    /// The first connection, to the host that is the right one now.
     pub(crate) async fn connection(&self) -> Result<PoolConnection<Postgres>, Failure> {
-        match self.pool.acquire().await {
-            Ok(connection) => Ok(connection),
-            Err(error) => match self.turn_to_another_host().await {
-                true => Ok(self.pool.acquire().await?),
-                false => Err(error.into()),
-            },
-        }
+        self.turn_to_the_right_host().await;
+        Ok(self.pool.acquire().await?)
     }
 
     async fn begin(&self, begin: &'static str) -> Result<Transaction, Failure> {
@@ -81,13 +77,13 @@ impl Database {
                 Err(error) => Failure::from(error),
             };
             if !failure.lost_connection() || Instant::now() >= deadline {
-                return match self.turn_to_another_host().await {
+                return match self.turn_to_the_right_host().await {
                     true => Ok(Transaction::begin(&self.pool, begin).await?),
                     false => Err(failure),
                 };
             }
             // Connections that died idle are thrown away one by one; then a new one tells how the server is.
-            sleep(Duration::from_millis(5)).await;
+            sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -118,7 +114,7 @@ impl Database {
     }
 
     /// Whether a host was found that new connections go to from now on.
-    async fn turn_to_another_host(&self) -> bool {
+    async fn turn_to_the_right_host(&self) -> bool {
         if self.hosts.len() < 2 {
             return false;
         }

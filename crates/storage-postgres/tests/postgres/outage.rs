@@ -10,40 +10,70 @@ use storage_postgres::PostgresStore;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What the test has come to; writers read it, and write until its end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Up,
-    Stopped,
-    UpAgain,
+/// Tasks that write without a pause.
+struct Writers {
+    tasks: JoinSet<Written>,
+    is_up_again: watch::Sender<bool>,
 }
 
-/// Writes until 20 writes were acknowledged after the outage; the ids acknowledged, and whether it saw the outage.
+/// The ids acknowledged, and whether the outage was noticed.
+type Written = (Vec<String>, bool);
+
+impl Writers {
+    /// Returns once a hundred writes are done.
+    async fn start(store: &Arc<PostgresStore>) -> Self {
+        let (is_up_again, watching) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        for writer in 0..6 {
+            tasks.spawn(write_through(store.clone(), writer, watching.clone()));
+        }
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while store.outgoing_backlog().await.unwrap().0 < 100 {
+            assert!(Instant::now() < deadline, "the writers do not come on");
+        }
+        Self { tasks, is_up_again }
+    }
+
+    async fn find_everything_acknowledged(self, store: &PostgresStore) {
+        self.is_up_again.send_replace(true);
+        for (acknowledged, noticed_outage) in self.tasks.join_all().await {
+            assert!(noticed_outage);
+            for id in acknowledged {
+                assert!(
+                    store.get(Kind::Exchange, &id).await.unwrap().is_some(),
+                    "{id} was lost"
+                );
+            }
+        }
+    }
+}
+
+/// Writes until 20 writes were acknowledged after the outage.
 async fn write_through(
     store: Arc<PostgresStore>,
     writer: usize,
-    stage: watch::Receiver<Stage>,
-) -> (Vec<String>, bool) {
+    is_up_again: watch::Receiver<bool>,
+) -> Written {
     let mut acknowledged = Vec::new();
-    let mut saw_outage = false;
+    let mut noticed_outage = false;
     let mut after = 0;
     let mut n = 0;
     while after < 20 {
-        let before = *stage.borrow();
+        let begun_after = *is_up_again.borrow();
         let id = format!("e{writer}-{n}");
         match store.write(write_of(exchange(&id, 1))).await {
             Ok(_) => {
                 acknowledged.push(id);
                 n += 1;
-                after += usize::from(before == Stage::UpAgain);
+                after += usize::from(begun_after);
             }
             // An earlier attempt had taken effect after all.
             Err(StorageError::Conflict(_)) => n += 1,
-            Err(StorageError::Unavailable(_)) => saw_outage = true,
+            Err(StorageError::Unavailable(_)) => noticed_outage = true,
             Err(error) => panic!("{error}"),
         }
     }
-    (acknowledged, saw_outage)
+    (acknowledged, noticed_outage)
 }
 
 #[tokio::test]
@@ -53,17 +83,8 @@ async fn a_server_that_stops_and_starts_loses_nothing_it_acknowledged() {
     };
     let database = server.database().await;
     let store = Arc::new(server.store(&database).await);
-    let (stage, watching) = watch::channel(Stage::Up);
-    let mut writers = JoinSet::new();
-    for writer in 0..6 {
-        writers.spawn(write_through(store.clone(), writer, watching.clone()));
-    }
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while store.outgoing_backlog().await.unwrap().0 < 100 {
-        assert!(Instant::now() < deadline, "the writers do not come on");
-    }
+    let writers = Writers::start(&store).await;
     server.stop();
-    stage.send_replace(Stage::Stopped);
     let asked = Instant::now();
     let refused = store.get(Kind::Exchange, "default").await;
     assert!(
@@ -72,16 +93,7 @@ async fn a_server_that_stops_and_starts_loses_nothing_it_acknowledged() {
     );
     assert!(asked.elapsed() < Duration::from_secs(10), "{:?}", asked.elapsed());
     server.resume().await;
-    stage.send_replace(Stage::UpAgain);
-    for (acknowledged, saw_outage) in writers.join_all().await {
-        assert!(saw_outage);
-        for id in acknowledged {
-            assert!(
-                store.get(Kind::Exchange, &id).await.unwrap().is_some(),
-                "{id} was lost"
-            );
-        }
-    }
+    writers.find_everything_acknowledged(&store).await;
 }
 
 #[tokio::test]
@@ -158,4 +170,30 @@ async fn of_a_list_of_hosts_the_one_that_answers_is_found() {
     server.stop();
     let second = store.revision().await.unwrap();
     assert_ne!(first.0, second.0, "each server has a generation of its own");
+}
+
+#[tokio::test]
+async fn the_promotion_of_a_synchronous_standby_loses_nothing_acknowledged() {
+    let Some(mut primary) = Server::start().await else {
+        return;
+    };
+    let database = primary.database().await;
+    primary.store(&database).await;
+    let standby = primary.synchronous_standby().await;
+    // The standby comes first in the list, and is not written to while it is one.
+    let url = format!(
+        "postgres://postgres@127.0.0.1:{},127.0.0.1:{}/{database}",
+        standby.port, primary.port
+    );
+    let store = Arc::new(store_at(&url));
+    store.migrate().await.unwrap();
+    let writers = Writers::start(&store).await;
+    primary.stop();
+    let refused = store.revision().await;
+    assert!(
+        matches!(refused, Err(StorageError::Unavailable(_))),
+        "{refused:?}"
+    );
+    standby.execute("postgres", "SELECT pg_promote()").await;
+    writers.find_everything_acknowledged(&store).await;
 }

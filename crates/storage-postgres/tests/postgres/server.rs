@@ -28,47 +28,74 @@ pub(crate) struct Server {
 impl Server {
     /// `None`, said loudly, where there is no PostgreSQL to start.
     pub(crate) async fn start() -> Option<Self> {
-        let (programs, user) = match (programs(), unprivileged_user()) {
-            (Some(programs), Ok(user)) => (programs, user),
+        let mut server = match (programs(), unprivileged_user()) {
+            (Some(programs), Ok(user)) => Self::stopped(programs, user),
             (None, _) => return skipped("PostgreSQL's server programs are not installed"),
             (_, Err(why)) => return skipped(why),
         };
+        server.run(
+            "initdb",
+            &[
+                "--username=postgres",
+                "--auth=trust",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+            ],
+        );
+        server.resume().await;
+        Some(server)
+    }
+
+    /// A standby that confirms every commit before the primary acknowledges it.
+    pub(crate) async fn synchronous_standby(&self) -> Self {
+        let mut standby = Self::stopped(self.programs.clone(), self.user);
+        let primary = format!("--dbname={}", self.url("postgres"));
+        standby.run(
+            "pg_basebackup",
+            &[
+                &primary,
+                "--write-recovery-conf",
+                "--checkpoint=fast",
+                "--no-sync",
+            ],
+        );
+        standby.resume().await;
+        self.execute("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'")
+            .await;
+        self.execute("postgres", "SELECT pg_reload_conf()").await;
+        standby
+    }
+
+    fn stopped(programs: PathBuf, user: Option<(u32, u32)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         if let Some((uid, gid)) = user {
             chown(folder.path(), Some(uid), Some(gid)).unwrap();
         }
-        let mut server = Self {
+        Self {
             programs,
             user,
             folder,
             port: free_port(),
             running: None,
             databases: AtomicU32::new(0),
-        };
-        let made = server
-            .command("initdb")
-            .args([
-                "--username=postgres",
-                "--auth=trust",
-                "--encoding=UTF8",
-                "--locale=C",
-                "--no-sync",
-                "-D",
-            ])
-            .arg(server.data())
+        }
+    }
+
+    /// A program that makes the data folder.
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = self.unprivileged(Command::new(self.programs.join(program)));
+        let made = command
+            .args(arguments)
+            .arg("-D")
+            .arg(self.data())
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        server.resume().await;
-        Some(server)
     }
 
     fn data(&self) -> PathBuf {
         self.folder.path().join("data")
-    }
-
-    fn command(&self, program: &str) -> Command {
-        self.unprivileged(Command::new(self.programs.join(program)))
     }
 
     /// The server refuses to run as root.
