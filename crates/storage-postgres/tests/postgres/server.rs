@@ -188,7 +188,8 @@ fn skipped(why: &str) -> Option<Server> {
         std::env::var("REQUIRE_SERVICES").as_deref() != Ok("1"),
         "REQUIRE_SERVICES=1, and {why}"
     );
-    let line = format!("SKIPPED: tests on PostgreSQL: {why}\n");
+    // On a line of its own: a lone test thread has printed the test's name before.
+    let line = format!("\nSKIPPED: tests on PostgreSQL: {why}\n");
     // Not by a macro, whose output a passing test swallows.
     std::io::stderr().write_all(line.as_bytes()).unwrap();
     None
