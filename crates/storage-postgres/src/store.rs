@@ -1,0 +1,52 @@
+//! The store: the primary, and where there is one, a replica for reports.
+
+use crate::database::{Database, Role};
+use crate::rollup_days::KnownDays;
+use crate::schema;
+use crate::settings::{Settings, UrlError};
+use std::time::Duration;
+use storage::StorageError;
+use tokio::time::timeout;
+
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+
+pub struct PostgresStore {
+    pub(crate) primary: Database,
+    replica: Option<Database>,
+    pub(crate) known_days: KnownDays,
+}
+
+impl PostgresStore {
+    /// Connects to nothing yet: a process may start before its database.
+    pub fn new(settings: &Settings) -> Result<Self, UrlError> {
+        let replica = settings
+            .replica_url
+            .as_ref()
+            .map(|url| Database::new(url, settings.pool_size, Role::Any));
+        Ok(Self {
+            primary: Database::new(&settings.database_url, settings.pool_size, Role::Primary)?,
+            replica: replica.transpose()?,
+            known_days: KnownDays::default(),
+        })
+    }
+
+    /// Brings the database to this program's schema; to be repeated while it answers `Unavailable`, and before
+    /// anything else. Safe to run twice and by several processes at once.
+    pub async fn migrate(&self) -> Result<(), StorageError> {
+        let migrated = timeout(MIGRATION_TIMEOUT, async {
+            let mut connection = self.primary.connection().await?;
+            schema::migrate(&mut connection).await
+        })
+        .await;
+        match migrated {
+            Ok(migrated) => migrated.map_err(StorageError::from),
+            Err(_) => Err(StorageError::Unavailable(
+                "the migration takes too long".to_owned(),
+            )),
+        }
+    }
+
+    pub(crate) fn for_reports(&self) -> &Database {
+        self.replica.as_ref().unwrap_or(&self.primary)
+    }
+}

@@ -1,0 +1,219 @@
+//! Several processes at once on one database: each store has connections of its own.
+
+use crate::server::{Server, store_at};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use storage::campaign_store::{Announcement, Change, Document, Idempotent, Kind, Write, Written};
+use storage::{CampaignStore, StorageError};
+use storage_postgres::PostgresStore;
+use tokio::task::JoinSet;
+
+pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
+
+pub(crate) fn exchange(id: &str, version: i64) -> Document {
+    Document {
+        kind: Kind::Exchange,
+        id: id.to_owned(),
+        advertiser_id: None,
+        parent_id: None,
+        external_id: None,
+        name: id.to_owned(),
+        status: "active".to_owned(),
+        version,
+        created_at_ms: NOW_MS,
+        updated_at_ms: NOW_MS,
+        body: json!({"version": version}),
+    }
+}
+
+/// Writes an exchange and announces it.
+pub(crate) fn write_of(document: Document) -> Write {
+    Write {
+        announcements: vec![Announcement::Exchange(document.id.clone())],
+        changes: vec![Change { document }],
+        actor: "test".to_owned(),
+        now_ms: NOW_MS,
+        idempotency: None,
+    }
+}
+
+async fn stores(server: &Server, count: usize) -> Vec<Arc<PostgresStore>> {
+    let database = server.database().await;
+    server.store(&database).await;
+    (0..count)
+        .map(|_| Arc::new(store_at(&server.url(&database))))
+        .collect()
+}
+
+#[tokio::test]
+async fn replicas_that_start_together_migrate_once() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let url = server.url(&server.database().await);
+    let mut starting = JoinSet::new();
+    for _ in 0..8 {
+        let store = store_at(&url);
+        starting.spawn(async move {
+            store.migrate().await?;
+            store.revision().await
+        });
+    }
+    let mut revisions: Vec<_> = starting
+        .join_all()
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    revisions.dedup();
+    assert_eq!(revisions.len(), 1);
+    assert_eq!(store_at(&url).outgoing_backlog().await.unwrap().0, 1);
+}
+
+#[tokio::test]
+async fn of_equal_requests_at_once_one_is_done_and_the_others_get_its_answer() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let mut asking = JoinSet::new();
+    for (n, store) in stores(&server, 8).await.into_iter().enumerate() {
+        asking.spawn(async move {
+            let write = Write {
+                idempotency: Some(Idempotent {
+                    key: "caller:k".to_owned(),
+                    request_hash: "h".to_owned(),
+                    answer: json!(n),
+                }),
+                ..write_of(exchange(&format!("e{n}"), 1))
+            };
+            store.write(write).await.unwrap()
+        });
+    }
+    let answers = asking.join_all().await;
+    let done = answers.iter().filter(|one| **one == Written::Done).count();
+    let mut repeated: Vec<&Value> = answers
+        .iter()
+        .filter_map(|one| match one {
+            Written::Repeated(first) => Some(&first.answer),
+            Written::Done => None,
+        })
+        .collect();
+    repeated.dedup();
+    assert_eq!((done, repeated.len()), (1, 1), "{answers:?}");
+}
+
+#[tokio::test]
+async fn of_writers_of_one_version_one_succeeds() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let stores = stores(&server, 8).await;
+    stores[0].write(write_of(exchange("e", 1))).await.unwrap();
+    let mut writing = JoinSet::new();
+    for store in stores {
+        writing.spawn(async move { store.write(write_of(exchange("e", 2))).await });
+    }
+    let results = writing.join_all().await;
+    assert_eq!(results.iter().filter(|one| one.is_ok()).count(), 1, "{results:?}");
+    let conflicts = results
+        .iter()
+        .filter(|one| matches!(one, Err(StorageError::Conflict(_))));
+    assert_eq!(conflicts.count(), 7, "{results:?}");
+}
+
+/// Whoever has seen a sequence or a revision has seen, or can now see, all that are lower.
+#[tokio::test]
+async fn writes_become_visible_in_the_order_of_their_revisions() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let stores = stores(&server, 5).await;
+    let writing = Arc::new(AtomicBool::new(true));
+    let reader = {
+        let (store, writing) = (stores[4].clone(), writing.clone());
+        tokio::spawn(async move {
+            let mut seen: Vec<i64> = Vec::new();
+            let mut revision = 0;
+            while writing.load(Ordering::SeqCst) {
+                let now: Vec<i64> = store
+                    .outgoing(10_000)
+                    .await
+                    .unwrap()
+                    .iter()
+                    .map(|row| row.sequence)
+                    .collect();
+                assert!(now.starts_with(&seen), "a row came in below {:?}", seen.last());
+                seen = now;
+                let later = store.revision().await.unwrap().1;
+                assert!(later >= revision);
+                revision = later;
+            }
+            seen.len()
+        })
+    };
+    let mut writers = JoinSet::new();
+    for (n, store) in stores[..4].iter().cloned().enumerate() {
+        writers.spawn(async move {
+            for i in 0..50 {
+                store
+                    .write(write_of(exchange(&format!("e{n}-{i}"), 1)))
+                    .await
+                    .unwrap();
+            }
+        });
+    }
+    writers.join_all().await;
+    writing.store(false, Ordering::SeqCst);
+    assert!(reader.await.unwrap() > 1);
+    assert_eq!(stores[0].outgoing_backlog().await.unwrap().0, 201);
+    assert_eq!(stores[0].revision().await.unwrap().1, 201);
+}
+
+#[tokio::test]
+async fn a_rival_relay_is_kept_out_and_a_late_one_marks_nothing() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let stores = stores(&server, 8).await;
+    let mut claiming = JoinSet::new();
+    for (n, store) in stores.iter().cloned().enumerate() {
+        claiming.spawn(async move { store.claim_relay(&format!("r{n}"), NOW_MS, 1_000).await.unwrap() });
+    }
+    let claims: Vec<_> = claiming.join_all().await.into_iter().flatten().collect();
+    assert_eq!(claims.len(), 1, "{claims:?}");
+    let sequences: Vec<i64> = stores[0]
+        .outgoing(10)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.sequence)
+        .collect();
+    let rival = stores[1]
+        .claim_relay("rival", NOW_MS + 1_000, 1_000)
+        .await
+        .unwrap()
+        .unwrap();
+    let late = stores[0].mark_sent(&claims[0], &sequences).await;
+    assert!(matches!(late, Err(StorageError::Conflict(_))), "{late:?}");
+    assert_eq!(stores[0].outgoing_backlog().await.unwrap().0, 1);
+    stores[1].mark_sent(&rival, &sequences).await.unwrap();
+    assert_eq!(stores[0].outgoing_backlog().await.unwrap().0, 0);
+}
+
+#[tokio::test]
+async fn text_with_a_nul_is_found_again_or_not_found() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let store = &stores(&server, 1).await[0];
+    let named = Document {
+        name: "a\0b".to_owned(),
+        body: json!({"name": "a\0b"}),
+        ..exchange("e", 1)
+    };
+    store.write(write_of(named)).await.unwrap();
+    let stored = store.get(Kind::Exchange, "e").await.unwrap().unwrap();
+    assert_eq!(stored.body, json!({"name": "a\0b"}));
+    assert_eq!(store.get(Kind::Exchange, "e\0").await.unwrap(), None);
+}
