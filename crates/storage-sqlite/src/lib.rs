@@ -4,9 +4,9 @@
 //! processes share one file at once; a full disk, a locked, read-only or missing file is
 //! [`storage::StorageError::Unavailable`], and work goes on once the cause is gone.
 //!
-//! Writes of one process queue to one task that commits what is waiting together ([`writer`]): a sync to disk
+//! Writes of one process queue to one task that commits what is waiting together (`writer`): a sync to disk
 //! costs the same for one operation as for two hundred. Notices and appends share their statements too
-//! ([`batches`]). Reads have connections of their own.
+//! (`batches`). Reads have connections of their own.
 //!
 //! Must never: answer a write before its commit; keep anything in memory that another process may change.
 

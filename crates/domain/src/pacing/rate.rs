@@ -41,7 +41,7 @@ impl Rate {
 
 /// What a bid comes to: price x the chance that it is won and billed, from the day's running totals.
 ///
-/// It begins at the full price with the weight of [`BidValue::PRIOR_BIDS`]: a day starts slowly rather than with a
+/// It begins at the full price with the weight of `PRIOR_BIDS` bids: a day starts slowly rather than with a
 /// burst whose bills come seconds later. It forgets beyond some thousand bids, or the evening would be paced by the
 /// morning's win rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
