@@ -16,12 +16,14 @@ fn allowed(name: &str) -> Option<Vec<&'static str>> {
         "storage",
         "storage-sqlite",
         "storage-postgres",
+        "storage-redis",
+        "storage-kafka",
     ];
     Some(match name {
         "domain" | "openrtb" | "platform" => vec![],
         "bidding-engine" => vec!["domain", "openrtb"],
         "storage" => vec!["domain"],
-        "storage-sqlite" | "storage-postgres" => vec!["storage", "domain"],
+        "storage-sqlite" | "storage-postgres" | "storage-redis" | "storage-kafka" => vec!["storage", "domain"],
         "campaign-service" | "analytics-service" => service.to_vec(),
         "bidding-service" => [&service[..], &["bidding-engine", "openrtb"]].concat(),
         "adplatform" => [&service[..], &["openrtb"], &SERVICES[..]].concat(),
@@ -64,7 +66,7 @@ fn no_arrow_points_outside_the_table() {
 }
 
 fn is_for_tests(package: &Package) -> bool {
-    ["adplatform-tests", "adplatform-benches"].contains(&package.name.as_str())
+    ["adplatform-tests", "adplatform-benches", "test-servers"].contains(&package.name.as_str())
 }
 
 #[test]
@@ -79,7 +81,7 @@ fn only_wiring_names_an_adapter() {
         for file in rust_files(source.as_std_path()) {
             let text = std::fs::read_to_string(&file).unwrap();
             let is_wiring = file.file_name().is_some_and(|name| name == "wiring.rs");
-            let names_it = ["storage_sqlite", "storage_postgres"]
+            let names_it = ["storage_sqlite", "storage_postgres", "storage_redis", "storage_kafka"]
                 .iter()
                 .any(|adapter| shipped(&text).contains(adapter))
                 && !test_modules(source.as_std_path(), &file);

@@ -70,7 +70,8 @@ pub(crate) async fn show(
     if !caller.may_see(&campaign.spec.advertiser_id) {
         return Err(ApiError::NotFound);
     }
-    let of = BalancesOf::Campaigns(std::slice::from_ref(&campaign.id));
+    let of = [(campaign.spec.advertiser_id.clone(), campaign.id.clone())];
+    let of = BalancesOf::Campaigns(&of);
     let balances = api.ports.ledger.balances(of).await?;
     Ok(Json(delivery(&campaign, &balances, api.clock.unix_ms())).into_response())
 }

@@ -15,13 +15,12 @@ use crate::metrics::MoneyMetrics;
 use crate::token::BidToken;
 use domain::event::{BidEvent, EventKind};
 use domain::exchange;
-use domain::id::BidId;
 use domain::money::Charge;
 use platform::Clock;
 use recent::RecentEvents;
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::event_log::{NewRecord, Topic};
-use storage::spend_ledger::{BillVerdict, Billing, LeaseNow, WinVerdict};
+use storage::spend_ledger::{BidRef, BillVerdict, Billing, LeaseNow, WinVerdict};
 use storage::{EventLog, SpendLedger, StorageError, UserStates};
 
 /// What a notice came to.
@@ -44,7 +43,7 @@ pub(crate) struct Settlement {
     metrics: MoneyMetrics,
     recent: Mutex<RecentEvents>,
     /// Settled bids whose events are in the topic and whose verdicts may still be in the outbox.
-    appended: Mutex<Vec<BidId>>,
+    appended: Mutex<Vec<BidRef>>,
     /// Held by who takes them out.
     removing: tokio::sync::Mutex<()>,
 }
@@ -96,6 +95,7 @@ impl Settlement {
         }
         let event = BidEvent {
             price_cpm_micros: Some(cleared_at_most_bid(token, cleared_cpm_micros)),
+            reservation: Some(events::won(token)),
             ..events::of(token, EventKind::Win, self.clock.unix_ms())
         };
         self.append_once(Topic::Wins, &event).await?;
@@ -170,7 +170,7 @@ impl Settlement {
             }
             BillVerdict::OverDelivery { owed_nanos } => events::settled_spend(draft, 0, owed_nanos),
             BillVerdict::Repeated => {
-                self.publish_left_over(token.bid_id).await?;
+                self.publish_left_over(&token.bid_ref()).await?;
                 return Ok(Applied::Repeated);
             }
         };

@@ -15,10 +15,10 @@ pub(crate) use sealer::TokenSealer;
 use domain::currency::Currency;
 use domain::event::Dimensions;
 use domain::exchange::{Billing, PriceForm};
-use domain::id::{BidId, BidderId, CampaignId, CreativeId};
+use domain::id::{AdvertiserId, BidId, BidderId, CampaignId, CreativeId};
 use domain::money::Terms;
 use domain::period::Day;
-use storage::spend_ledger::Reservation;
+use storage::spend_ledger::{BidRef, Reservation};
 use storage::user_states::CounterKey;
 
 /// How long after its expiry by the exchange's rules a notice is still taken: clocks differ, queues drain.
@@ -124,11 +124,20 @@ impl BidToken {
         }
     }
 
+    #[must_use]
+    pub(crate) fn bid_ref(&self) -> BidRef {
+        BidRef {
+            advertiser_id: AdvertiserId(self.dimensions.advertiser.clone()),
+            bid_id: self.bid_id,
+        }
+    }
+
     /// The reservation as the ledger knows it.
     #[must_use]
     pub(crate) fn reservation(&self) -> Reservation {
         Reservation {
             bid_id: self.bid_id,
+            advertiser_id: AdvertiserId(self.dimensions.advertiser.clone()),
             campaign_id: self.campaign_id.clone(),
             day: self.day.clone(),
             bidder_id: self.bidder_id.clone(),

@@ -6,7 +6,7 @@ use crate::resource::{ARCHIVED, stored};
 use domain::advertiser::AdvertiserStatus;
 use domain::campaign::{Campaign, CampaignStatus};
 use domain::creative::{Creative, CreativeStatus, ReviewStatus};
-use domain::id::CampaignId;
+use domain::id::{AdvertiserId, CampaignId};
 use domain::money::Terms;
 use domain::period::Limits;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -47,7 +47,10 @@ pub(crate) async fn show(api: &Api, documents: &[Document]) -> Result<Vec<Value>
         .map(|document| creatives(api, &document.id))
         .collect();
     let creatives: Vec<Vec<Creative>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-    let ids: Vec<CampaignId> = campaigns.iter().map(|campaign| campaign.id.clone()).collect();
+    let ids: Vec<_> = campaigns
+        .iter()
+        .map(|campaign| (campaign.spec.advertiser_id.clone(), campaign.id.clone()))
+        .collect();
     let mut balances = balances(api, &ids).await;
     let mut shown = Vec::with_capacity(documents.len());
     for ((document, campaign), creatives) in documents.iter().zip(&campaigns).zip(&creatives) {
@@ -207,7 +210,10 @@ async fn creatives(api: &Api, campaign_id: &str) -> Result<Vec<Creative>, ApiErr
 }
 
 /// By campaign; `None` while the ledger is away or slow.
-async fn balances(api: &Api, ids: &[CampaignId]) -> Option<HashMap<CampaignId, Vec<Balance>>> {
+async fn balances(
+    api: &Api,
+    ids: &[(AdvertiserId, CampaignId)],
+) -> Option<HashMap<CampaignId, Vec<Balance>>> {
     let asked = api.ledger.balances(BalancesOf::Campaigns(ids));
     let found = tokio::time::timeout(LEDGER_PATIENCE, asked).await.ok()?.ok()?;
     let mut by_campaign: HashMap<CampaignId, Vec<Balance>> = HashMap::new();

@@ -5,6 +5,7 @@
 
 use crate::id::{BidId, BidderId, CampaignId};
 use crate::money::Terms;
+use crate::period::Day;
 use serde::{Deserialize, Serialize};
 
 pub const SCHEMA: u32 = 1;
@@ -69,11 +70,23 @@ pub struct BidEvent {
     /// Clearing price of a win, CPM micros of the bid's currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_cpm_micros: Option<i64>,
+    /// Wins: what the ledger held for the bid, from which its books can be rebuilt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<WonReservation>,
     /// Conversions: value in micros of `currency`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_micros: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
+}
+
+/// The reservation of a bid that was won.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WonReservation {
+    pub day: Day,
+    pub bidder_id: BidderId,
+    pub reserved_nanos: i64,
+    pub billing_window_ms: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -104,6 +117,11 @@ pub struct SpendEvent {
     pub campaign_id: CampaignId,
     /// Date of the campaign's day that pays.
     pub day: String,
+    /// The day's instants, Unix milliseconds; 0 in events older than the fields.
+    #[serde(default)]
+    pub day_start_ms: i64,
+    #[serde(default)]
+    pub day_end_ms: i64,
     pub dimensions: Dimensions,
     /// What the exchange said it cleared at, at most the bid; CPM micros of `bid_currency`.
     pub price_cpm_micros: i64,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::HashSet;
 use std::time::Duration;
-use storage::event_log::{Batch, NewRecord, Record, Topic};
+use storage::event_log::{AllPartitions, Batch, Membership, NewRecord, Record, Topic};
 use storage::{EventLog, StorageError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -97,6 +97,29 @@ impl EventLog for SqliteStore {
             })
         })
         .await
+    }
+
+    async fn offset_at(&self, topic: Topic, partition: u32, at_ms: i64) -> Result<i64, StorageError> {
+        let end_offset = self.end_offset(topic, partition).await?;
+        self.run_read(move |connection| {
+            Box::pin(async move {
+                let first: Option<i64> = sqlx::query_scalar(
+                    "SELECT record_offset FROM records WHERE topic = ? AND at_ms >= ? ORDER BY record_offset LIMIT 1",
+                )
+                .bind(topic.name())
+                .bind(at_ms)
+                .fetch_optional(connection)
+                .await
+                .map_err(storage_error)?;
+                Ok(first.unwrap_or(end_offset))
+            })
+        })
+        .await
+    }
+
+    async fn join(&self, _group: &str, topics: &[Topic]) -> Result<Box<dyn Membership>, StorageError> {
+        let all = topics.iter().map(|topic| (*topic, 0)).collect();
+        Ok(Box::new(AllPartitions(Some(all))))
     }
 
     async fn trim(&self, now_ms: i64) -> Result<(), StorageError> {

@@ -17,10 +17,11 @@ use crate::store::SqliteStore;
 use crate::writer::Writer;
 use async_trait::async_trait;
 use books::Account;
-use domain::id::{BidId, BidderId};
+use domain::id::{AdvertiserId, BidId, BidderId};
 use notices::{Notice, Verdict};
 use storage::spend_ledger::{
-    Balance, BalancesOf, BillVerdict, Billing, Grant, LeaseRequest, Reservation, Settled, WinVerdict,
+    Balance, BalancesOf, BidRef, BillVerdict, Billing, Fact, Grant, LeaseRequest, Rebuild, Reservation, Settled,
+    WinVerdict,
 };
 use storage::{LedgerClock, SpendLedger, StorageError};
 
@@ -49,8 +50,13 @@ impl LedgerBatches {
 
 #[async_trait]
 impl SpendLedger for SqliteStore {
+    fn group_of(&self, _advertiser_id: &AdvertiserId) -> u32 {
+        0
+    }
+
     async fn renew(
         &self,
+        _group: u32,
         bidder_id: &BidderId,
         hold_ms: i64,
         requests: &[LeaseRequest],
@@ -94,19 +100,27 @@ impl SpendLedger for SqliteStore {
             .await
     }
 
-    async fn settled(&self, bid_id: BidId) -> Result<Option<Settled>, StorageError> {
+    async fn settled(&self, bid: &BidRef) -> Result<Option<Settled>, StorageError> {
+        let bid_id = bid.bid_id;
         self.run_read(move |connection| Box::pin(outbox::of_bid(connection, bid_id)))
             .await
     }
 
-    async fn appended(&self, bid_ids: &[BidId]) -> Result<(), StorageError> {
-        self.shared.ledger.appended.run(bid_ids.to_vec()).await
+    /// Written with a full sync: the file outlives the process, and this machine is all there is.
+    async fn is_safe(&self, bid: &BidRef) -> Result<bool, StorageError> {
+        Ok(self.settled(bid).await?.is_some())
+    }
+
+    async fn appended(&self, bids: &[BidRef]) -> Result<(), StorageError> {
+        let bid_ids = bids.iter().map(|bid| bid.bid_id).collect();
+        self.shared.ledger.appended.run(bid_ids).await
     }
 
     async fn balances(&self, of: BalancesOf<'_>) -> Result<Vec<Balance>, StorageError> {
         let accounts: Vec<Account> = match of {
-            BalancesOf::Campaigns(campaign_ids) => {
-                let campaign_ids = serde_json::to_string(campaign_ids)?;
+            BalancesOf::Campaigns(campaigns) => {
+                let campaign_ids: Vec<_> = campaigns.iter().map(|(_, campaign_id)| campaign_id).collect();
+                let campaign_ids = serde_json::to_string(&campaign_ids)?;
                 self.run_read(move |connection| {
                     Box::pin(async move {
                         sqlx::query_as(
@@ -152,6 +166,23 @@ impl SpendLedger for SqliteStore {
         {}
         Ok(())
     }
+
+    /// The file is the truth: there is nothing that it could be rebuilt from.
+    async fn rebuilds(&self, _: &BidderId, _: i64) -> Result<Vec<Rebuild>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    async fn restore(&self, _: &Rebuild, _: &BidderId, _: &[Fact]) -> Result<(), StorageError> {
+        Err(nothing_to_rebuild())
+    }
+
+    async fn rebuilt(&self, _: &Rebuild, _: &BidderId) -> Result<(), StorageError> {
+        Err(nothing_to_rebuild())
+    }
+}
+
+fn nothing_to_rebuild() -> StorageError {
+    StorageError::Conflict("the embedded ledger is never rebuilt".to_owned())
 }
 
 fn answers_another() -> StorageError {

@@ -127,6 +127,35 @@ pub trait EventLog: Send + Sync {
     /// One past the last record: a reader whose next offset is this has caught up.
     async fn end_offset(&self, topic: Topic, partition: u32) -> Result<i64, StorageError>;
 
+    /// The first record appended at or after the instant; the end where none was.
+    async fn offset_at(&self, topic: Topic, partition: u32, at_ms: i64) -> Result<i64, StorageError>;
+
+    /// Joins the readers that share the partitions of `topics` under the name `group`; leaves them when dropped.
+    async fn join(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Membership>, StorageError>;
+
     /// Removes what compaction and retention allow to go.
     async fn trim(&self, now_ms: i64) -> Result<(), StorageError>;
+}
+
+/// One reader's part in a group of readers.
+#[async_trait]
+pub trait Membership: Send {
+    /// Waits for the next change, the first one included, and tells every partition that this member reads from then on.
+    /// For a moment two members may both believe that they hold one: who commits what it read must compare the
+    /// offset that it began at ([`crate::report_store::Advance`]).
+    async fn assigned(&mut self) -> Result<Vec<(Topic, u32)>, StorageError>;
+}
+
+/// Of a log whose readers are few: every member reads every partition.
+#[derive(Debug)]
+pub struct AllPartitions(pub Option<Vec<(Topic, u32)>>);
+
+#[async_trait]
+impl Membership for AllPartitions {
+    async fn assigned(&mut self) -> Result<Vec<(Topic, u32)>, StorageError> {
+        match self.0.take() {
+            Some(all) => Ok(all),
+            None => std::future::pending().await,
+        }
+    }
 }

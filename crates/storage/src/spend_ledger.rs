@@ -11,7 +11,7 @@
 
 use crate::error::StorageError;
 use async_trait::async_trait;
-use domain::id::{BidId, BidderId, CampaignId};
+use domain::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use domain::period::{Day, Limits};
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ pub type LedgerClock = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// What one bidder asks for one campaign's day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeaseRequest {
+    pub advertiser_id: AdvertiserId,
     pub campaign_id: CampaignId,
     /// (generation, revision) of the campaign's record: the ledger keeps the limits of the highest.
     pub generation: i64,
@@ -82,6 +83,7 @@ impl AccountBalance {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     pub bid_id: BidId,
+    pub advertiser_id: AdvertiserId,
     pub campaign_id: CampaignId,
     pub day: Day,
     /// Whose lease it was taken from.
@@ -144,6 +146,53 @@ pub struct Settled {
     pub context: String,
 }
 
+/// A bid, with what says where the ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BidRef {
+    pub advertiser_id: AdvertiserId,
+    pub bid_id: BidId,
+}
+
+/// A group whose books must be made good from the topics before it grants or settles again: the node that serves it
+/// is new, was restarted or was promoted, and may lack what the last one acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rebuild {
+    pub group: u32,
+    /// The ledger refuses steps of any other.
+    pub epoch: i64,
+    /// The books hold everything up to this instant (Unix milliseconds, margin included); `None`: nothing is left of them, and
+    /// they begin with the checkpoints.
+    pub complete_until_ms: Option<i64>,
+}
+
+/// What the topics say of a group that is being rebuilt. Applying one twice changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// An account as of a checkpoint; `day` `None`: the lifetime. Comes before every other fact of its campaign, and only
+    /// where nothing is left of the books.
+    Checkpoint {
+        advertiser_id: AdvertiserId,
+        campaign_id: CampaignId,
+        day: Option<Day>,
+        spent_nanos: i64,
+        over_delivery_nanos: i64,
+        settled_bids: i64,
+    },
+    /// A verdict of topic `spend`. `counted`: the checkpoint holds it already, only the bid is remembered.
+    Settled {
+        bid: BidRef,
+        campaign_id: CampaignId,
+        day: Day,
+        charge_nanos: i64,
+        over_delivery_nanos: i64,
+        settled_at_ms: i64,
+        counted: bool,
+    },
+    /// A win of topic `wins`: pending, unless the bid is settled, for what is left of its billing window and at least a minute
+    /// (its billing may wait in a spool).
+    Won { reservation: Reservation, won_at_ms: i64 },
+}
+
 /// One account, for readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Balance {
@@ -158,10 +207,16 @@ pub struct Balance {
 
 #[async_trait]
 pub trait SpendLedger: Send + Sync {
-    /// One bidder's heartbeat: renews, grows and shrinks its leases, each for `hold_ms` from now by the ledger's clock. One grant a
+    /// Where an advertiser's campaigns are kept. Groups fail one by one; 0 for a ledger that knows no groups.
+    fn group_of(&self, advertiser_id: &AdvertiserId) -> u32;
+
+    /// One bidder's heartbeat in one group, also without requests: renews, grows and shrinks its leases, each for `hold_ms` from now by the ledger's clock. One grant a
     /// request, in their order. Leases and pending wins whose time is over return to free before anything is granted.
+    ///
+    /// Precondition: the requests are of advertisers of `group`.
     async fn renew(
         &self,
+        group: u32,
         bidder_id: &BidderId,
         hold_ms: i64,
         requests: &[LeaseRequest],
@@ -178,21 +233,41 @@ pub trait SpendLedger: Send + Sync {
     async fn outbox(&self, settled_before_ms: i64, limit: u32) -> Result<Vec<Settled>, StorageError>;
 
     /// The verdict of one bid while it is in the outbox.
-    async fn settled(&self, bid_id: BidId) -> Result<Option<Settled>, StorageError>;
+    async fn settled(&self, bid: &BidRef) -> Result<Option<Settled>, StorageError>;
+
+    /// Whether the bid's verdict is in the outbox and would outlive the loss of the machine it was written on: so it may be
+    /// acknowledged although the topic cannot be reached.
+    async fn is_safe(&self, bid: &BidRef) -> Result<bool, StorageError>;
 
     /// Forgets verdicts that are in the topic.
-    async fn appended(&self, bid_ids: &[BidId]) -> Result<(), StorageError>;
+    async fn appended(&self, bids: &[BidRef]) -> Result<(), StorageError>;
 
     /// Accounts of the campaigns named, or of all after (`after`: campaign id, date or empty for the lifetime) in that order.
     async fn balances(&self, of: BalancesOf<'_>) -> Result<Vec<Balance>, StorageError>;
 
     /// Forgets bids settled or expired, and days ended, before the instant: later than any notice of theirs can come.
     async fn forget(&self, before_ms: i64) -> Result<(), StorageError>;
+
+    /// Groups that must be rebuilt and may be now: `hold_ms` (the longest a lease of before can be bid on and won) has passed
+    /// since the ledger learned of it. Each is claimed for this bidder, until it goes on with [`SpendLedger::restore`] no
+    /// more. Until they are rebuilt every other operation on them is [`StorageError::Unavailable`], but for the outbox's.
+    async fn rebuilds(&self, bidder_id: &BidderId, hold_ms: i64) -> Result<Vec<Rebuild>, StorageError>;
+
+    /// Adds facts to a group's books and renews the claim. `Conflict`: another bidder or another epoch goes on.
+    async fn restore(
+        &self,
+        rebuild: &Rebuild,
+        bidder_id: &BidderId,
+        facts: &[Fact],
+    ) -> Result<(), StorageError>;
+
+    /// The group's books are good: it grants and settles again.
+    async fn rebuilt(&self, rebuild: &Rebuild, bidder_id: &BidderId) -> Result<(), StorageError>;
 }
 
 #[derive(Clone, Debug)]
 pub enum BalancesOf<'a> {
-    Campaigns(&'a [CampaignId]),
+    Campaigns(&'a [(AdvertiserId, CampaignId)]),
     All {
         after: Option<(CampaignId, String)>,
         limit: u32,

@@ -358,6 +358,7 @@ fn may_bid(campaign: &ServingCampaign) -> bool {
 
 fn request(campaign: &ServingCampaign, day: &Day, wanted_nanos: i64, bid_nanos: i64) -> LeaseRequest {
     LeaseRequest {
+        advertiser_id: campaign.campaign.spec.advertiser_id.clone(),
         campaign_id: campaign.campaign.id.clone(),
         generation: campaign.generation,
         revision: campaign.revision,

@@ -72,7 +72,7 @@ impl LeaseKeeper {
         let outcome = self
             .ledger
             .0
-            .renew(&self.bidder_id, hold_ms, &batch.requests)
+            .renew(0, &self.bidder_id, hold_ms, &batch.requests)
             .await;
         let now = self.now();
         match outcome {

@@ -8,7 +8,8 @@ use platform::shutdown::ShutdownTiming;
 use std::sync::atomic::AtomicU32;
 use storage::StorageError;
 use storage::spend_ledger::{
-    Balance, BalancesOf, BillVerdict, Billing, Grant, LeaseRequest, Reservation, Settled, WinVerdict,
+    Balance, BalancesOf, BidRef, BillVerdict, Billing, Fact, Grant, LeaseRequest, Rebuild, Reservation, Settled,
+    WinVerdict,
 };
 
 /// Answers heartbeats alone, the first `failures` of them with an error.
@@ -25,8 +26,13 @@ fn not_asked<T>() -> Result<T, StorageError> {
 
 #[async_trait]
 impl SpendLedger for Heartbeats {
+    fn group_of(&self, _: &AdvertiserId) -> u32 {
+        0
+    }
+
     async fn renew(
         &self,
+        _group: u32,
         _bidder_id: &BidderId,
         _hold_ms: i64,
         _requests: &[LeaseRequest],
@@ -55,11 +61,15 @@ impl SpendLedger for Heartbeats {
         not_asked()
     }
 
-    async fn settled(&self, _bid_id: BidId) -> Result<Option<Settled>, StorageError> {
+    async fn settled(&self, _bid: &BidRef) -> Result<Option<Settled>, StorageError> {
         not_asked()
     }
 
-    async fn appended(&self, _bid_ids: &[BidId]) -> Result<(), StorageError> {
+    async fn is_safe(&self, _bid: &BidRef) -> Result<bool, StorageError> {
+        not_asked()
+    }
+
+    async fn appended(&self, _bids: &[BidRef]) -> Result<(), StorageError> {
         not_asked()
     }
 
@@ -68,6 +78,18 @@ impl SpendLedger for Heartbeats {
     }
 
     async fn forget(&self, _before_ms: i64) -> Result<(), StorageError> {
+        not_asked()
+    }
+
+    async fn rebuilds(&self, _: &BidderId, _: i64) -> Result<Vec<Rebuild>, StorageError> {
+        not_asked()
+    }
+
+    async fn restore(&self, _: &Rebuild, _: &BidderId, _: &[Fact]) -> Result<(), StorageError> {
+        not_asked()
+    }
+
+    async fn rebuilt(&self, _: &Rebuild, _: &BidderId) -> Result<(), StorageError> {
         not_asked()
     }
 }

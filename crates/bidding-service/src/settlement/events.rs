@@ -1,7 +1,7 @@
 //! The events that notices become.
 
 use crate::token::BidToken;
-use domain::event::{BidEvent, EventKind, SCHEMA, SpendEvent};
+use domain::event::{BidEvent, EventKind, SCHEMA, SpendEvent, WonReservation};
 use domain::money::Charge;
 
 pub(super) fn of(token: &BidToken, kind: EventKind, at_ms: i64) -> BidEvent {
@@ -14,9 +14,21 @@ pub(super) fn of(token: &BidToken, kind: EventKind, at_ms: i64) -> BidEvent {
         bid_at_ms: token.bid_at_ms,
         dimensions: token.dimensions.clone(),
         loss_reason: None,
+        reservation: None,
         price_cpm_micros: None,
         value_micros: None,
         currency: None,
+    }
+}
+
+/// What the ledger's books can be rebuilt from.
+pub(super) fn won(token: &BidToken) -> WonReservation {
+    let reservation = token.reservation();
+    WonReservation {
+        day: reservation.day,
+        bidder_id: reservation.bidder_id,
+        reserved_nanos: reservation.reserved_nanos,
+        billing_window_ms: reservation.billing_window_ms,
     }
 }
 
@@ -52,6 +64,8 @@ pub(super) fn draft_of_spend(
         bid_at_ms: token.bid_at_ms,
         campaign_id: token.campaign_id.clone(),
         day: token.day.date.clone(),
+        day_start_ms: token.day.start_ms,
+        day_end_ms: token.day.end_ms,
         dimensions: token.dimensions.clone(),
         price_cpm_micros,
         bid_currency: token.bid_currency.to_string(),

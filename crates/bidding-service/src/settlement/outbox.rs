@@ -3,13 +3,13 @@
 use super::{Settlement, events};
 use crate::token::LONGEST_LIFE_MS;
 use domain::event::SpendEvent;
-use domain::id::BidId;
+use domain::id::AdvertiserId;
 use platform::Shutdown;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use storage::StorageError;
 use storage::event_log::{NewRecord, Topic};
-use storage::spend_ledger::Settled;
+use storage::spend_ledger::{BidRef, Settled};
 
 const SWEEP: Duration = Duration::from_secs(5);
 /// How often one who removes verdicts looks for those that others appended meanwhile.
@@ -36,8 +36,7 @@ impl Settlement {
         self.log
             .append(Topic::Spend, records, self.clock.unix_ms())
             .await?;
-        let bid_ids = settled.iter().map(|event| event.bid_id);
-        self.appended().extend(bid_ids);
+        self.appended().extend(settled.iter().map(bid_ref));
         // Somebody at it already takes these along, or the next one does: nobody's answer waits for that.
         if let Ok(_alone) = self.removing.try_lock() {
             for _ in 0..REMOVED_FOR_OTHERS {
@@ -49,22 +48,22 @@ impl Settlement {
 
     /// The events are safe: a verdict that stays behind is only appended once more.
     async fn remove_appended(&self) {
-        let bid_ids = std::mem::take(&mut *self.appended());
-        if bid_ids.is_empty() {
+        let bids = std::mem::take(&mut *self.appended());
+        if bids.is_empty() {
             return;
         }
-        if let Err(error) = self.ledger.appended(&bid_ids).await {
+        if let Err(error) = self.ledger.appended(&bids).await {
             tracing::debug!(%error, "verdicts stay in the outbox");
         }
     }
 
-    fn appended(&self) -> std::sync::MutexGuard<'_, Vec<BidId>> {
+    fn appended(&self) -> std::sync::MutexGuard<'_, Vec<BidRef>> {
         self.appended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Settled before, perhaps by a process that died before the append.
-    pub(super) async fn publish_left_over(&self, bid_id: BidId) -> Result<(), StorageError> {
-        match self.ledger.settled(bid_id).await? {
+    pub(super) async fn publish_left_over(&self, bid: &BidRef) -> Result<(), StorageError> {
+        match self.ledger.settled(bid).await? {
             Some(settled) => self.publish(&[event_of(&settled)?]).await,
             None => Ok(()),
         }
@@ -131,6 +130,13 @@ impl Settlement {
             self.users.expire(now_ms).await?;
         }
         Ok(())
+    }
+}
+
+fn bid_ref(event: &SpendEvent) -> BidRef {
+    BidRef {
+        advertiser_id: AdvertiserId(event.dimensions.advertiser.clone()),
+        bid_id: event.bid_id,
     }
 }
 

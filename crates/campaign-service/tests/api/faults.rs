@@ -3,14 +3,14 @@
 use crate::app::{NOON_MS, TestApp, campaign_of, memory_ports};
 use async_trait::async_trait;
 use axum::http::StatusCode;
-use domain::id::{BidId, BidderId};
+use domain::id::{AdvertiserId, BidderId};
 use platform::Clock;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 use storage::campaign_store::*;
-use storage::event_log::{Batch, NewRecord, Topic};
+use storage::event_log::{Batch, Membership, NewRecord, Topic};
 use storage::spend_ledger::*;
 use storage::{CampaignStore, EventLog, SpendLedger, StorageError};
 
@@ -294,6 +294,14 @@ impl EventLog for GatedLog {
         self.inner.end_offset(topic, partition).await
     }
 
+    async fn offset_at(&self, topic: Topic, partition: u32, at_ms: i64) -> Result<i64, StorageError> {
+        self.inner.offset_at(topic, partition, at_ms).await
+    }
+
+    async fn join(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Membership>, StorageError> {
+        self.inner.join(group, topics).await
+    }
+
     async fn trim(&self, now_ms: i64) -> Result<(), StorageError> {
         self.inner.trim(now_ms).await
     }
@@ -308,7 +316,11 @@ fn away<T>() -> Result<T, StorageError> {
 
 #[async_trait]
 impl SpendLedger for AwayLedger {
-    async fn renew(&self, _: &BidderId, _: i64, _: &[LeaseRequest]) -> Result<Vec<Grant>, StorageError> {
+    fn group_of(&self, _: &AdvertiserId) -> u32 {
+        0
+    }
+
+    async fn renew(&self, _: u32, _: &BidderId, _: i64, _: &[LeaseRequest]) -> Result<Vec<Grant>, StorageError> {
         away()
     }
 
@@ -324,11 +336,15 @@ impl SpendLedger for AwayLedger {
         away()
     }
 
-    async fn settled(&self, _: BidId) -> Result<Option<Settled>, StorageError> {
+    async fn settled(&self, _: &BidRef) -> Result<Option<Settled>, StorageError> {
         away()
     }
 
-    async fn appended(&self, _: &[BidId]) -> Result<(), StorageError> {
+    async fn is_safe(&self, _: &BidRef) -> Result<bool, StorageError> {
+        away()
+    }
+
+    async fn appended(&self, _: &[BidRef]) -> Result<(), StorageError> {
         away()
     }
 
@@ -337,6 +353,18 @@ impl SpendLedger for AwayLedger {
     }
 
     async fn forget(&self, _: i64) -> Result<(), StorageError> {
+        away()
+    }
+
+    async fn rebuilds(&self, _: &BidderId, _: i64) -> Result<Vec<Rebuild>, StorageError> {
+        away()
+    }
+
+    async fn restore(&self, _: &Rebuild, _: &BidderId, _: &[Fact]) -> Result<(), StorageError> {
+        away()
+    }
+
+    async fn rebuilt(&self, _: &Rebuild, _: &BidderId) -> Result<(), StorageError> {
         away()
     }
 }

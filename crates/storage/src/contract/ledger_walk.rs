@@ -8,10 +8,11 @@ use super::spend_ledger::LedgerHarness;
 use crate::spend_ledger::{
     AccountBalance, BalancesOf, BillVerdict, Billing, Grant, LeaseRequest, Reservation, WinVerdict,
 };
-use domain::id::{BidId, BidderId, CampaignId};
+use domain::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use domain::period::{Day, Limits};
 
 const CAMPAIGN: &str = "cmp_walk";
+const ADVERTISER: &str = "adv_walk";
 const DATES: [&str; 2] = ["2027-01-15", "2027-01-16"];
 const BIDDERS: u64 = 4;
 /// Holds no lease; its renewals read the accounts after everything that ended has been freed.
@@ -116,6 +117,7 @@ impl<'a> Walk<'a> {
     ) -> Grant {
         const HOLD_MS: i64 = 8_000;
         let request = LeaseRequest {
+            advertiser_id: AdvertiserId::from(ADVERTISER),
             campaign_id: CampaignId::from(CAMPAIGN),
             generation: version.0,
             revision: version.1,
@@ -127,10 +129,10 @@ impl<'a> Walk<'a> {
             bids: 1,
         };
         let bidder_id = bidder_id(bidder);
-        let grants = self
-            .harness
-            .ledger()
-            .renew(&bidder_id, HOLD_MS, &[request])
+        let ledger = self.harness.ledger();
+        let group = ledger.group_of(&request.advertiser_id);
+        let grants = ledger
+            .renew(group, &bidder_id, HOLD_MS, &[request])
             .await
             .unwrap();
         let expected = self
@@ -242,7 +244,7 @@ impl<'a> Walk<'a> {
         let settled = ledger.outbox(i64::MAX, u32::MAX).await.unwrap();
         let charged: i64 = settled.iter().map(|verdict| verdict.charge_nanos).sum();
         assert_eq!(charged, self.charged);
-        let campaign = [CampaignId::from(CAMPAIGN)];
+        let campaign = [(AdvertiserId::from(ADVERTISER), CampaignId::from(CAMPAIGN))];
         let balances = ledger.balances(BalancesOf::Campaigns(&campaign)).await.unwrap();
         let lifetime = &balances[0];
         let over_delivered: i64 = settled.iter().map(|verdict| verdict.over_delivery_nanos).sum();
@@ -259,6 +261,7 @@ impl<'a> Walk<'a> {
 fn reservation(terms: Terms) -> Reservation {
     Reservation {
         bid_id: BidId(terms.bid),
+        advertiser_id: AdvertiserId::from(ADVERTISER),
         campaign_id: CampaignId::from(CAMPAIGN),
         day: walk_day(terms.day),
         bidder_id: bidder_id(terms.bidder),

@@ -7,9 +7,9 @@ mod together;
 
 use super::run_laws;
 use crate::SpendLedger;
-use crate::spend_ledger::{Balance, BalancesOf, Billing, Grant, LeaseRequest, Reservation};
+use crate::spend_ledger::{Balance, BalancesOf, BidRef, Billing, Grant, LeaseRequest, Reservation};
 use async_trait::async_trait;
-use domain::id::{BidId, BidderId, CampaignId};
+use domain::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use domain::period::{Day, Limits};
 pub use leases::*;
 pub use settlement::*;
@@ -81,6 +81,22 @@ fn limits(daily_nanos: i64, total_nanos: i64) -> Limits {
     }
 }
 
+/// Of every campaign of the laws, so that they are of one group.
+fn advertiser() -> AdvertiserId {
+    AdvertiserId::from("adv_laws")
+}
+
+fn group(harness: &dyn LedgerHarness) -> u32 {
+    harness.ledger().group_of(&advertiser())
+}
+
+fn bid_ref(bid: u128) -> BidRef {
+    BidRef {
+        advertiser_id: advertiser(),
+        bid_id: BidId(bid),
+    }
+}
+
 /// The day that holds the instant the laws begin at, or the `n`th after it.
 fn day(harness: &dyn LedgerHarness, n: u8) -> Day {
     const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -95,6 +111,7 @@ fn day(harness: &dyn LedgerHarness, n: u8) -> Day {
 /// Bids of 10; limits far above what a law wants unless it says otherwise.
 fn request(harness: &dyn LedgerHarness, campaign: &str, wanted_nanos: i64) -> LeaseRequest {
     LeaseRequest {
+        advertiser_id: advertiser(),
         campaign_id: CampaignId::from(campaign),
         generation: 1,
         revision: 1,
@@ -110,7 +127,7 @@ fn request(harness: &dyn LedgerHarness, campaign: &str, wanted_nanos: i64) -> Le
 async fn renew(harness: &dyn LedgerHarness, bidder: &str, request: LeaseRequest) -> Grant {
     let grants = harness
         .ledger()
-        .renew(&BidderId::from(bidder), HOLD_MS, &[request])
+        .renew(group(harness), &BidderId::from(bidder), HOLD_MS, &[request])
         .await
         .unwrap();
     harness.audit().await;
@@ -120,6 +137,7 @@ async fn renew(harness: &dyn LedgerHarness, bidder: &str, request: LeaseRequest)
 fn reservation(harness: &dyn LedgerHarness, bid: u128, reserved_nanos: i64) -> Reservation {
     Reservation {
         bid_id: BidId(bid),
+        advertiser_id: advertiser(),
         campaign_id: CampaignId::from("c"),
         day: day(harness, 0),
         bidder_id: BidderId::from("b1"),
@@ -153,7 +171,7 @@ async fn amounts(harness: &dyn LedgerHarness) -> (i64, i64, i64) {
 async fn balances(harness: &dyn LedgerHarness, campaign: &str) -> Vec<Balance> {
     harness
         .ledger()
-        .balances(BalancesOf::Campaigns(&[CampaignId::from(campaign)]))
+        .balances(BalancesOf::Campaigns(&[(advertiser(), CampaignId::from(campaign))]))
         .await
         .unwrap()
 }

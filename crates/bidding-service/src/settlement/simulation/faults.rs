@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::event_log::{Batch, NewRecord, Topic};
 use storage::spend_ledger::{
-    Balance, BalancesOf, BillVerdict, Billing, Grant, LeaseRequest, Reservation, Settled, WinVerdict,
+    Balance, BalancesOf, BidRef, BillVerdict, Billing, Fact, Grant, LeaseRequest, Rebuild, Reservation, Settled,
+    WinVerdict,
 };
 use storage::{EventLog, SpendLedger, StorageError};
 
@@ -68,14 +69,19 @@ pub(super) struct FaultyLedger {
 
 #[async_trait]
 impl SpendLedger for FaultyLedger {
+    fn group_of(&self, advertiser_id: &AdvertiserId) -> u32 {
+        self.inner.group_of(advertiser_id)
+    }
+
     async fn renew(
         &self,
+        group: u32,
         bidder_id: &BidderId,
         hold_ms: i64,
         requests: &[LeaseRequest],
     ) -> Result<Vec<Grant>, StorageError> {
         self.fate
-            .call(self.inner.renew(bidder_id, hold_ms, requests))
+            .call(self.inner.renew(group, bidder_id, hold_ms, requests))
             .await
     }
 
@@ -91,13 +97,17 @@ impl SpendLedger for FaultyLedger {
         self.fate.call(self.inner.outbox(settled_before_ms, limit)).await
     }
 
-    async fn settled(&self, bid_id: BidId) -> Result<Option<Settled>, StorageError> {
-        self.fate.call(self.inner.settled(bid_id)).await
+    async fn settled(&self, bid: &BidRef) -> Result<Option<Settled>, StorageError> {
+        self.fate.call(self.inner.settled(bid)).await
     }
 
-    async fn appended(&self, bid_ids: &[BidId]) -> Result<(), StorageError> {
+    async fn is_safe(&self, bid: &BidRef) -> Result<bool, StorageError> {
+        self.fate.call(self.inner.is_safe(bid)).await
+    }
+
+    async fn appended(&self, bids: &[BidRef]) -> Result<(), StorageError> {
         self.fate.removals.fetch_add(1, Ordering::Relaxed);
-        self.fate.call(self.inner.appended(bid_ids)).await
+        self.fate.call(self.inner.appended(bids)).await
     }
 
     async fn balances(&self, of: BalancesOf<'_>) -> Result<Vec<Balance>, StorageError> {
@@ -106,6 +116,23 @@ impl SpendLedger for FaultyLedger {
 
     async fn forget(&self, before_ms: i64) -> Result<(), StorageError> {
         self.inner.forget(before_ms).await
+    }
+
+    async fn rebuilds(&self, bidder_id: &BidderId, hold_ms: i64) -> Result<Vec<Rebuild>, StorageError> {
+        self.inner.rebuilds(bidder_id, hold_ms).await
+    }
+
+    async fn restore(
+        &self,
+        rebuild: &Rebuild,
+        bidder_id: &BidderId,
+        facts: &[Fact],
+    ) -> Result<(), StorageError> {
+        self.inner.restore(rebuild, bidder_id, facts).await
+    }
+
+    async fn rebuilt(&self, rebuild: &Rebuild, bidder_id: &BidderId) -> Result<(), StorageError> {
+        self.inner.rebuilt(rebuild, bidder_id).await
     }
 }
 
@@ -137,6 +164,14 @@ impl EventLog for FaultyLog {
 
     async fn end_offset(&self, topic: Topic, partition: u32) -> Result<i64, StorageError> {
         self.inner.end_offset(topic, partition).await
+    }
+
+    async fn offset_at(&self, topic: Topic, partition: u32, at_ms: i64) -> Result<i64, StorageError> {
+        self.inner.offset_at(topic, partition, at_ms).await
+    }
+
+    async fn join(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Membership>, StorageError> {
+        self.inner.join(group, topics).await
     }
 
     async fn trim(&self, now_ms: i64) -> Result<(), StorageError> {

@@ -1,10 +1,11 @@
 //! Wins, bills, what is remembered of them.
 
 use super::{
-    BILLING_WINDOW_MS, HOLD_MS, Harness, amounts, balances, billing, day, limits, renew, request, reservation,
+    BILLING_WINDOW_MS, HOLD_MS, Harness, advertiser, amounts, balances, bid_ref, billing, day, group, limits, renew,
+    request, reservation,
 };
 use crate::spend_ledger::{BalancesOf, BillVerdict, LeaseNow, LeaseRequest, Reservation, WinVerdict};
-use domain::id::{BidId, BidderId, CampaignId};
+use domain::id::{BidderId, CampaignId};
 
 fn charged(charge_nanos: i64, backed: bool) -> BillVerdict {
     BillVerdict::Charged {
@@ -79,7 +80,7 @@ pub async fn a_bid_is_charged_once_in_any_order(h: Harness) {
         WinVerdict::Repeated
     );
     assert_eq!(h.ledger().bill(&bill).await.unwrap(), BillVerdict::Repeated);
-    h.ledger().appended(&[BidId(1)]).await.unwrap();
+    h.ledger().appended(&[bid_ref(1)]).await.unwrap();
     h.advance(30 * 24 * 60 * 60 * 1_000).await;
     assert_eq!(h.ledger().bill(&bill).await.unwrap(), BillVerdict::Repeated);
     assert_eq!(
@@ -161,7 +162,7 @@ pub async fn what_cannot_be_charged_in_full_is_over_delivery(h: Harness) {
     for balance in balances(&*h, "c").await {
         assert_eq!((balance.over_delivery_nanos, balance.settled_bids), (30, 1));
     }
-    let settled = h.ledger().settled(BidId(1)).await.unwrap().unwrap();
+    let settled = h.ledger().settled(&bid_ref(1)).await.unwrap().unwrap();
     assert_eq!((settled.charge_nanos, settled.over_delivery_nanos), (0, 30));
 }
 
@@ -213,15 +214,15 @@ pub async fn a_verdict_stays_in_the_outbox_until_appended(h: Harness) {
     );
     assert_eq!(h.ledger().outbox(h.now_ms(), 2).await.unwrap(), all[..2]);
     assert_eq!(
-        h.ledger().settled(BidId(1)).await.unwrap().as_ref(),
+        h.ledger().settled(&bid_ref(1)).await.unwrap().as_ref(),
         Some(&all[1])
     );
     h.ledger()
-        .appended(&[BidId(3), BidId(1), BidId(77)])
+        .appended(&[bid_ref(3), bid_ref(1), bid_ref(77)])
         .await
         .unwrap();
     assert_eq!(h.ledger().outbox(h.now_ms(), 10).await.unwrap(), all[2..]);
-    assert_eq!(h.ledger().settled(BidId(1)).await.unwrap(), None);
+    assert_eq!(h.ledger().settled(&bid_ref(1)).await.unwrap(), None);
 }
 
 pub async fn balances_read_by_campaign_and_in_pages(h: Harness) {
@@ -247,7 +248,7 @@ pub async fn balances_read_by_campaign_and_in_pages(h: Harness) {
         after = Some((last.campaign_id.clone(), date));
         seen.extend(page);
     }
-    let named: Vec<CampaignId> = ["c1", "c2", "missing"].map(CampaignId::from).to_vec();
+    let named = ["c1", "c2", "missing"].map(|id| (advertiser(), CampaignId::from(id)));
     assert_eq!(
         h.ledger().balances(BalancesOf::Campaigns(&named)).await.unwrap(),
         seen
@@ -285,7 +286,7 @@ pub async fn forgotten_days_and_bids_are_gone_and_lifetimes_stay(h: Harness) {
     assert_eq!(h.ledger().bill(&bill).await.unwrap(), BillVerdict::Repeated);
     h.advance(48 * 60 * 60 * 1_000).await;
     h.ledger()
-        .renew(&BidderId::from("b1"), HOLD_MS, &[])
+        .renew(group(&*h), &BidderId::from("b1"), HOLD_MS, &[])
         .await
         .unwrap();
     h.ledger().forget(old_day.end_ms + 1).await.unwrap();

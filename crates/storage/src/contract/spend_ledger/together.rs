@@ -1,9 +1,9 @@
 //! Notices that come at the same time: an adapter may take several in one step.
 
-use super::{Harness, amounts, balances, billing, renew, request, reservation};
+use super::{Harness, amounts, balances, bid_ref, billing, renew, request, reservation};
 use crate::StorageError;
 use crate::spend_ledger::{BillVerdict, Reservation, WinVerdict};
-use domain::id::{BidId, BidderId, CampaignId};
+use domain::id::{BidderId, CampaignId};
 
 pub async fn notices_at_the_same_time_settle_each_bid_once(h: Harness) {
     renew(&*h, "b1", request(&*h, "c", 100)).await;
@@ -81,5 +81,5 @@ pub async fn a_notice_that_fails_changes_nothing_and_takes_no_other_with_it(h: H
     for balance in balances(&*h, "c").await {
         assert_eq!((balance.over_delivery_nanos, balance.settled_bids), (i64::MAX, 2));
     }
-    assert_eq!(ledger.settled(BidId(2)).await.unwrap(), None);
+    assert_eq!(ledger.settled(&bid_ref(2)).await.unwrap(), None);
 }

@@ -1,0 +1,1 @@
+//! The spend ledger and user states on Redis, a single node or a Cluster.
