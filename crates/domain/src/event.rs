@@ -3,10 +3,11 @@
 //! Each event has an id of its own, its own time and its bid's; reports go by the bid's, as the
 //! ledger's days do.
 
-use crate::id::{BidId, BidderId, CampaignId};
+use crate::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use crate::money::Terms;
 use crate::period::Day;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 pub const SCHEMA: u32 = 1;
 
@@ -136,6 +137,42 @@ pub struct SpendEvent {
     pub over_delivery_nanos: i64,
 }
 
+/// Topic `ledger_checkpoints`, key campaign id: what the campaign's events of topic `spend` came to, from which the
+/// ledger's books can be rebuilt.
+///
+/// Right by itself: it holds every event of the campaign below its offsets once, and none at or above them, so a reader
+/// adds the events at or above. Of two records of a campaign either will do; the later one leaves less to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerCheckpoint {
+    pub schema: u32,
+    pub advertiser_id: AdvertiserId,
+    pub campaign_id: CampaignId,
+    /// By their start, the last few only: the lifetime holds the others too.
+    pub days: Vec<CheckpointDay>,
+    pub lifetime: SpentTotals,
+    /// The next offset of each partition of `spend`; 0 for a partition that is missing.
+    pub offsets: BTreeMap<u32, i64>,
+    pub at_ms: i64,
+}
+
+/// One day of a campaign. `start_ms` and `end_ms` are 0 where no event told them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointDay {
+    #[serde(flatten)]
+    pub day: Day,
+    #[serde(flatten)]
+    pub totals: SpentTotals,
+}
+
+/// What settled bids came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpentTotals {
+    /// Nanos of the campaign's currency, as are over-deliveries.
+    pub spent_nanos: i64,
+    pub over_delivery_nanos: i64,
+    pub settled_bids: i64,
+}
+
 /// Length of a rollup: days begin at :15, :30 and :45 in some zones.
 pub const QUARTER_MS: i64 = 15 * 60 * 1_000;
 
@@ -143,4 +180,45 @@ pub const QUARTER_MS: i64 = 15 * 60 * 1_000;
 #[must_use]
 pub fn quarter_start_ms(instant_ms: i64) -> i64 {
     instant_ms.div_euclid(QUARTER_MS).saturating_mul(QUARTER_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_reads_back_as_it_was_written() {
+        let totals = SpentTotals {
+            spent_nanos: i64::MAX,
+            over_delivery_nanos: 2,
+            settled_bids: 3,
+        };
+        let checkpoint = LedgerCheckpoint {
+            schema: SCHEMA,
+            advertiser_id: "adv_1".into(),
+            campaign_id: "cmp_1".into(),
+            days: vec![CheckpointDay {
+                day: Day {
+                    date: "2026-11-23".to_owned(),
+                    start_ms: 1,
+                    end_ms: 2,
+                },
+                totals,
+            }],
+            lifetime: totals,
+            offsets: BTreeMap::from([(0, 7), (23, 0)]),
+            at_ms: 9,
+        };
+        let text = serde_json::to_string(&checkpoint).unwrap();
+        assert!(
+            text.contains(
+                r#""days":[{"date":"2026-11-23","start_ms":1,"end_ms":2,"spent_nanos":9223372036854775807"#
+            ),
+            "{text}"
+        );
+        assert_eq!(
+            serde_json::from_str::<LedgerCheckpoint>(&text).unwrap(),
+            checkpoint
+        );
+    }
 }
