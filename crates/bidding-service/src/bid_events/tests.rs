@@ -3,7 +3,7 @@ use async_trait::async_trait;
 use platform::Readiness;
 use std::sync::Mutex;
 use storage::StorageError;
-use storage::event_log::Batch;
+use storage::event_log::{AllPartitions, Batch, Membership};
 
 /// Keeps what was appended; the first `failures` appends store their records and then fail, as a lost answer does.
 struct ForgetfulLog {
@@ -39,6 +39,14 @@ impl EventLog for ForgetfulLog {
 
     async fn end_offset(&self, _: Topic, _: u32) -> Result<i64, StorageError> {
         Ok(0)
+    }
+
+    async fn offset_at(&self, _: Topic, _: u32, _: i64) -> Result<i64, StorageError> {
+        Ok(0)
+    }
+
+    async fn join(&self, _: &str, _: &[Topic]) -> Result<Box<dyn Membership>, StorageError> {
+        Ok(Box::new(AllPartitions(Some(Vec::new()))))
     }
 
     async fn trim(&self, _: i64) -> Result<(), StorageError> {

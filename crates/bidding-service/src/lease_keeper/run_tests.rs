@@ -3,6 +3,7 @@
 use super::*;
 use crate::metrics::BiddingMetrics;
 use async_trait::async_trait;
+use domain::id::AdvertiserId;
 use platform::Readiness;
 use platform::shutdown::ShutdownTiming;
 use std::sync::atomic::AtomicU32;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::metrics::BiddingMetrics;
 use domain::campaign::CampaignStatus;
+use domain::id::AdvertiserId;
 use domain::period::{Day, Limits};
 use storage::spend_ledger::{Balance, BalancesOf};
 use storage_sqlite::SqliteStore;
@@ -80,7 +81,7 @@ impl Bench {
     }
 
     async fn leased_bids(&self) -> i64 {
-        let of = [CampaignId::from("cmp_1")];
+        let of = [(AdvertiserId::from("adv_1"), CampaignId::from("cmp_1"))];
         let balances: Vec<Balance> = self.store.balances(BalancesOf::Campaigns(&of)).await.unwrap();
         let days = balances.iter().filter(|balance| balance.day.is_some());
         days.map(|balance| balance.account.leased_nanos).sum::<i64>() / PRICE_NANOS
@@ -178,7 +179,7 @@ async fn at_midnight_the_next_day_is_leased_and_yesterdays_open_bids_keep_theirs
     assert!(!bench.bid(), "the lease ends with its day");
     bench.second().await;
     assert!(bench.bid(), "the new day's lease");
-    let of = [CampaignId::from("cmp_1")];
+    let of = [(AdvertiserId::from("adv_1"), CampaignId::from("cmp_1"))];
     let balances = bench.store.balances(BalancesOf::Campaigns(&of)).await.unwrap();
     let yesterday = balances
         .iter()

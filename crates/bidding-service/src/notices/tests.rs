@@ -8,7 +8,7 @@ use axum::http::{Method, Request, StatusCode, header};
 use domain::currency::Currency;
 use domain::event::Dimensions;
 use domain::exchange::{Billing, PriceForm};
-use domain::id::{BidId, BidderId, CampaignId};
+use domain::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use domain::money::Terms;
 use domain::period::{Day, Limits};
 use std::sync::atomic::AtomicI64;
@@ -48,7 +48,10 @@ fn token() -> BidToken {
         reserved_nanos: BID_NANOS,
         billing_window_ms: 60_000,
         user_key: Some("user".to_owned()),
-        dimensions: Dimensions::default(),
+        dimensions: Dimensions {
+            advertiser: "adv_1".to_owned(),
+            ..Dimensions::default()
+        },
         billing: Billing::Notice,
         price_form: PriceForm::Plain,
         counters: vec![CounterKey {
@@ -67,6 +70,7 @@ impl Site {
         let store = SqliteStore::open("sqlite::memory:", Arc::new(move || ledger_clock.unix_ms())).await;
         let store = Arc::new(store.unwrap());
         let lease = LeaseRequest {
+            advertiser_id: "adv_1".into(),
             campaign_id: "cmp_1".into(),
             generation: 1,
             revision: 1,
@@ -80,7 +84,7 @@ impl Site {
             opportunities: 0,
             bids: 0,
         };
-        store.renew(&"bdr_1".into(), 8_000, &[lease]).await.unwrap();
+        store.renew(0, &"bdr_1".into(), 8_000, &[lease]).await.unwrap();
         let metrics = BiddingMetrics::register(&platform::Metrics::new("test").unwrap())
             .unwrap()
             .money;
@@ -137,7 +141,7 @@ impl Site {
 
     /// (spent, pending) of the campaign's lifetime.
     async fn account(&self) -> (i64, i64) {
-        let of = [CampaignId::from("cmp_1")];
+        let of = [(AdvertiserId::from("adv_1"), CampaignId::from("cmp_1"))];
         let balances = self.store.balances(BalancesOf::Campaigns(&of)).await.unwrap();
         let lifetime = balances
             .iter()

@@ -217,7 +217,10 @@ impl World {
             reserved_nanos: price,
             billing_window_ms: BILLING_WINDOW_MS,
             user_key: None,
-            dimensions: Dimensions::default(),
+            dimensions: Dimensions {
+                advertiser: serving.campaign.spec.advertiser_id.0.clone(),
+                ..Dimensions::default()
+            },
             billing: Billing::Notice,
             price_form: PriceForm::Plain,
             counters: Vec::new(),
@@ -240,10 +243,11 @@ impl World {
     }
 
     async fn balances(&self) -> Vec<Balance> {
-        let ids: Vec<CampaignId> = self
+        let advertiser_of = |serving: &ServingCampaign| serving.campaign.spec.advertiser_id.clone();
+        let ids: Vec<(AdvertiserId, CampaignId)> = self
             .campaigns
             .iter()
-            .map(|serving| serving.campaign.id.clone())
+            .map(|serving| (advertiser_of(serving), serving.campaign.id.clone()))
             .collect();
         self.store.balances(BalancesOf::Campaigns(&ids)).await.unwrap()
     }

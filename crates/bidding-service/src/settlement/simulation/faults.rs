@@ -1,11 +1,11 @@
 //! Stores that fail: before they did what was asked, or after, so that only the answer is lost.
 
 use async_trait::async_trait;
-use domain::id::{BidId, BidderId};
+use domain::id::{AdvertiserId, BidderId};
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use storage::event_log::{Batch, NewRecord, Topic};
+use storage::event_log::{Batch, Membership, NewRecord, Topic};
 use storage::spend_ledger::{
     Balance, BalancesOf, BidRef, BillVerdict, Billing, Fact, Grant, LeaseRequest, Rebuild, Reservation, Settled,
     WinVerdict,
