@@ -1,6 +1,6 @@
 //! Several processes at once on one database: each store has connections of its own.
 
-use crate::server::{Server, store_at};
+use crate::server::{Server, Stores as _, store_at};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
 //! The contract suites, and what a new database holds.
 
-use crate::server::Server;
+use crate::server::{Server, Stores as _};
 use domain::exchange::{Exchange, ExchangeSpec};
 use std::sync::Arc;
 use storage::campaign_store::Kind;

@@ -1,7 +1,7 @@
 //! The server goes away and comes back.
 
 use crate::at_once::{exchange, write_of};
-use crate::server::{Server, store_at};
+use crate::server::{Server, Stores as _, store_at};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage::campaign_store::Kind;

@@ -1,7 +1,7 @@
 //! Several readers that apply at once, and the partitions of days.
 
 use crate::at_once::NOW_MS;
-use crate::server::{Server, store_at};
+use crate::server::{Server, Stores as _, store_at};
 use domain::event::{Dimensions, QUARTER_MS};
 use std::sync::Arc;
 use storage::event_log::Topic;
