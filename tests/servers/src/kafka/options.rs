@@ -1,0 +1,116 @@
+//! What the broker's file of settings says.
+
+use super::Ports;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+/// Who may log in on the listeners that ask: the same by PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512.
+#[derive(Clone, Debug)]
+pub struct Account {
+    pub name: String,
+    pub password: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Adds the two listeners that ask for a name and a password: one without, one with encryption when `tls` is set.
+    pub sasl: Option<Account>,
+    /// A file with the private key (PKCS 8) and the certificate, both PEM, for 127.0.0.1.
+    pub tls: Option<PathBuf>,
+    /// More lines of `server.properties`.
+    pub properties: Vec<(String, String)>,
+}
+
+impl Options {
+    #[must_use]
+    pub fn sasl(mut self, name: &str, password: &str) -> Self {
+        self.sasl = Some(Account {
+            name: name.to_owned(),
+            password: password.to_owned(),
+        });
+        self
+    }
+
+    #[must_use]
+    pub fn tls(mut self, key_and_certificate: &Path) -> Self {
+        self.tls = Some(key_and_certificate.to_owned());
+        self
+    }
+
+    #[must_use]
+    pub fn property(mut self, name: &str, value: &str) -> Self {
+        self.properties.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(super) fn scram_users(&self) -> Vec<String> {
+        let user = |account: &Account, mechanism| {
+            format!(
+                "{mechanism}=[name={},password={}]",
+                account.name, account.password
+            )
+        };
+        let mechanisms = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
+        let account = self.sasl.iter();
+        account
+            .flat_map(|account| mechanisms.map(|mechanism| user(account, mechanism)))
+            .collect()
+    }
+
+    pub(super) fn properties(&self, folder: &Path, ports: &Ports) -> String {
+        let mut advertised = format!("PLAINTEXT://127.0.0.1:{}", ports.plaintext);
+        if self.sasl.is_some() {
+            let _ = write!(advertised, ",SASL_PLAINTEXT://127.0.0.1:{}", ports.sasl);
+        }
+        if self.tls.is_some() {
+            let kind = if self.sasl.is_some() { "SASL_SSL" } else { "SSL" };
+            let _ = write!(advertised, ",{kind}://127.0.0.1:{}", ports.tls);
+        }
+        let controller = format!("127.0.0.1:{}", ports.controller);
+        let mut lines = format!(
+            "process.roles=broker,controller\n\
+             node.id=1\n\
+             controller.quorum.voters=1@{controller}\n\
+             controller.listener.names=CONTROLLER\n\
+             listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
+             SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL\n\
+             listeners={advertised},CONTROLLER://{controller}\n\
+             advertised.listeners={advertised}\n\
+             log.dirs={}\n\
+             offsets.topic.replication.factor=1\n\
+             offsets.topic.num.partitions=4\n\
+             transaction.state.log.replication.factor=1\n\
+             transaction.state.log.min.isr=1\n\
+             group.initial.rebalance.delay.ms=0\n",
+            folder.join("data").display()
+        );
+        self.secure(&mut lines);
+        for (name, value) in &self.properties {
+            let _ = writeln!(lines, "{name}={value}");
+        }
+        lines
+    }
+
+    fn secure(&self, lines: &mut String) {
+        if let Some(Account { name, password }) = &self.sasl {
+            lines.push_str("sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n");
+            for listener in ["sasl_plaintext", "sasl_ssl"] {
+                let scram = "org.apache.kafka.common.security.scram.ScramLoginModule required;";
+                let _ = write!(
+                    lines,
+                    "listener.name.{listener}.plain.sasl.jaas.config=\
+                     org.apache.kafka.common.security.plain.PlainLoginModule required user_{name}=\"{password}\";\n\
+                     listener.name.{listener}.scram-sha-256.sasl.jaas.config={scram}\n\
+                     listener.name.{listener}.scram-sha-512.sasl.jaas.config={scram}\n"
+                );
+            }
+        }
+        if let Some(file) = &self.tls {
+            let _ = write!(
+                lines,
+                "ssl.keystore.type=PEM\nssl.keystore.location={}\n",
+                file.display()
+            );
+        }
+    }
+}
