@@ -56,9 +56,12 @@ impl BidValue {
     const PRIOR_BIDS: f64 = 20.0;
     const REMEMBERED_BIDS: f64 = 4_000.0;
 
-    /// The day's totals so far, of all bidders. Totals that fell mean another day: the value learned is kept.
+    /// The day's totals so far, of all bidders. Totals that fell mean another day: the value learned is kept. Bids that
+    /// fell while money was spent on mean that the ledger lost count of them: both are counted on from here.
     pub fn observe(&mut self, spent_nanos: i64, bids: i64) {
-        if bids < self.seen_bids {
+        if bids < self.seen_bids && self.seen_spent_nanos > 0 && spent_nanos >= self.seen_spent_nanos {
+            (self.seen_spent_nanos, self.seen_bids) = (spent_nanos, bids);
+        } else if bids < self.seen_bids {
             (self.seen_spent_nanos, self.seen_bids) = (0, 0);
         }
         self.spent_nanos += nanos(spent_nanos.saturating_sub(self.seen_spent_nanos));
@@ -71,10 +74,13 @@ impl BidValue {
         }
     }
 
-    /// Nanos, positive. `full_price_nanos` is what a bid costs that wins at its own price.
+    /// Nanos, positive, at most `full_price_nanos`: what a bid costs that wins at its own price. (Who starts after the
+    /// ledger lost count of the day's bids finds more spent than they can have cost.)
     #[must_use]
     pub fn nanos(&self, full_price_nanos: i64) -> f64 {
-        let prior = Self::PRIOR_BIDS * nanos(full_price_nanos.max(1));
-        ((self.spent_nanos.max(0.0) + prior) / (self.bids + Self::PRIOR_BIDS)).max(1.0)
+        let full_price = nanos(full_price_nanos.max(1));
+        let prior = Self::PRIOR_BIDS * full_price;
+        let observed = (self.spent_nanos.max(0.0) + prior) / (self.bids + Self::PRIOR_BIDS);
+        observed.clamp(1.0, full_price)
     }
 }

@@ -218,3 +218,18 @@ proptest! {
         prop_assert!((0.0..=1.0).contains(&share_on_plan(&plan, now, &standing)));
     }
 }
+
+#[test]
+fn a_ledger_that_lost_count_of_the_days_bids_does_not_make_them_dear() {
+    const PRICE_NANOS: i64 = 1_000;
+    let mut value = BidValue::default();
+    value.observe(400 * PRICE_NANOS, 4_000);
+    let learned = value.nanos(PRICE_NANOS);
+    value.observe(400 * PRICE_NANOS, 10);
+    value.observe(401 * PRICE_NANOS, 20);
+    assert!((value.nanos(PRICE_NANOS) - learned).abs() < 1.0, "{value:?}");
+
+    let mut started_afterwards = BidValue::default();
+    started_afterwards.observe(400 * PRICE_NANOS, 10);
+    assert_eq!(started_afterwards.nanos(PRICE_NANOS), 1_000.0);
+}
