@@ -12,11 +12,11 @@ use domain::creative::{CreativeSpec, Format};
 use domain::serving::ServingCampaign;
 use std::sync::Arc;
 
+/// A campaign's record as the engine reads it. It depends on nothing else, so that one that did not change is compiled
+/// once for all the snapshots that hold it.
 #[derive(Debug)]
-pub(crate) struct CompiledCampaign {
+pub struct CompiledCampaign {
     pub(crate) serving: Arc<ServingCampaign>,
-    /// At least the worth of a thousand impressions, micros of USD, at the rates of every exchange.
-    pub(crate) bound_usd_micros: i64,
     /// Campaign and advertiser are active.
     pub(crate) is_active: bool,
     pub(crate) hash: u64,
@@ -51,7 +51,9 @@ pub(crate) struct CompiledCampaign {
 }
 
 impl CompiledCampaign {
-    pub(crate) fn compile(serving: Arc<ServingCampaign>, bound_usd_micros: i64) -> Self {
+    /// Takes some microseconds: not for the bid path.
+    #[must_use]
+    pub fn compile(serving: Arc<ServingCampaign>) -> Self {
         let campaign = &serving.campaign;
         let targeting = &campaign.spec.targeting;
         let geo = Geo::compile(&targeting.geo);
@@ -61,7 +63,6 @@ impl CompiledCampaign {
             .filter(|creative| creative.weight > 0)
             .collect();
         Self {
-            bound_usd_micros,
             is_active: campaign.spec.status == CampaignStatus::Active
                 && serving.advertiser.status == AdvertiserStatus::Active,
             hash: exact(campaign.id.as_str()),
@@ -98,6 +99,16 @@ impl CompiledCampaign {
             creatives,
             serving,
         }
+    }
+
+    /// The record it was compiled from.
+    #[must_use]
+    pub fn serving(&self) -> &Arc<ServingCampaign> {
+        &self.serving
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        self.serving.campaign.id.as_str()
     }
 
     /// What the client said of one of its creatives.

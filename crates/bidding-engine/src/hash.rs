@@ -2,6 +2,8 @@
 //! version, and targeting compares texts by it. FNV-1a over the bytes, then the finaliser of Murmur3 so
 //! that every bit depends on all of them. Not meant to withstand an attacker who looks for collisions.
 
+use std::hash::{BuildHasherDefault, Hasher};
+
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
@@ -65,6 +67,29 @@ pub(crate) const fn mix(first: u64, second: u64) -> u64 {
     value ^= value >> 33;
     value = value.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     value ^ (value >> 33)
+}
+
+/// For maps whose keys are hashes of this module already.
+pub(crate) type HashedBy = BuildHasherDefault<AsItIs>;
+
+/// Takes a `u64` for its hash.
+#[derive(Debug, Default)]
+pub(crate) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = mix(self.0, u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,15 @@
 use crate::bits::Bits;
 use crate::campaign::CompiledCampaign;
 use crate::facts::Facts;
+use crate::hash::HashedBy;
 use crate::list::List;
 use crate::offer::{Offer, Slot};
 use crate::reason::NoBidReason;
 use std::collections::HashMap;
+use std::sync::Arc;
+
+/// By a text's hash, which is not hashed again.
+type ByHash<T> = HashMap<u64, T, HashedBy>;
 
 #[derive(Debug, Default)]
 pub(crate) struct Index {
@@ -19,11 +24,11 @@ pub(crate) struct Index {
     formats: Dimension,
     open_auction: Bits,
     /// Deals have few campaigns each: numbers, rising.
-    deals: HashMap<u64, Vec<usize>>,
+    deals: ByHash<Vec<usize>>,
 }
 
 impl Index {
-    pub(crate) fn build(campaigns: &[CompiledCampaign]) -> Self {
+    pub(crate) fn build(campaigns: &[Arc<CompiledCampaign>]) -> Self {
         let set = |holds: fn(&CompiledCampaign) -> bool| {
             let mut bits = Bits::empty(campaigns.len());
             campaigns
@@ -33,7 +38,7 @@ impl Index {
                 .for_each(|(number, _)| bits.insert(number));
             bits
         };
-        let mut deals: HashMap<u64, Vec<usize>> = HashMap::new();
+        let mut deals: ByHash<Vec<usize>> = ByHash::default();
         for (number, campaign) in campaigns.iter().enumerate() {
             for deal in &campaign.deals {
                 deals.entry(*deal).or_default().push(number);
@@ -123,18 +128,18 @@ impl Index {
 struct Dimension {
     /// Campaigns that allow every value.
     any: Bits,
-    allow: HashMap<u64, Bits>,
-    block: HashMap<u64, Bits>,
+    allow: ByHash<Bits>,
+    block: ByHash<Bits>,
 }
 
 impl Dimension {
-    fn build(campaigns: &[CompiledCampaign], list: fn(&CompiledCampaign) -> &List) -> Self {
+    fn build(campaigns: &[Arc<CompiledCampaign>], list: fn(&CompiledCampaign) -> &List) -> Self {
         let empty = || Bits::empty(campaigns.len());
         let mut dimension = Self {
             any: empty(),
             ..Self::default()
         };
-        for (number, list) in campaigns.iter().map(list).enumerate() {
+        for (number, list) in campaigns.iter().map(|campaign| list(campaign)).enumerate() {
             if list.allow.is_empty() {
                 dimension.any.insert(number);
             }

@@ -41,6 +41,7 @@ mod user;
 mod words;
 
 pub use bid::bid;
+pub use campaign::CompiledCampaign;
 pub use conditions::{answers_native_asset, protocols};
 pub use creative::advertised_bundle;
 pub use decision::{Decision, Now, Outcome};

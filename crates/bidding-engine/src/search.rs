@@ -73,7 +73,8 @@ impl Search<'_> {
                 continue;
             };
             let ask = self.offer.ask;
-            self.settle_above(ask.exchange.bound_in(ask.currency, campaign.bound_usd_micros));
+            let bound_usd_micros = self.snapshot.bound_usd_micros(number);
+            self.settle_above(ask.exchange.bound_in(ask.currency, bound_usd_micros));
             if self.is_decided() {
                 break;
             }

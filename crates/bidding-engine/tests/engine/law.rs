@@ -52,7 +52,7 @@ fn creative() -> impl Strategy<Value = Value> {
 }
 
 #[derive(Clone, Debug)]
-struct Drawn {
+pub(crate) struct Drawn {
     cpm_micros: i64,
     currency: &'static str,
     advertiser: &'static str,
@@ -269,7 +269,7 @@ proptest! {
 
 /// What happens to campaigns between two requests.
 #[derive(Clone, Debug)]
-enum Change {
+pub(crate) enum Change {
     Added(Box<Drawn>),
     Removed(Index),
     Replaced(Index, Box<Drawn>),
@@ -373,27 +373,42 @@ fn mutated_request() -> impl Strategy<Value = String> {
     })
 }
 
+/// Campaigns, then changes and a request at each step, and the user of them all.
+pub(crate) type History = (Vec<Drawn>, Vec<(Vec<Change>, String)>, OwnedUser);
+
+pub(crate) fn history() -> impl Strategy<Value = History> {
+    let step = (prop::collection::vec(change(), 0..4), mutated_request());
+    (
+        prop::collection::vec(drawn(), 0..12),
+        prop::collection::vec(step, 1..8),
+        user(),
+    )
+}
+
+/// The buffers of one thread serve snapshot after snapshot, and requests that no exchange should send.
+pub(crate) fn decide_alike((mut campaigns, steps, user): History) {
+    let mut world = World::of([]);
+    for (changes, text) in steps {
+        changes.into_iter().for_each(|change| change.apply(&mut campaigns));
+        let described = campaigns
+            .iter()
+            .enumerate()
+            .map(|(number, drawn)| drawn.describe(number));
+        let cells: Vec<_> = campaigns.iter().map(|drawn| drawn.lease).collect();
+        let scratch = std::mem::take(&mut world.scratch);
+        world = World::of(described).user(user.clone()).leases(&cells);
+        world.scratch = scratch;
+        if openrtb::read_request(text.as_bytes(), &bumpalo::Bump::new()).is_ok() {
+            world.bid_on_text(&text);
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
-    /// The buffers of one thread serve snapshot after snapshot, and requests that no exchange should send.
     #[test]
-    fn whatever_changes_and_whatever_is_sent_the_search_decides_as_the_reference(
-        mut campaigns in prop::collection::vec(drawn(), 0..12),
-        steps in prop::collection::vec((prop::collection::vec(change(), 0..4), mutated_request()), 1..8),
-        user in user(),
-    ) {
-        let mut world = World::of([]);
-        for (changes, text) in steps {
-            changes.into_iter().for_each(|change| change.apply(&mut campaigns));
-            let described = campaigns.iter().enumerate().map(|(number, drawn)| drawn.describe(number));
-            let cells: Vec<_> = campaigns.iter().map(|drawn| drawn.lease).collect();
-            let scratch = std::mem::take(&mut world.scratch);
-            world = World::of(described).user(user.clone()).leases(&cells);
-            world.scratch = scratch;
-            if openrtb::read_request(text.as_bytes(), &bumpalo::Bump::new()).is_ok() {
-                world.bid_on_text(&text);
-            }
-        }
+    fn whatever_changes_and_whatever_is_sent_the_search_decides_as_the_reference(history in history()) {
+        decide_alike(history);
     }
 }
