@@ -3,8 +3,8 @@
 
 use super::run_laws;
 use crate::EventLog;
-use crate::event_log::{NewRecord, Record, Topic};
-use std::collections::BTreeMap;
+use crate::event_log::{Membership, NewRecord, Record, Topic};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,11 @@ pub async fn all<F: AsyncFn() -> Arc<dyn EventLog>>(fresh: F) {
         a_read_gives_up_after_its_wait,
         a_fold_of_a_compacted_topic_gives_the_last_of_each_key,
         concurrent_appends_lose_nothing,
+        keys_and_values_of_any_kind_read_back,
+        a_tombstone_reads_back_without_a_value,
+        readers_at_different_places_do_not_disturb_each_other,
+        the_offset_of_an_instant_is_that_of_the_first_record_since,
+        members_share_every_partition_and_take_over_from_one_who_leaves,
     );
 }
 
@@ -176,5 +181,160 @@ pub async fn concurrent_appends_lose_nothing(log: Arc<dyn EventLog>) {
     let in_order: Vec<String> = (0..20).map(|n| n.to_string()).collect();
     for writer in 0..8 {
         assert_eq!(values_of(&records, &format!("w{writer}")), in_order);
+    }
+}
+
+pub async fn keys_and_values_of_any_kind_read_back(log: Arc<dyn EventLog>) {
+    let large = "x".repeat(3 << 20);
+    let long = "k".repeat(300);
+    let appended = [
+        ("", "empty key"),
+        ("ключ", "значение"),
+        ("empty", ""),
+        ("large", &large),
+        (&long, "long"),
+    ];
+    let batch = appended.map(|(key, value)| record(key, value));
+    log.append(Topic::Deals, batch.to_vec(), NOW_MS).await.unwrap();
+    let records = read_all(&*log, Topic::Deals).await;
+    assert_eq!(records.len(), appended.len());
+    for (key, value) in appended {
+        assert!(
+            values_of(&records, key) == [value],
+            "{} bytes of {key}",
+            value.len()
+        );
+    }
+}
+
+pub async fn a_tombstone_reads_back_without_a_value(log: Arc<dyn EventLog>) {
+    let tombstone = NewRecord {
+        key: "gone".to_owned(),
+        value: None,
+    };
+    log.append(Topic::Exchanges, vec![tombstone], NOW_MS)
+        .await
+        .unwrap();
+    let records = read_all(&*log, Topic::Exchanges).await;
+    let read: Vec<_> = records
+        .iter()
+        .map(|record| (record.key.as_str(), &record.value))
+        .collect();
+    assert_eq!(read, [("gone", &None)]);
+}
+
+/// The partition of a key, which has records in no other, and where it begins and ends.
+async fn partition_in_use(log: &dyn EventLog, topic: Topic) -> (u32, i64) {
+    for partition in 0..log.partitions(topic).await.unwrap() {
+        let end = log.end_offset(topic, partition).await.unwrap();
+        if end > 0 {
+            return (partition, end);
+        }
+    }
+    panic!("nothing is in topic {}", topic.name());
+}
+
+pub async fn readers_at_different_places_do_not_disturb_each_other(log: Arc<dyn EventLog>) {
+    let many: Vec<NewRecord> = (0..60).map(|n| record("k", &n.to_string())).collect();
+    log.append(Topic::Spend, many, NOW_MS).await.unwrap();
+    let (partition, end) = partition_in_use(&*log, Topic::Spend).await;
+    let mut readers = tokio::task::JoinSet::new();
+    for begin in [0, 20, 0, 40, 50, 10] {
+        let log = log.clone();
+        readers.spawn(async move {
+            let mut offset = begin;
+            let mut read = Vec::new();
+            while offset < end {
+                let batch = log
+                    .read(Topic::Spend, partition, offset, 7, PATIENCE)
+                    .await
+                    .unwrap();
+                read.extend(values_of(&batch.records, "k"));
+                offset = batch.next_offset;
+            }
+            // One key: its records are one after the other, from the partition's first offset on.
+            assert_eq!(read, (begin..60).map(|n| n.to_string()).collect::<Vec<_>>());
+        });
+    }
+    while let Some(read) = readers.join_next().await {
+        read.unwrap();
+    }
+}
+
+pub async fn the_offset_of_an_instant_is_that_of_the_first_record_since(log: Arc<dyn EventLog>) {
+    let quiet = log.offset_at(Topic::Wins, 0, NOW_MS).await.unwrap();
+    assert_eq!(quiet, log.end_offset(Topic::Wins, 0).await.unwrap());
+    let times = [NOW_MS, NOW_MS + 1_000, NOW_MS + 2_000];
+    for at_ms in times {
+        let batch = vec![record("k", "first"), record("k", "second")];
+        log.append(Topic::Wins, batch, at_ms).await.unwrap();
+    }
+    let (partition, end) = partition_in_use(&*log, Topic::Wins).await;
+    let records = read_all(&*log, Topic::Wins).await;
+    let expected = [
+        (NOW_MS - 1, records[0].offset),
+        (NOW_MS, records[0].offset),
+        (NOW_MS + 1, records[2].offset),
+        (NOW_MS + 1_000, records[2].offset),
+        (NOW_MS + 2_000, records[4].offset),
+        (NOW_MS + 2_001, end),
+        (i64::MAX, end),
+        (i64::MIN, records[0].offset),
+    ];
+    for (at_ms, offset) in expected {
+        let found = log.offset_at(Topic::Wins, partition, at_ms).await.unwrap();
+        assert_eq!(
+            found,
+            offset,
+            "{} ms after the first",
+            at_ms.saturating_sub(NOW_MS)
+        );
+    }
+}
+
+pub async fn members_share_every_partition_and_take_over_from_one_who_leaves(log: Arc<dyn EventLog>) {
+    let topics = [Topic::Bids, Topic::Spend];
+    let mut all = BTreeSet::new();
+    for topic in topics {
+        all.extend((0..log.partitions(topic).await.unwrap()).map(|partition| (topic, partition)));
+    }
+    let mut first = Member::join(&*log, &topics).await;
+    first.until("one member holds all", |held| *held == all).await;
+    let mut second = Member::join(&*log, &topics).await;
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    // Both hold something, and together everything.
+    while second.held.is_empty() || first.held.union(&second.held).cloned().collect::<BTreeSet<_>>() != all {
+        let news = async {
+            tokio::select! {
+                news = first.membership.assigned() => first.held = news.unwrap().into_iter().collect(),
+                news = second.membership.assigned() => second.held = news.unwrap().into_iter().collect(),
+            }
+        };
+        let in_time = tokio::time::timeout_at(deadline, news).await;
+        in_time.expect("two members share the partitions");
+    }
+    drop(second);
+    first.until("who stays holds all", |held| *held == all).await;
+}
+
+struct Member {
+    membership: Box<dyn Membership>,
+    held: BTreeSet<(Topic, u32)>,
+}
+
+impl Member {
+    async fn join(log: &dyn EventLog, topics: &[Topic]) -> Self {
+        Self {
+            membership: log.join("law", topics).await.unwrap(),
+            held: BTreeSet::new(),
+        }
+    }
+
+    async fn until(&mut self, what: &str, is_so: impl Fn(&BTreeSet<(Topic, u32)>) -> bool) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !is_so(&self.held) {
+            let news = tokio::time::timeout_at(deadline, self.membership.assigned()).await;
+            self.held = news.expect(what).unwrap().into_iter().collect();
+        }
     }
 }
