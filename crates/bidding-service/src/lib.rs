@@ -10,8 +10,8 @@
 //! Must never: talk to the campaign store, log on the bid path, or shed a notice.
 //!
 //! Where to look: `bid` (the way of a request), `follower` (topics to snapshot), `answer` and `markup` (decisions
-//! to bytes), `exchange_gate` (who may ask), `bid_events` (counts), `token`, `lease_keeper`, `notices` and
-//! `settlement` (money).
+//! to bytes), `exchange_gate` (who may ask), `bid_events` (counts), `token`, `lease_keeper`, `notices`, `settlement`,
+//! `rebuild` and `spool` (money).
 
 mod answer;
 mod bid;
@@ -29,8 +29,10 @@ mod native;
 mod notice_secret;
 mod notice_urls;
 mod notices;
+mod rebuild;
 mod routes;
 mod settlement;
+mod spool;
 #[cfg(test)]
 mod testing;
 mod token;
@@ -39,6 +41,7 @@ mod user_key;
 pub mod wiring;
 
 use answer::Answerer;
+use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use bid::{Bidder, Timing};
@@ -50,9 +53,12 @@ use live::Live;
 use metrics::BiddingMetrics;
 use notices::Notices;
 use platform::Process;
+use rebuild::Rebuilder;
 use settlement::Settlement;
+use spool::Spool;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 use storage::{EventLog, SpendLedger, UserStates};
 use token::TokenSealer;
 use tokio::sync::Semaphore;
@@ -61,6 +67,11 @@ pub use config::{Config, NoticeKey};
 
 /// The name in metrics and logs.
 pub const SERVICE: &str = "bidding-service";
+
+/// About a million notices; reports take half of it at most, the rest is left to money.
+const SPOOL_MAX_BYTES: u64 = 512 << 20;
+/// Of the grace, for what comes after the spool is drained: leases are given back.
+const AFTER_THE_SPOOL: Duration = Duration::from_secs(5);
 
 /// What the service asks of the stores.
 #[derive(Clone)]
@@ -81,7 +92,7 @@ pub struct App {
 /// `process.readiness`.
 ///
 /// # Errors
-/// When the metrics are taken, or the development key can neither be read nor made.
+/// When the metrics are taken, the development key can neither be read nor made, or there is no folder for the spool.
 pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result<App> {
     if let Some(doubt) = config.doubt() {
         tracing::warn!("{doubt}");
@@ -100,7 +111,7 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
     let win_notice_delay_ms = Arc::new(AtomicI64::new(10_000));
     let keeper = start.keeper(win_notice_delay_ms.clone());
     let live = start.follower(keeper.clone(), win_notice_delay_ms);
-    let notices = start.notices(keeper);
+    let notices = start.notices(keeper)?;
     let bidder = Arc::new(start.bidder(live));
     let http = process.metrics.http(SERVICE);
     Ok(App {
@@ -156,23 +167,44 @@ impl Start<'_> {
         live
     }
 
-    fn notices(&self, keeper: Arc<LeaseKeeper>) -> Notices {
-        let settlement = Arc::new(Settlement::new(
+    fn notices(&self, keeper: Arc<LeaseKeeper>) -> anyhow::Result<Notices> {
+        let spool_dir = &self.config.spool_dir;
+        let spool = Spool::open(spool_dir, SPOOL_MAX_BYTES, self.metrics.money.spool.clone())
+            .with_context(|| format!("cannot open the spool in {}", spool_dir.display()))?;
+        let settlement = Settlement::new(
             self.ports.spend_ledger.clone(),
             self.ports.event_log.clone(),
             self.ports.user_states.clone(),
-            keeper,
+            keeper.clone(),
             self.process.clock.clone(),
             self.metrics.money.clone(),
-        ));
-        let sweeps = settlement.clone().sweep(self.process.shutdown.clone());
-        self.process.shutdown.spawn("spend outbox sweeper", sweeps);
-        Notices {
+        );
+        let settlement = Arc::new(settlement.with_spool(Arc::new(spool)));
+        let shutdown = &self.process.shutdown;
+        let sweeps = settlement.clone().sweep(shutdown.clone());
+        shutdown.spawn("spend outbox sweeper", sweeps);
+        let rebuilder = Rebuilder {
+            ledger: self.ports.spend_ledger.clone(),
+            log: self.ports.event_log.clone(),
+            settlement: settlement.clone(),
+            keeper,
+            clock: self.process.clock.clone(),
+            metrics: self.metrics.money.clone(),
+        };
+        shutdown.spawn("ledger rebuilder", rebuilder.run(shutdown.clone()));
+        let timing = self.process.settings.shutdown;
+        let patience = timing
+            .grace
+            .saturating_sub(timing.drain)
+            .saturating_sub(AFTER_THE_SPOOL);
+        let replays = settlement.clone().replay(shutdown.clone(), patience);
+        shutdown.spawn("spool", replays);
+        Ok(Notices {
             sealer: self.sealer.clone(),
             settlement,
             clock: self.process.clock.clone(),
             counted: self.metrics.money.notices.clone(),
-        }
+        })
     }
 
     fn bidder(&self, live: Arc<ArcSwap<Live>>) -> Bidder {

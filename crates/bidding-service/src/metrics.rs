@@ -61,10 +61,27 @@ pub(crate) struct MoneyMetrics {
     pub(crate) over_delivery_nanos: IntCounter,
     pub(crate) lease_balance_nanos: IntGauge,
     pub(crate) pending_nanos: IntGauge,
+    /// Groups of the ledger without an answer to the last heartbeat.
+    pub(crate) ledger_refusing: IntGauge,
+    pub(crate) ledger_rebuilds: IntCounter,
+    /// `topic`.
+    pub(crate) ledger_rebuild_skipped: IntCounterVec,
     /// `kind`, `result`.
     pub(crate) notices: IntCounterVec,
     /// `topic`.
     pub(crate) events_dropped: IntCounterVec,
+    pub(crate) spool: SpoolMetrics,
+}
+
+/// The local spool. Anything in it means that stores were away, or still are.
+#[derive(Clone, Debug)]
+pub(crate) struct SpoolMetrics {
+    pub(crate) records: IntGauge,
+    pub(crate) bytes: IntGauge,
+    pub(crate) oldest_age_seconds: Gauge,
+    pub(crate) refused: IntCounter,
+    pub(crate) replayed: IntCounter,
+    pub(crate) set_aside: IntCounter,
 }
 
 impl BiddingMetrics {
@@ -200,12 +217,48 @@ impl MoneyMetrics {
                 "pending_nanos",
                 "Won and not yet billed over the campaigns seen by this bidder, nanos.",
             )?,
+            ledger_refusing: metrics.gauge(
+                "ledger_refusing",
+                "Groups of the spend ledger that did not answer the last heartbeat: away, or not rebuilt.",
+            )?,
+            ledger_rebuilds: metrics.counter(
+                "ledger_rebuilds_total",
+                "Groups of the spend ledger made good from the topics by this bidder.",
+            )?,
+            ledger_rebuild_skipped: metrics.counter_vec(
+                "ledger_rebuild_skipped_records_total",
+                "Records that could not be read when the spend ledger was rebuilt from them.",
+                &["topic"],
+            )?,
             notices: metrics.counter_vec(
                 "notices_total",
                 "Notices and events of creatives, by kind and what became of them.",
                 &["kind", "result"],
             )?,
             events_dropped,
+            spool: SpoolMetrics::register(metrics)?,
+        })
+    }
+}
+
+impl SpoolMetrics {
+    fn register(metrics: &platform::Metrics) -> prometheus::Result<Self> {
+        Ok(Self {
+            records: metrics.gauge("spool_records", "Notices that wait in the local spool.")?,
+            bytes: metrics.gauge("spool_bytes", "Size of the local spool.")?,
+            oldest_age_seconds: metrics.float_gauge(
+                "spool_oldest_age_seconds",
+                "Since the oldest notice in the local spool arrived; 0 when it is empty.",
+            )?,
+            refused: metrics.counter(
+                "spool_refused_total",
+                "Notices that the local spool did not take: full, or its disk fails.",
+            )?,
+            replayed: metrics.counter("spool_replayed_total", "Notices applied from the local spool.")?,
+            set_aside: metrics.counter(
+                "spool_set_aside_total",
+                "Records that cannot be read or never be applied, set aside for a person.",
+            )?,
         })
     }
 }

@@ -1,27 +1,41 @@
 //! Applies verified notices: to the ledger, to the event log, to the lease keeper.
 //!
 //! Every operation may come at any replica, in any order, any number of times. It returns `Ok` only once what
-//! happened cannot be lost: the ledger's verdict is in its outbox *and* in topic `spend`, every other event in
-//! its topic. After an error nothing is acknowledged, and the exchange's repeat finds the work half done.
+//! happened cannot be lost, in the first of these places that is up: its topic (and the ledger, where it is money); the
+//! ledger's outbox and a replica of it; the local spool, with its time of arrival. After an error nothing is
+//! acknowledged, and the exchange's repeat finds the work half done.
 
+mod carry_out;
+mod circuit;
 mod events;
+#[cfg(test)]
+mod fallback_tests;
 mod outbox;
 mod recent;
+mod replay;
 #[cfg(test)]
 mod simulation;
+mod work;
 
 use crate::lease_keeper::LeaseKeeper;
 use crate::metrics::MoneyMetrics;
+use crate::spool::{Spool, Spooled, Worth};
 use crate::token::BidToken;
+use circuit::Circuit;
 use domain::event::{BidEvent, EventKind};
 use domain::exchange;
-use domain::money::Charge;
+use domain::id::BidId;
 use platform::Clock;
-use recent::RecentEvents;
+use recent::Recent;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use storage::event_log::{NewRecord, Topic};
-use storage::spend_ledger::{BidRef, BillVerdict, Billing, LeaseNow, WinVerdict};
+use storage::event_log::Topic;
+use storage::spend_ledger::BidRef;
 use storage::{EventLog, SpendLedger, StorageError, UserStates};
+use work::Work;
+
+/// In `events_dropped_total`, beside the topics.
+const USER_COUNTERS: &str = "user_counters";
 
 /// What a notice came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +43,8 @@ pub(crate) enum Applied {
     /// For the first time, as far as this process knows.
     First,
     Repeated,
+    /// The stores are away: it waits in the local spool.
+    Spooled,
     /// The bid was a test: nothing is counted or spent.
     Test,
 }
@@ -41,11 +57,17 @@ pub(crate) struct Settlement {
     keeper: Arc<LeaseKeeper>,
     clock: Clock,
     metrics: MoneyMetrics,
-    recent: Mutex<RecentEvents>,
+    ledger_circuit: Circuit,
+    log_circuit: Circuit,
+    users_circuit: Circuit,
+    spool: Option<Arc<Spool>>,
+    recent: Mutex<Recent>,
     /// Settled bids whose events are in the topic and whose verdicts may still be in the outbox.
     appended: Mutex<Vec<BidRef>>,
     /// Held by who takes them out.
     removing: tokio::sync::Mutex<()>,
+    /// Verdicts in the outbox that make no sense and were told of.
+    unreadable: Mutex<HashSet<BidId>>,
 }
 
 impl std::fmt::Debug for Settlement {
@@ -71,16 +93,28 @@ impl Settlement {
             keeper,
             clock,
             metrics,
+            ledger_circuit: Circuit::new("spend ledger"),
+            log_circuit: Circuit::new("event log"),
+            users_circuit: Circuit::new("store of user states"),
+            spool: None,
             recent: Mutex::default(),
             appended: Mutex::default(),
             removing: tokio::sync::Mutex::default(),
+            unreadable: Mutex::default(),
         }
+    }
+
+    /// Without one, what no store takes is refused.
+    #[must_use]
+    pub(crate) fn with_spool(mut self, spool: Arc<Spool>) -> Self {
+        self.spool = Some(spool);
+        self
     }
 
     /// The auction was won: the price moves from the lease to pending. `cleared_cpm_micros`: what the notice said.
     ///
     /// # Errors
-    /// Ledger or log unavailable: not acknowledged.
+    /// No place would keep it: not acknowledged.
     pub(crate) async fn win(
         &self,
         token: &BidToken,
@@ -89,27 +123,14 @@ impl Settlement {
         if token.test {
             return Ok(Applied::Test);
         }
-        let verdict = self.ledger.win(&token.reservation()).await?;
-        if let WinVerdict::Pending(lease_now) = verdict {
-            self.end_reservation(token, Some(lease_now));
-        }
-        let event = BidEvent {
-            price_cpm_micros: Some(cleared_at_most_bid(token, cleared_cpm_micros)),
-            reservation: Some(events::won(token)),
-            ..events::of(token, EventKind::Win, self.clock.unix_ms())
-        };
-        self.append_once(Topic::Wins, &event).await?;
-        if verdict == WinVerdict::Repeated {
-            return Ok(Applied::Repeated);
-        }
-        self.metrics.wins.inc();
-        Ok(Applied::First)
+        self.settle(Work::win(token, cleared_cpm_micros, self.clock.unix_ms()))
+            .await
     }
 
     /// The auction was lost: a reservation of this bidder ends at once.
     ///
     /// # Errors
-    /// Log unavailable: not acknowledged.
+    /// No place would keep it: not acknowledged.
     pub(crate) async fn loss(
         &self,
         token: &BidToken,
@@ -118,18 +139,18 @@ impl Settlement {
         if token.test {
             return Ok(Applied::Test);
         }
-        self.end_reservation(token, None);
+        self.end_reservation(&token.reservation(), token.bid_at_ms, None);
         let event = BidEvent {
             loss_reason,
             ..events::of(token, EventKind::Loss, self.clock.unix_ms())
         };
-        self.append_once(Topic::Losses, &event).await
+        self.settle(Work::Record(event)).await
     }
 
     /// Money is owed: the bid is settled, once, at what it cleared at or, where that is not known, at what was bid.
     ///
     /// # Errors
-    /// Ledger or log unavailable: not acknowledged.
+    /// No place would keep it: not acknowledged.
     pub(crate) async fn bill(
         &self,
         token: &BidToken,
@@ -138,50 +159,15 @@ impl Settlement {
         if token.test {
             return Ok(Applied::Test);
         }
-        let price_cpm_micros = cleared_at_most_bid(token, cleared_cpm_micros);
-        // What does not fit in 64 bits is cut to the reservation, as everything above it is.
-        let charge = token
-            .terms
-            .charge(price_cpm_micros, token.reserved_nanos)
-            .unwrap_or(Charge {
-                media_cost_nanos: token.reserved_nanos,
-                fee_nanos: 0,
-                charge_nanos: token.reserved_nanos,
-            });
-        let draft = events::draft_of_spend(token, price_cpm_micros, charge, self.clock.unix_ms());
-        let billing = Billing {
-            reservation: token.reservation(),
-            charge_nanos: charge.charge_nanos,
-            context: serde_json::to_string(&draft)?,
-        };
-        let verdict = self.ledger.bill(&billing).await?;
-        self.count_verdict(&verdict);
-        let event = match verdict {
-            BillVerdict::Charged {
-                charge_nanos,
-                backed,
-                lease,
-            } => {
-                // Backed by a pending win: that win has already left the lease, and told its owner.
-                if lease.is_some() || !backed {
-                    self.end_reservation(token, lease);
-                }
-                events::settled_spend(draft, charge_nanos, 0)
-            }
-            BillVerdict::OverDelivery { owed_nanos } => events::settled_spend(draft, 0, owed_nanos),
-            BillVerdict::Repeated => {
-                self.publish_left_over(&token.bid_ref()).await?;
-                return Ok(Applied::Repeated);
-            }
-        };
-        self.publish(&[event]).await?;
-        Ok(Applied::First)
+        self.settle(Work::bill(token, cleared_cpm_micros, self.clock.unix_ms()))
+            .await
     }
 
     /// The creative was shown: counts for reports and for the user's frequency caps, and bills where the pixel bills.
+    /// The caps never make it fail: a count that no place keeps is dropped, and counted as such.
     ///
     /// # Errors
-    /// Ledger or log unavailable: not acknowledged.
+    /// No place would keep the event or its billing: not acknowledged.
     pub(crate) async fn impression(
         &self,
         token: &BidToken,
@@ -196,94 +182,78 @@ impl Settlement {
             self.bill(token, cleared_cpm_micros).await?;
         }
         let event = events::of(token, EventKind::Impression, now_ms);
-        let applied = self.append_once(Topic::Impressions, &event).await?;
-        if let Some(user_key) = token.user_key.as_ref().filter(|_| !token.counters.is_empty()) {
-            self.users
-                .count(&event.event_id, user_key, &token.counters, now_ms)
-                .await?;
+        let count = Work::count(token, &event);
+        let applied = self.settle(Work::Record(event)).await?;
+        if let Some(count) = count
+            && self.settle(count).await.is_err()
+        {
+            self.count_dropped(USER_COUNTERS);
         }
         Ok(applied)
     }
 
     /// # Errors
-    /// Log unavailable: the click is lost, and counted as such, since nobody waits to try again.
+    /// No place would keep it: the click is lost, and counted as such, since nobody waits to try again.
     pub(crate) async fn click(&self, token: &BidToken) -> Result<Applied, StorageError> {
-        let applied = self.creative_event(token, Topic::Clicks, EventKind::Click).await;
+        let applied = self.creative_event(token, EventKind::Click).await;
         if applied.is_err() {
-            let topic = Topic::Clicks.name();
-            self.metrics.events_dropped.with_label_values(&[topic]).inc();
+            self.count_dropped(Topic::Clicks.name());
         }
         applied
     }
 
     /// # Errors
-    /// Log unavailable: not acknowledged.
+    /// No place would keep it: not acknowledged.
     pub(crate) async fn video(&self, token: &BidToken, kind: EventKind) -> Result<Applied, StorageError> {
-        self.creative_event(token, Topic::Impressions, kind).await
+        self.creative_event(token, kind).await
     }
 
-    async fn creative_event(
-        &self,
-        token: &BidToken,
-        topic: Topic,
-        kind: EventKind,
-    ) -> Result<Applied, StorageError> {
+    async fn creative_event(&self, token: &BidToken, kind: EventKind) -> Result<Applied, StorageError> {
         if token.test {
             return Ok(Applied::Test);
         }
         let event = events::of(token, kind, self.clock.unix_ms());
-        self.append_once(topic, &event).await
+        self.settle(Work::Record(event)).await
     }
 
-    /// Appends unless this process remembers having done so. Readers know repeats by their `event_id` all the same:
-    /// this only keeps a URL that is called in a loop from filling the topic.
-    async fn append_once(&self, topic: Topic, event: &BidEvent) -> Result<Applied, StorageError> {
-        let key = (event.kind, event.bid_id);
-        if self.recent().contains(key) {
+    /// Does it in the stores, else keeps it in the spool. What this process remembers to have done or kept it leaves alone:
+    /// a URL that is called in a loop fills neither topic nor spool.
+    async fn settle(&self, work: Work) -> Result<Applied, StorageError> {
+        let happened = work.happened();
+        if self.recent().contains(happened) {
             return Ok(Applied::Repeated);
         }
-        let record = NewRecord {
-            key: event.bid_id.to_string(),
-            value: Some(serde_json::to_vec(event)?),
+        let applied = match self.carry_out(&work).await {
+            Ok(applied) => applied,
+            Err(obstacle) if obstacle.is_away() && self.keep(&work).await => Applied::Spooled,
+            Err(obstacle) => return Err(obstacle.error),
         };
-        self.log.append(topic, vec![record], self.clock.unix_ms()).await?;
-        self.recent().insert(key);
-        Ok(Applied::First)
+        self.recent().insert(happened);
+        Ok(applied)
     }
 
-    fn recent(&self) -> std::sync::MutexGuard<'_, RecentEvents> {
+    /// Whether it is in the spool.
+    async fn keep(&self, work: &Work) -> bool {
+        let (Some(spool), Ok(payload)) = (&self.spool, serde_json::to_vec(work)) else {
+            return false;
+        };
+        let worth = if work.is_money() { Worth::Money } else { Worth::Report };
+        let record = Spooled {
+            arrived_at_ms: work.at_ms(),
+            payload,
+        };
+        let kept = spool.keep(record, worth).await;
+        if let Err(error) = &kept {
+            tracing::debug!(%error, "a notice is refused");
+        }
+        kept.is_ok()
+    }
+
+    fn count_dropped(&self, what: &str) {
+        self.metrics.events_dropped.with_label_values(&[what]).inc();
+    }
+
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn end_reservation(&self, token: &BidToken, lease_now: Option<LeaseNow>) {
-        if token.bidder_id == *self.keeper.bidder_id() {
-            self.keeper.ended(
-                token.bid_id,
-                token.bid_at_ms,
-                &token.campaign_id,
-                token.reserved_nanos,
-                lease_now,
-            );
-        }
-    }
-
-    fn count_verdict(&self, verdict: &BillVerdict) {
-        let count = |nanos: i64| u64::try_from(nanos).unwrap_or(0);
-        match verdict {
-            BillVerdict::Charged { charge_nanos, .. } => {
-                self.metrics.billed_nanos.inc_by(count(*charge_nanos))
-            }
-            BillVerdict::OverDelivery { owed_nanos } => {
-                self.metrics.over_delivery_nanos.inc_by(count(*owed_nanos));
-            }
-            BillVerdict::Repeated => {}
-        }
-    }
-}
-
-/// An exchange never gets more than was bid, and a price that cannot be read is the bid's.
-fn cleared_at_most_bid(token: &BidToken, cleared_cpm_micros: Option<i64>) -> i64 {
-    cleared_cpm_micros.map_or(token.price_cpm_micros, |cleared| {
-        cleared.clamp(0, token.price_cpm_micros.max(0))
-    })
 }

@@ -18,7 +18,7 @@ use domain::exchange::{Billing, PriceForm};
 use domain::id::{AdvertiserId, BidId, BidderId, CampaignId, CreativeId};
 use domain::money::Terms;
 use domain::period::Day;
-use storage::spend_ledger::{BidRef, Reservation};
+use storage::spend_ledger::Reservation;
 use storage::user_states::CounterKey;
 
 /// How long after its expiry by the exchange's rules a notice is still taken: clocks differ, queues drain.
@@ -121,14 +121,6 @@ impl BidToken {
             TokenKind::Impression | TokenKind::Click | TokenKind::Video => {
                 self.bid_at_ms.saturating_add(CREATIVE_EVENT_LIFE_MS)
             }
-        }
-    }
-
-    #[must_use]
-    pub(crate) fn bid_ref(&self) -> BidRef {
-        BidRef {
-            advertiser_id: AdvertiserId(self.dimensions.advertiser.clone()),
-            bid_id: self.bid_id,
         }
     }
 

@@ -16,13 +16,15 @@ const RETRY_AFTER_SECONDS: &str = "1";
 pub(super) enum Answer {
     Accepted,
     Repeated,
+    /// No store took it; it is safe on this machine's disk.
+    Spooled,
     Test,
     Audit,
     /// Nothing to do at this exchange.
     Acknowledged,
     Forged,
     Expired,
-    /// A store is away: nothing was acknowledged.
+    /// Stores are away and the spool is full: nothing was acknowledged.
     Unavailable,
     /// The ledger knows the bid otherwise: trying again cannot help.
     Refused,
@@ -33,6 +35,7 @@ impl Answer {
         match applied {
             Ok(Applied::First) => Self::Accepted,
             Ok(Applied::Repeated) => Self::Repeated,
+            Ok(Applied::Spooled) => Self::Spooled,
             Ok(Applied::Test) => Self::Test,
             Err(StorageError::Conflict(why)) => {
                 tracing::error!(why, "a notice contradicts the ledger");
@@ -54,6 +57,7 @@ impl Answer {
         match self {
             Self::Accepted => "accepted",
             Self::Repeated => "repeated",
+            Self::Spooled => "spooled",
             Self::Test => "test",
             Self::Audit => "audit",
             Self::Acknowledged => "acknowledged",
@@ -66,7 +70,12 @@ impl Answer {
 
     fn status(self) -> StatusCode {
         match self {
-            Self::Accepted | Self::Repeated | Self::Test | Self::Audit | Self::Acknowledged => StatusCode::OK,
+            Self::Accepted
+            | Self::Repeated
+            | Self::Spooled
+            | Self::Test
+            | Self::Audit
+            | Self::Acknowledged => StatusCode::OK,
             Self::Forged | Self::Expired => StatusCode::FORBIDDEN,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Self::Refused => StatusCode::CONFLICT,

@@ -1,28 +1,28 @@
-//! Events this process has appended lately.
+//! What this process has done lately, or kept.
 
-use domain::event::EventKind;
+use super::work::Happened;
 use domain::id::BidId;
 use std::collections::{HashSet, VecDeque};
 
-const REMEMBERED_EVENTS: usize = 100_000;
+const REMEMBERED: usize = 200_000;
 
 #[derive(Debug, Default)]
-pub(super) struct RecentEvents {
-    known: HashSet<(EventKind, BidId)>,
-    oldest_first: VecDeque<(EventKind, BidId)>,
+pub(super) struct Recent {
+    known: HashSet<(Happened, BidId)>,
+    oldest_first: VecDeque<(Happened, BidId)>,
 }
 
-impl RecentEvents {
-    pub(super) fn contains(&self, event: (EventKind, BidId)) -> bool {
-        self.known.contains(&event)
+impl Recent {
+    pub(super) fn contains(&self, what: (Happened, BidId)) -> bool {
+        self.known.contains(&what)
     }
 
-    pub(super) fn insert(&mut self, event: (EventKind, BidId)) {
-        if !self.known.insert(event) {
+    pub(super) fn insert(&mut self, what: (Happened, BidId)) {
+        if !self.known.insert(what) {
             return;
         }
-        self.oldest_first.push_back(event);
-        if self.oldest_first.len() > REMEMBERED_EVENTS
+        self.oldest_first.push_back(what);
+        if self.oldest_first.len() > REMEMBERED
             && let Some(oldest) = self.oldest_first.pop_front()
         {
             self.known.remove(&oldest);

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage::event_log::{EventLog, NewRecord, Topic};
 use storage_sqlite::SqliteStore;
+use tempfile::TempDir;
 
 /// Longer than anything here takes; only a failing test waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,6 +24,7 @@ pub(crate) struct Stage {
     pub(crate) store: Arc<SqliteStore>,
     pub(crate) addr: SocketAddr,
     client: Client,
+    _spool_dir: TempDir,
 }
 
 /// What came back.
@@ -68,10 +70,12 @@ impl Stage {
     }
 
     pub(crate) async fn set(setting: Setting<'_>) -> Self {
+        let spool_dir = tempfile::tempdir().unwrap();
         let mut pairs = vec![
             ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
             ("METRICS_ADDR", "127.0.0.1:0".to_owned()),
             ("DATABASE_URL", "sqlite::memory:".to_owned()),
+            ("SPOOL_DIR", spool_dir.path().display().to_string()),
             ("PUBLIC_BIDDING_URL", "https://bidding.example".to_owned()),
             ("NOTICE_SECRET", format!("k1:{}", "s".repeat(32))),
             // Machines that build are slow at times; tests of the deadline set their own.
@@ -86,7 +90,7 @@ impl Stage {
         (setting.tune)(&mut config);
         let process = Process::new("bidding-service", process_settings).unwrap();
         let clock = process.clock.clone();
-        let store = SqliteStore::open(&config.database_url, Arc::new(move || clock.unix_ms()))
+        let store = SqliteStore::open(&config.backends.embedded_url, Arc::new(move || clock.unix_ms()))
             .await
             .unwrap();
         let store = Arc::new(store);
@@ -105,6 +109,7 @@ impl Stage {
             store,
             addr: server.local_addr(),
             client: Client::new(),
+            _spool_dir: spool_dir,
         };
         for exchange in &setting.exchanges {
             stage
