@@ -1,9 +1,10 @@
 //! Keeps this bidder's leases renewed against the spend ledger (design section 5).
 //!
-//! Once a second one heartbeat names every campaign that is busy: it saw opportunities in the last minute, or bids
+//! Once a second one heartbeat a group of the ledger names every campaign that is busy: it saw opportunities in the last minute, or bids
 //! of it can still be won. It asks for what is open and for the bids that pacing allows until the next one. A
 //! campaign at rest holds one bid's lease, for minutes, while the budget is plentiful, and is named in few
-//! heartbeats; every heartbeat that is answered lets it go on for two seconds.
+//! heartbeats; every heartbeat of its group that is answered lets it go on for two seconds. Groups fail one by one: the
+//! cells of one that does not answer run out while the others go on.
 //!
 //! The cells' rules:
 //! - no more is reserved than the ledger has leased, less what was asked to be given back;
@@ -20,6 +21,7 @@ mod open_bids;
 mod pacer;
 #[cfg(test)]
 mod run_tests;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +31,7 @@ use bidding_engine::{LeaseCell, Now};
 use domain::id::{BidId, BidderId, CampaignId};
 use domain::serving::ServingCampaign;
 use ended_bids::EndedBids;
+use heartbeat::Heartbeats;
 use platform::{Clock, Shutdown};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -59,8 +62,8 @@ pub(crate) struct LeaseKeeper {
     /// In the order of their ids, so that a seed's coins fall the same way each time.
     accounts: Mutex<BTreeMap<CampaignId, Arc<Held>>>,
     ended: Mutex<EndedBids>,
-    /// One heartbeat at a time; its coins.
-    heartbeat: tokio::sync::Mutex<fastrand::Rng>,
+    /// One heartbeat at a time.
+    heartbeats: tokio::sync::Mutex<Heartbeats>,
 }
 
 struct LedgerPort(Arc<dyn SpendLedger>);
@@ -74,6 +77,8 @@ impl std::fmt::Debug for LedgerPort {
 /// One campaign: the bid path has the cell, the keeper both.
 #[derive(Debug)]
 struct Held {
+    /// Where the ledger keeps the campaign: an advertiser's campaigns stay its own.
+    group: u32,
     cell: Arc<LeaseCell>,
     account: Mutex<Account>,
 }
@@ -103,7 +108,7 @@ impl LeaseKeeper {
             metrics,
             accounts: Mutex::default(),
             ended: Mutex::default(),
-            heartbeat: tokio::sync::Mutex::new(fastrand::Rng::with_seed(seed)),
+            heartbeats: tokio::sync::Mutex::new(Heartbeats::new(seed)),
         }
     }
 
@@ -121,6 +126,7 @@ impl LeaseKeeper {
             .map(|campaign| {
                 let held = accounts.entry(campaign.campaign.id.clone()).or_insert_with(|| {
                     Arc::new(Held {
+                        group: self.ledger.0.group_of(&campaign.campaign.spec.advertiser_id),
                         cell: Arc::default(),
                         account: Mutex::new(Account::new(campaign.clone())),
                     })
@@ -180,12 +186,17 @@ impl LeaseKeeper {
                     // From start to start: bids are made for 2 s after the start of the last one.
                     began + HEARTBEAT
                 }
-                Err(error) => {
+                Err(unanswered) => {
                     if pause.is_zero() {
-                        tracing::error!(%error, "leases cannot be renewed, bids stop until they can");
+                        tracing::error!(%unanswered, "leases cannot be renewed, their bids stop until they can");
                     }
                     pause = (pause * 2).clamp(FIRST_RETRY, HEARTBEAT);
-                    Instant::now() + pause
+                    if unanswered.is_complete() {
+                        Instant::now() + pause
+                    } else {
+                        // The groups that answer set the pace.
+                        began + HEARTBEAT
+                    }
                 }
             };
             tokio::select! {
@@ -198,6 +209,11 @@ impl LeaseKeeper {
 
     fn accounts(&self) -> MutexGuard<'_, BTreeMap<CampaignId, Arc<Held>>> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How long the ledger holds a lease beyond its renewal: nothing bid on it can be won later.
+    pub(crate) fn hold_ms(&self) -> i64 {
+        self.win_notice_delay_ms().saturating_add(HOLD_AFTER_NOTICES_MS)
     }
 
     fn win_notice_delay_ms(&self) -> i64 {

@@ -3,6 +3,7 @@
 use super::day_lease::DayLease;
 use super::open_bids::Counters;
 use super::pacer::Pacer;
+use super::standing::epoch_of;
 use super::{BID_AFTER_RENEWAL_MS, REST_MS};
 use bidding_engine::{LeaseCell, Now};
 use domain::advertiser::AdvertiserStatus;
@@ -58,6 +59,16 @@ pub(super) struct Asks {
     pub(super) yesterday: Option<LeaseRequest>,
     /// `today` is a resting campaign's: renewed rarely, held long.
     pub(super) rests: bool,
+}
+
+/// Whether a campaign at rest is named in this heartbeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// No room left.
+    Later,
+    WhenDue,
+    /// Even before it is due: its grant tells whether the ledger has lost its memory.
+    Now,
 }
 
 impl Account {
@@ -121,13 +132,13 @@ impl Account {
 
     /// What to ask the ledger for now. From here on no more is committed than that.
     ///
-    /// `may_rest`: room for one more resting campaign in this heartbeat. `random` is uniform in `[0, 1)`.
+    /// `random` is uniform in `[0, 1)`.
     pub(super) fn ask(
         &mut self,
         cell: &LeaseCell,
         now: Now,
         win_notice_delay_ms: i64,
-        may_rest: bool,
+        rest: Rest,
         random: f64,
     ) -> Asks {
         let counters = Counters::of(cell);
@@ -152,7 +163,11 @@ impl Account {
             !self.today.as_ref().is_none_or(DayLease::is_empty)
         } else if asks.rests {
             let rest_left_ms = self.rested_until_ms.saturating_sub(now.monotonic_ms);
-            may_rest && (self.changed || rest_left_ms < REST_MS / 5)
+            match rest {
+                Rest::Later => false,
+                Rest::WhenDue => self.changed || rest_left_ms < REST_MS / 5,
+                Rest::Now => true,
+            }
         } else {
             true
         };
@@ -297,10 +312,17 @@ impl Account {
         }
     }
 
-    /// A heartbeat sent at `sent` was answered: a resting campaign, which it did not name, may bid on.
-    pub(super) fn rest_on(&mut self, cell: &LeaseCell, sent: Now) {
-        if !self.stopped && self.asked.is_none() && self.rested_until_ms > sent.monotonic_ms {
+    /// A heartbeat sent at `sent` was answered: a resting campaign, which it did not name, may bid on, unless its lease
+    /// was of an epoch before the ledger's present one.
+    pub(super) fn rest_on(&mut self, cell: &LeaseCell, sent: Now, epoch: i64) {
+        if self.stopped || self.asked.is_some() || self.rested_until_ms <= sent.monotonic_ms {
+            return;
+        }
+        let is_held = |lease: &DayLease| epoch_of(lease.sequence()) >= epoch;
+        if self.today.as_ref().is_some_and(is_held) {
             self.extend(cell, sent);
+        } else {
+            self.rested_until_ms = i64::MIN;
         }
     }
 

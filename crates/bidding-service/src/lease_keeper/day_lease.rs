@@ -44,6 +44,11 @@ impl DayLease {
         self.leased_nanos
     }
 
+    /// Of the ledger's last word.
+    pub(super) fn sequence(&self) -> i64 {
+        self.sequence
+    }
+
     /// No bid of it is open.
     pub(super) fn is_over(&self) -> bool {
         self.open_nanos(self.reserved_nanos) == 0

@@ -9,8 +9,8 @@ use platform::shutdown::ShutdownTiming;
 use std::sync::atomic::AtomicU32;
 use storage::StorageError;
 use storage::spend_ledger::{
-    Balance, BalancesOf, BidRef, BillVerdict, Billing, Fact, Grant, LeaseRequest, Rebuild, Reservation, Settled,
-    WinVerdict,
+    Balance, BalancesOf, BidRef, BillVerdict, Billing, Fact, Grant, LeaseRequest, Rebuild, Reservation,
+    Settled, WinVerdict,
 };
 
 /// Answers heartbeats alone, the first `failures` of them with an error.
@@ -95,16 +95,19 @@ impl SpendLedger for Heartbeats {
     }
 }
 
-fn keeper(ledger: &Arc<Heartbeats>) -> Arc<LeaseKeeper> {
+/// With one campaign, whose cell somebody has.
+fn keeper(ledger: &Arc<Heartbeats>) -> (Arc<LeaseKeeper>, Vec<Arc<LeaseCell>>) {
     let metrics = BiddingMetrics::register(&platform::Metrics::new("test").unwrap()).unwrap();
-    Arc::new(LeaseKeeper::new(
+    let keeper = Arc::new(LeaseKeeper::new(
         ledger.clone(),
         BidderId::from("bdr_1"),
         Clock::manual(0),
         Arc::new(AtomicI64::new(5_000)),
         metrics.money,
         1,
-    ))
+    ));
+    let cells = keeper.cells_for(&[super::tests::campaign(1_000)]);
+    (keeper, cells)
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +117,8 @@ async fn a_slow_ledger_does_not_stretch_the_second_between_heartbeats() {
         ..Heartbeats::default()
     });
     let shutdown = Shutdown::new(ShutdownTiming::default(), Readiness::new());
-    let running = tokio::spawn(keeper(&ledger).run(shutdown.clone()));
+    let (keeper, _cells) = keeper(&ledger);
+    let running = tokio::spawn(keeper.run(shutdown.clone()));
     tokio::time::sleep(Duration::from_millis(4_500)).await;
     running.abort();
     let began = ledger.began.lock().unwrap();
@@ -132,14 +136,15 @@ async fn a_stopping_process_tries_again_to_give_its_leases_back_but_not_for_ever
             failures: AtomicU32::new(failures),
             ..Heartbeats::default()
         });
-        keeper(&ledger).give_back().await;
+        let (keeper, _cells) = keeper(&ledger);
+        keeper.give_back().await;
         assert_eq!(ledger.began.lock().unwrap().len(), tries);
     }
 }
 
 #[tokio::test]
 async fn a_heartbeat_over_many_campaigns_lets_bids_in_between() {
-    let keeper = keeper(&Arc::default());
+    let (keeper, _cell) = keeper(&Arc::default());
     let one = super::tests::campaign(1_000);
     let campaigns = (0..5_000).map(|number| {
         let mut campaign = ServingCampaign::clone(&one);

@@ -55,7 +55,16 @@ impl Settlement {
         if verdict != WinVerdict::Repeated {
             self.metrics.wins.inc();
         }
-        self.append_event(&win.event).await?;
+        if verdict == WinVerdict::Unbacked {
+            // Nothing is held for it, so nothing may be when the books are rebuilt from the topic.
+            let unbacked = BidEvent {
+                reservation: None,
+                ..win.event.clone()
+            };
+            self.append_event(&unbacked).await?;
+        } else {
+            self.append_event(&win.event).await?;
+        }
         Ok(match verdict {
             WinVerdict::Repeated => Applied::Repeated,
             WinVerdict::Pending(_) | WinVerdict::Unbacked => Applied::First,

@@ -1,0 +1,281 @@
+//! Makes groups of the spend ledger good again from the topics (design section 5).
+//!
+//! A ledger whose node was restarted or promoted may lack what was acknowledged last, or everything. It then refuses
+//! until every lease of before is over, and hands the group to one bidder. That bidder appends what the ledger still has
+//! of verdicts to topic `spend`, reads the topics up to their ends of then, and gives the ledger the facts in their order:
+//! checkpoints, verdicts, wins. Nothing new comes into these groups meanwhile, since the ledger settles nothing in them.
+//!
+//! Promises: a group is called rebuilt only after every fact was taken in; applying facts again changes nothing, so
+//! that whatever fails is begun anew. Must never: guess. A record that cannot be read is counted and told.
+
+mod books;
+mod checkpoints;
+mod facts;
+mod records;
+#[cfg(test)]
+mod tests;
+
+use crate::lease_keeper::LeaseKeeper;
+use crate::metrics::MoneyMetrics;
+use crate::settlement::Settlement;
+use crate::token::{LONGEST_BILLING_WINDOW_MS, LONGEST_LIFE_MS};
+use books::Books;
+use checkpoints::Checkpoints;
+use domain::id::AdvertiserId;
+use platform::{Clock, Shutdown};
+use records::Records;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use storage::event_log::Topic;
+use storage::spend_ledger::{Fact, Rebuild};
+use storage::{EventLog, SpendLedger, StorageError};
+
+const POLL: Duration = Duration::from_secs(1);
+/// Clocks of those who append differ by less; so does a checkpoint from the moment of its offsets.
+const CLOCK_MARGIN_MS: i64 = 10 * 60 * 1_000;
+
+/// The task that looks for groups to rebuild, one a bidder.
+pub(crate) struct Rebuilder {
+    pub(crate) ledger: Arc<dyn SpendLedger>,
+    pub(crate) log: Arc<dyn EventLog>,
+    pub(crate) settlement: Arc<Settlement>,
+    pub(crate) keeper: Arc<LeaseKeeper>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: MoneyMetrics,
+}
+
+/// The first offset of each partition that a group's facts come from.
+type Starts = BTreeMap<u32, Vec<i64>>;
+
+impl Rebuilder {
+    pub(crate) async fn run(self, shutdown: Shutdown) {
+        let stop = shutdown.background();
+        let mut is_failing = false;
+        loop {
+            // Cut off in the middle the claim lapses, and another bidder begins anew.
+            let outcome = tokio::select! {
+                () = stop.cancelled() => return,
+                outcome = self.rebuild_what_is_due() => outcome,
+            };
+            match &outcome {
+                Err(error) if !is_failing => {
+                    tracing::warn!(%error, "the spend ledger cannot be rebuilt where it has to be, trying on");
+                }
+                Ok(_) if is_failing => tracing::info!("the spend ledger says again what has to be rebuilt"),
+                _ => {}
+            }
+            is_failing = outcome.is_err();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(POLL) => {}
+            }
+        }
+    }
+
+    /// How many groups have been rebuilt.
+    ///
+    /// # Errors
+    /// Ledger or log unavailable; what was begun is begun anew.
+    pub(crate) async fn rebuild_what_is_due(&self) -> Result<usize, StorageError> {
+        let bidder_id = self.keeper.bidder_id();
+        let due = self.ledger.rebuilds(bidder_id, self.keeper.hold_ms()).await?;
+        if due.is_empty() {
+            return Ok(0);
+        }
+        let groups: Vec<u32> = due.iter().map(|rebuild| rebuild.group).collect();
+        tracing::warn!(?groups, "rebuilding groups of the spend ledger from the topics");
+        let mut books = Books::new(self.ledger.clone(), bidder_id.clone(), &due);
+        self.settlement.drain_outbox(i64::MAX).await?;
+        books.keep_claims().await;
+        self.restore_all(&due, &mut books).await?;
+        let rebuilt = books.finish().await;
+        self.metrics
+            .ledger_rebuilds
+            .inc_by(u64::try_from(rebuilt).unwrap_or(0));
+        Ok(rebuilt)
+    }
+
+    async fn restore_all(&self, due: &[Rebuild], books: &mut Books) -> Result<(), StorageError> {
+        let now_ms = self.clock.unix_ms();
+        // Before anything is read: what is appended later is of no group that is being rebuilt.
+        let spend = Records::until_now(&self.log, Topic::Spend).await?;
+        let wins = Records::until_now(&self.log, Topic::Wins).await?;
+        let mut checkpoints = Checkpoints::default();
+        if due.iter().any(|rebuild| rebuild.complete_until_ms.is_none()) {
+            checkpoints = self.read_checkpoints(due, books).await?;
+        }
+        let starts = self.spend_starts(&spend, due, &checkpoints, now_ms).await?;
+        self.restore_spend(spend, &starts, &checkpoints, books, now_ms)
+            .await?;
+        let starts = self.win_starts(&wins, due, now_ms).await?;
+        self.restore_wins(wins, &starts, books, now_ms).await
+    }
+
+    async fn read_checkpoints(
+        &self,
+        due: &[Rebuild],
+        books: &mut Books,
+    ) -> Result<Checkpoints, StorageError> {
+        let mut read = Checkpoints::default();
+        let mut records = Records::until_now(&self.log, Topic::LedgerCheckpoints).await?;
+        let from = records.kept_since(i64::MIN).await?;
+        records.start(&from);
+        let begins_anew = |advertiser_id: &AdvertiserId| {
+            let group = self.ledger.group_of(advertiser_id);
+            due.iter()
+                .any(|rebuild| rebuild.group == group && rebuild.complete_until_ms.is_none())
+        };
+        while let Some((_, batch)) = records.next().await? {
+            for record in batch {
+                if !read.take(record, begins_anew) {
+                    self.skipped(Topic::LedgerCheckpoints);
+                }
+            }
+            books.keep_claims().await;
+        }
+        for (advertiser_id, fact) in read.facts() {
+            books.add(self.ledger.group_of(&advertiser_id), fact).await;
+        }
+        Ok(read)
+    }
+
+    /// Where the books are complete up to an instant: from there. Where they begin anew: from the oldest checkpoint's
+    /// offsets (everything where there is none), and as far back as a settled bid could be billed once more.
+    async fn spend_starts(
+        &self,
+        spend: &Records,
+        due: &[Rebuild],
+        checkpoints: &Checkpoints,
+        now_ms: i64,
+    ) -> Result<Starts, StorageError> {
+        let billable_ms = now_ms.saturating_sub(LONGEST_LIFE_MS + CLOCK_MARGIN_MS);
+        let told_ms = checkpoints
+            .oldest_at_ms()
+            .map_or(i64::MIN, |at_ms| at_ms.saturating_sub(CLOCK_MARGIN_MS));
+        let mut starts = Starts::new();
+        for rebuild in due {
+            let since_ms = rebuild.complete_until_ms.unwrap_or(billable_ms.min(told_ms));
+            let mut from = spend.kept_since(since_ms).await?;
+            if rebuild.complete_until_ms.is_none() {
+                let group = |advertiser_id: &AdvertiserId| self.ledger.group_of(advertiser_id);
+                checkpoints.lower(&mut from, |advertiser_id| group(advertiser_id) == rebuild.group);
+            }
+            starts.insert(rebuild.group, from);
+        }
+        Ok(starts)
+    }
+
+    async fn win_starts(&self, wins: &Records, due: &[Rebuild], now_ms: i64) -> Result<Starts, StorageError> {
+        let billable_ms = now_ms.saturating_sub(LONGEST_BILLING_WINDOW_MS + CLOCK_MARGIN_MS);
+        let mut starts = Starts::new();
+        for rebuild in due {
+            let since_ms = rebuild.complete_until_ms.unwrap_or(billable_ms);
+            starts.insert(rebuild.group, wins.kept_since(since_ms.max(billable_ms)).await?);
+        }
+        Ok(starts)
+    }
+
+    async fn restore_spend(
+        &self,
+        mut spend: Records,
+        starts: &Starts,
+        checkpoints: &Checkpoints,
+        books: &mut Books,
+        now_ms: i64,
+    ) -> Result<(), StorageError> {
+        spend.start(&earliest(starts));
+        while let Some((partition, batch)) = spend.next().await? {
+            for record in batch {
+                let Some(event) = facts::spend_event(&record) else {
+                    self.skipped(Topic::Spend);
+                    continue;
+                };
+                let group = self
+                    .ledger
+                    .group_of(&AdvertiserId(event.dimensions.advertiser.clone()));
+                if !is_of(starts, group, partition, record.offset) {
+                    continue;
+                }
+                let counted = checkpoints.holds(&event.campaign_id, partition, record.offset);
+                if counted && event.bid_at_ms < now_ms.saturating_sub(LONGEST_LIFE_MS + CLOCK_MARGIN_MS) {
+                    continue;
+                }
+                books.add(group, facts::settled(event, counted)).await;
+            }
+            books.keep_claims().await;
+            if books.is_given_up() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn restore_wins(
+        &self,
+        mut wins: Records,
+        starts: &Starts,
+        books: &mut Books,
+        now_ms: i64,
+    ) -> Result<(), StorageError> {
+        wins.start(&earliest(starts));
+        while let Some((partition, batch)) = wins.next().await? {
+            for record in batch {
+                let Some(event) = facts::win_event(&record) else {
+                    self.skipped(Topic::Wins);
+                    continue;
+                };
+                let Some(fact @ Fact::Won { .. }) = facts::won(event, now_ms) else {
+                    continue;
+                };
+                let Fact::Won { reservation, .. } = &fact else {
+                    continue;
+                };
+                let group = self.ledger.group_of(&reservation.advertiser_id);
+                if is_of(starts, group, partition, record.offset) {
+                    books.add(group, fact).await;
+                }
+            }
+            books.keep_claims().await;
+            if books.is_given_up() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn skipped(&self, topic: Topic) {
+        let skipped = self
+            .metrics
+            .ledger_rebuild_skipped
+            .with_label_values(&[topic.name()]);
+        if skipped.get() == 0 {
+            tracing::error!(
+                topic = topic.name(),
+                "a record cannot be read, the ledger is rebuilt without it"
+            );
+        }
+        skipped.inc();
+    }
+}
+
+/// By partition: where the first of the groups begins.
+fn earliest(starts: &Starts) -> Vec<i64> {
+    let mut earliest: Vec<i64> = Vec::new();
+    for from in starts.values() {
+        earliest.resize(earliest.len().max(from.len()), i64::MAX);
+        for (least, start) in earliest.iter_mut().zip(from) {
+            *least = (*least).min(*start);
+        }
+    }
+    earliest
+}
+
+/// Whether the group's facts come from this record. An older one may be of a bid that its books have forgotten, which
+/// would count twice.
+fn is_of(starts: &Starts, group: u32, partition: u32, offset: i64) -> bool {
+    let from = starts
+        .get(&group)
+        .and_then(|from| from.get(usize::try_from(partition).ok()?));
+    from.is_some_and(|from| offset >= *from)
+}
