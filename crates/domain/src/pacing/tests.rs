@@ -223,7 +223,7 @@ proptest! {
 fn a_ledger_that_lost_count_of_the_days_bids_does_not_make_them_dear() {
     const PRICE_NANOS: i64 = 1_000;
     let mut value = BidValue::default();
-    value.observe(400 * PRICE_NANOS, 4_000);
+    value.observe(400 * PRICE_NANOS, 3_000);
     let learned = value.nanos(PRICE_NANOS);
     value.observe(400 * PRICE_NANOS, 10);
     value.observe(401 * PRICE_NANOS, 20);
