@@ -4,3 +4,4 @@ pub mod certificates;
 pub mod postgres;
 
 pub mod kafka;
+pub mod redis;
