@@ -8,7 +8,7 @@ use rdkafka::admin::{
     ResourceSpecifier, TopicReplication,
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,6 +49,18 @@ pub enum TopicState {
         partitions: u32,
         wanted: u32,
     },
+}
+
+impl TopicChange {
+    fn grown(&self) -> Option<(String, u32)> {
+        match &self.state {
+            TopicState::Corrected {
+                partitions: Some((_, to)),
+                ..
+            } => Some((self.topic.clone(), *to)),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for TopicChange {
@@ -121,8 +133,20 @@ fn settings_of(topic: Topic, min_insync: u32) -> BTreeMap<&'static str, String> 
     settings
 }
 
-struct Found {
+struct Wanted {
+    name: String,
     partitions: u32,
+    settings: BTreeMap<&'static str, String>,
+}
+
+impl Wanted {
+    fn as_new(&self, replication_factor: u32) -> NewTopic<'_> {
+        let number = |of: u32| i32::try_from(of).unwrap_or(i32::MAX);
+        let replication = TopicReplication::Fixed(number(replication_factor));
+        let new = NewTopic::new(&self.name, number(self.partitions), replication);
+        let settings = self.settings.iter();
+        settings.fold(new, |new, (setting, value)| new.set(setting, value))
+    }
 }
 
 impl KafkaLog {
@@ -143,31 +167,34 @@ impl KafkaLog {
             )));
         }
         let admin = Admin::new(self)?;
-        let mut found = admin.found().await?;
+        let found = admin.found().await?;
+        let absent = Topic::ALL
+            .into_iter()
+            .filter(|topic| !found.contains_key(&self.name(*topic)));
+        let absent = absent.map(|topic| Wanted {
+            name: self.name(topic),
+            partitions: partitions_of(topic),
+            settings: settings_of(topic, min_insync),
+        });
+        let created = admin.create(absent.collect(), replication_factor).await?;
+        let found = admin
+            .found_with(&Topic::ALL.map(|topic| (self.name(topic), 1)))
+            .await?;
         let mut changes = Vec::new();
         for topic in Topic::ALL {
             let name = self.name(topic);
-            let settings = settings_of(topic, min_insync);
-            let wanted = partitions_of(topic);
-            if !found.contains_key(&name)
-                && admin.create(&name, wanted, replication_factor, &settings).await?
-            {
-                changes.push((topic, TopicState::Created { partitions: wanted }));
-                continue;
-            }
-            if !found.contains_key(&name) {
-                // Another was faster.
-                found = admin.found_with(&name).await?;
-            }
-            let partitions = found.get(&name).map_or(wanted, |found| found.partitions);
-            changes.push((topic, self.correct(&admin, topic, partitions, settings).await?));
+            let partitions = found.get(&name).copied().unwrap_or_default();
+            let state = if created.contains(&name) {
+                TopicState::Created { partitions }
+            } else {
+                self.correct(&admin, topic, partitions, min_insync).await?
+            };
+            changes.push(TopicChange { topic: name, state });
         }
-        admin.wait_for(&changes, self).await?;
-        let change = |(topic, state)| TopicChange {
-            topic: self.name(topic),
-            state,
-        };
-        Ok(changes.into_iter().map(change).collect())
+        // Who runs next may rely on what was made.
+        let grown = changes.iter().filter_map(TopicChange::grown);
+        admin.found_with(&grown.collect::<Vec<_>>()).await?;
+        Ok(changes)
     }
 
     async fn correct(
@@ -175,13 +202,16 @@ impl KafkaLog {
         admin: &Admin,
         topic: Topic,
         partitions: u32,
-        settings: BTreeMap<&'static str, String>,
+        min_insync: u32,
     ) -> Result<TopicState, StorageError> {
         let name = self.name(topic);
         let wanted = partitions_of(topic);
-        let changed = admin.correct_settings(&name, settings).await?;
-        let may_grow = !topic.is_compacted() || self.is_empty(topic, partitions).await?;
-        let grown = (partitions < wanted && may_grow).then_some((partitions, wanted));
+        let changed = admin
+            .correct_settings(&name, settings_of(topic, min_insync))
+            .await?;
+        let may_grow =
+            partitions < wanted && (!topic.is_compacted() || self.is_empty(topic, partitions).await?);
+        let grown = may_grow.then_some((partitions, wanted));
         if grown.is_some() {
             admin.grow(&name, wanted).await?;
         }
@@ -224,7 +254,8 @@ impl Admin {
         })
     }
 
-    async fn found(&self) -> Result<HashMap<String, Found>, StorageError> {
+    /// Partitions by topic.
+    async fn found(&self) -> Result<HashMap<String, u32>, StorageError> {
         let client = self.client.clone();
         let asked =
             tokio::task::spawn_blocking(move || client.inner().fetch_metadata(None, METADATA_PATIENCE)).await;
@@ -233,96 +264,78 @@ impl Admin {
             .map_err(|error| unavailable("topics", &error))?;
         let found = metadata.topics().iter().map(|topic| {
             let partitions = u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX);
-            (topic.name().to_owned(), Found { partitions })
+            (topic.name().to_owned(), partitions)
         });
-        Ok(found.filter(|(_, found)| found.partitions > 0).collect())
+        Ok(found.filter(|(_, partitions)| *partitions > 0).collect())
     }
 
-    async fn found_with(&self, name: &str) -> Result<HashMap<String, Found>, StorageError> {
+    /// What was just made takes a moment to be known.
+    async fn found_with(&self, topics: &[(String, u32)]) -> Result<HashMap<String, u32>, StorageError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let found = self.found().await?;
-            if found.contains_key(name) {
-                return Ok(found);
-            }
-            if Instant::now() > deadline {
-                return Err(StorageError::Unavailable(format!(
-                    "kafka: topic {name} does not appear"
-                )));
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// Until every broker that is asked knows them: who runs next may rely on it.
-    async fn wait_for(&self, changes: &[(Topic, TopicState)], log: &KafkaLog) -> Result<(), StorageError> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let found = self.found().await?;
-            let is_there = |(topic, state): &(Topic, TopicState)| {
-                let wanted = match state {
-                    TopicState::TooFewPartitions { partitions, .. } => *partitions,
-                    _ => partitions_of(*topic),
-                };
-                let found = found.get(&log.name(*topic));
-                found.is_some_and(|found| found.partitions >= wanted)
+            let is_there = |(name, at_least): &&(String, u32)| {
+                found.get(name).is_some_and(|partitions| partitions >= at_least)
             };
-            if changes.iter().all(is_there) {
-                return Ok(());
+            match topics.iter().find(|topic| !is_there(topic)) {
+                None => return Ok(found),
+                Some((name, _)) if Instant::now() > deadline => {
+                    return Err(StorageError::Unavailable(format!(
+                        "kafka: topic {name} does not appear"
+                    )));
+                }
+                Some(_) => tokio::time::sleep(POLL).await,
             }
-            if Instant::now() > deadline {
-                return Err(StorageError::Unavailable(
-                    "kafka: new topics do not appear".to_owned(),
-                ));
-            }
-            tokio::time::sleep(POLL).await;
         }
     }
 
-    /// Whether it was this one who made it.
+    /// The names of those that were made here and not by another meanwhile.
     async fn create(
         &self,
-        name: &str,
-        partitions: u32,
+        topics: Vec<Wanted>,
         replication_factor: u32,
-        settings: &BTreeMap<&'static str, String>,
-    ) -> Result<bool, StorageError> {
-        match self
-            .try_create(name, partitions, replication_factor, settings)
-            .await?
-        {
-            Ok(()) => Ok(true),
-            Err(Code::TopicAlreadyExists) => Ok(false),
-            Err(Code::InvalidConfig) => {
-                let older = without_latest_time(settings.clone());
-                let tried = self
-                    .try_create(name, partitions, replication_factor, &older)
-                    .await?;
-                tried.map(|()| true).map_err(|code| refused(name, code))
+    ) -> Result<HashSet<String>, StorageError> {
+        let answers = self.try_create(&topics, replication_factor).await?;
+        let mut created = HashSet::new();
+        let mut again = Vec::new();
+        for mut topic in topics {
+            match answers.get(&topic.name) {
+                None | Some(Ok(())) => {
+                    created.insert(topic.name);
+                }
+                Some(Err(Code::TopicAlreadyExists)) => {}
+                // Of a broker that is too old to know it.
+                Some(Err(Code::InvalidConfig)) if topic.settings.remove(LATEST_TIME).is_some() => {
+                    again.push(topic);
+                }
+                Some(Err(code)) => return Err(refused(&topic.name, *code)),
             }
-            Err(code) => Err(refused(name, code)),
         }
+        if !again.is_empty() {
+            created.extend(Box::pin(self.create(again, replication_factor)).await?);
+        }
+        Ok(created)
     }
 
     async fn try_create(
         &self,
-        name: &str,
-        partitions: u32,
+        topics: &[Wanted],
         replication_factor: u32,
-        settings: &BTreeMap<&'static str, String>,
-    ) -> Result<Result<(), Code>, StorageError> {
-        let number = |of: u32| i32::try_from(of).unwrap_or(i32::MAX);
-        let replication = TopicReplication::Fixed(number(replication_factor));
-        let mut topic = NewTopic::new(name, number(partitions), replication);
-        for (setting, value) in settings {
-            topic = topic.set(setting, value);
+    ) -> Result<HashMap<String, Result<(), Code>>, StorageError> {
+        let new_topics: Vec<NewTopic<'_>> = topics
+            .iter()
+            .map(|topic| topic.as_new(replication_factor))
+            .collect();
+        if new_topics.is_empty() {
+            return Ok(HashMap::new());
         }
-        let answered = self.client.create_topics([&topic], &self.options).await;
-        let answers = answered.map_err(|error| unavailable(name, &error))?;
-        Ok(answers
-            .into_iter()
-            .next()
-            .map_or(Ok(()), |answer| answer.map(drop).map_err(|(_, code)| code)))
+        let answered = self.client.create_topics(&new_topics, &self.options).await;
+        let answers = answered.map_err(|error| unavailable("making topics", &error))?;
+        let answer = |answer| match answer {
+            Ok(name) => (name, Ok(())),
+            Err((name, code)) => (name, Err(code)),
+        };
+        Ok(answers.into_iter().map(answer).collect())
     }
 
     async fn grow(&self, name: &str, wanted: u32) -> Result<(), StorageError> {
@@ -394,11 +407,6 @@ impl Admin {
         }
         Ok(())
     }
-}
-
-fn without_latest_time(mut settings: BTreeMap<&'static str, String>) -> BTreeMap<&'static str, String> {
-    settings.remove(LATEST_TIME);
-    settings
 }
 
 fn unavailable(what: &str, error: &KafkaError) -> StorageError {

@@ -5,3 +5,7 @@
 
 mod broker;
 mod contract;
+mod members;
+mod outage;
+mod security;
+mod topics;

@@ -1,6 +1,7 @@
 //! What the broker's file of settings says.
 
 use super::Ports;
+use crate::certificates::Certificates;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +16,8 @@ pub struct Account {
 pub struct Options {
     /// Adds the two listeners that ask for a name and a password: one without, one with encryption when `tls` is set.
     pub sasl: Option<Account>,
-    /// A file with the private key (PKCS 8) and the certificate, both PEM, for 127.0.0.1.
-    pub tls: Option<PathBuf>,
+    /// Files with the private key (PKCS 8) and the certificate for 127.0.0.1, both PEM.
+    pub tls: Option<(PathBuf, PathBuf)>,
     /// More lines of `server.properties`.
     pub properties: Vec<(String, String)>,
 }
@@ -32,8 +33,8 @@ impl Options {
     }
 
     #[must_use]
-    pub fn tls(mut self, key_and_certificate: &Path) -> Self {
-        self.tls = Some(key_and_certificate.to_owned());
+    pub fn tls(mut self, certificates: &Certificates) -> Self {
+        self.tls = Some((certificates.key(), certificates.certificate()));
         self
     }
 
@@ -84,14 +85,14 @@ impl Options {
              group.initial.rebalance.delay.ms=0\n",
             folder.join("data").display()
         );
-        self.secure(&mut lines);
+        self.secure(&mut lines, folder);
         for (name, value) in &self.properties {
             let _ = writeln!(lines, "{name}={value}");
         }
         lines
     }
 
-    fn secure(&self, lines: &mut String) {
+    fn secure(&self, lines: &mut String, folder: &Path) {
         if let Some(Account { name, password }) = &self.sasl {
             lines.push_str("sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n");
             for listener in ["sasl_plaintext", "sasl_ssl"] {
@@ -105,11 +106,14 @@ impl Options {
                 );
             }
         }
-        if let Some(file) = &self.tls {
+        if let Some((key, certificate)) = &self.tls {
+            let both = folder.join("server.pem");
+            let read = |file: &Path| std::fs::read_to_string(file).expect("certificates can be read");
+            std::fs::write(&both, read(key) + &read(certificate)).expect("the folder is ours");
             let _ = write!(
                 lines,
                 "ssl.keystore.type=PEM\nssl.keystore.location={}\n",
-                file.display()
+                both.display()
             );
         }
     }

@@ -1,0 +1,204 @@
+//! A broker that goes away and comes back.
+
+use crate::broker::{log_with_topics, settings};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use storage::contract::event_log::{read_all, record};
+use storage::event_log::Topic;
+use storage::{EventLog, StorageError};
+use storage_kafka::{DELIVERY_TIMEOUT, KafkaLog};
+use test_servers::kafka::Broker;
+
+const NOW_MS: i64 = 1_800_000_000_000;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Appends one record after the other until told to stop; the acknowledged ones.
+struct Writer {
+    stop: tokio::sync::watch::Sender<bool>,
+    done: tokio::task::JoinHandle<Vec<String>>,
+}
+
+impl Writer {
+    fn start(log: &Arc<KafkaLog>, name: &str) -> Self {
+        let (stop, stopped) = tokio::sync::watch::channel(false);
+        let (log, name) = (log.clone(), name.to_owned());
+        let done = tokio::spawn(async move {
+            let mut acknowledged = Vec::new();
+            let mut number = 0;
+            while !*stopped.borrow() {
+                let value = format!("{name}-{number}");
+                number += 1;
+                match log
+                    .append(Topic::Spend, vec![record(&value, &value)], NOW_MS)
+                    .await
+                {
+                    Ok(()) => acknowledged.push(value),
+                    Err(StorageError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(5)).await,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            acknowledged
+        });
+        Self { stop, done }
+    }
+
+    async fn stop(self) -> Vec<String> {
+        self.stop.send_replace(true);
+        self.done.await.unwrap()
+    }
+}
+
+async fn until_appended(log: &KafkaLog) {
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = log.append(Topic::Clicks, vec![record("k", "v")], NOW_MS).await {
+        assert!(Instant::now() < deadline, "{error}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn until_refused(log: &KafkaLog) {
+    let deadline = Instant::now() + PATIENCE;
+    while log
+        .append(Topic::Clicks, vec![record("k", "v")], NOW_MS)
+        .await
+        .is_ok()
+    {
+        assert!(Instant::now() < deadline, "appends go on without a broker");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_is_there_after_the_broker_was_killed_and_stopped() {
+    let Some(mut broker) = Broker::start().await else {
+        return;
+    };
+    let log = log_with_topics(&settings(&broker)).await;
+    let writers: Vec<Writer> = (0..8).map(|n| Writer::start(&log, &format!("w{n}"))).collect();
+    until_appended(&log).await;
+    broker.kill();
+    until_refused(&log).await;
+    broker.restart().await;
+    until_appended(&log).await;
+    broker.stop().await;
+    until_refused(&log).await;
+    broker.restart().await;
+    until_appended(&log).await;
+    let mut acknowledged = 0;
+    let mut writers_done = Vec::new();
+    for writer in writers {
+        let values = writer.stop().await;
+        acknowledged += values.len();
+        writers_done.extend(values);
+    }
+    let read = read_all(&*log, Topic::Spend).await;
+    let stored: BTreeSet<String> = read
+        .into_iter()
+        .map(|record| String::from_utf8(record.value.unwrap()).unwrap())
+        .collect();
+    assert!(acknowledged > 0);
+    let missing: Vec<&String> = writers_done
+        .iter()
+        .filter(|value| !stored.contains(*value))
+        .collect();
+    assert!(missing.is_empty(), "{} of {acknowledged} are lost", missing.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_goes_on_by_itself_after_an_outage() {
+    let Some(mut broker) = Broker::start().await else {
+        return;
+    };
+    let log = log_with_topics(&settings(&broker)).await;
+    log.append(Topic::Campaigns, vec![record("k", "before")], NOW_MS)
+        .await
+        .unwrap();
+    let mut partition = 0;
+    while log.end_offset(Topic::Campaigns, partition).await.unwrap() == 0 {
+        partition += 1;
+    }
+    let read = async |from: i64| {
+        log.read(Topic::Campaigns, partition, from, 10, Duration::from_millis(300))
+            .await
+    };
+    let batch = read(0).await.unwrap();
+    assert_eq!(batch.next_offset, 1);
+    broker.kill();
+    let deadline = Instant::now() + PATIENCE;
+    while read(1).await.is_ok() {
+        assert!(Instant::now() < deadline, "reads succeed without a broker");
+    }
+    broker.restart().await;
+    until_appended(&log).await;
+    log.append(Topic::Campaigns, vec![record("k", "after")], NOW_MS)
+        .await
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match read(1).await {
+            Ok(batch) if !batch.records.is_empty() => {
+                assert_eq!(batch.records[0].value.as_deref(), Some(b"after".as_slice()));
+                return;
+            }
+            _ => assert!(Instant::now() < deadline, "the reader does not come back"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_append_fails_in_bounded_time_while_a_broker_hangs() {
+    let Some(broker) = Broker::start().await else {
+        return;
+    };
+    let log = log_with_topics(&settings(&broker)).await;
+    until_appended(&log).await;
+    broker.pause();
+    let began = Instant::now();
+    let appended = log.append(Topic::Clicks, vec![record("k", "v")], NOW_MS).await;
+    assert!(
+        matches!(appended, Err(StorageError::Unavailable(_))),
+        "{appended:?}"
+    );
+    assert!(
+        began.elapsed() < DELIVERY_TIMEOUT + Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+    // Now that it is known to be away, most appends do not wait at all.
+    let mut probes = 0;
+    for _ in 0..1_000 {
+        let append = log.append(Topic::Clicks, vec![record("k", "v")], NOW_MS);
+        match tokio::time::timeout(Duration::from_millis(2), append).await {
+            Ok(appended) => assert!(appended.is_err()),
+            Err(_) => probes += 1,
+        }
+    }
+    assert!(probes <= 50, "{probes} of 1000 appends waited");
+    broker.resume();
+    until_appended(&log).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_can_be_made_before_its_broker_runs() {
+    let Some(mut broker) = Broker::start().await else {
+        return;
+    };
+    broker.stop().await;
+    let settings = settings(&broker);
+    let log = KafkaLog::new(&settings).unwrap();
+    let began = Instant::now();
+    assert!(log.partitions(Topic::Bids).await.is_err());
+    assert!(
+        log.append(Topic::Bids, vec![record("k", "v")], NOW_MS)
+            .await
+            .is_err()
+    );
+    assert!(log.create_topics(1, 1).await.is_err());
+    assert!(began.elapsed() < PATIENCE);
+    broker.restart().await;
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = log.create_topics(1, 1).await {
+        assert!(Instant::now() < deadline, "{error}");
+    }
+    until_appended(&log).await;
+}
