@@ -7,6 +7,12 @@
 //! Must never: decide anything about money outside a script; keep a connection across a server's restart; need a
 //! command newer than Redis 6.2.
 
+mod connection;
+mod error;
+mod ledger;
+mod router;
 mod settings;
+mod topology;
 
+pub use ledger::RedisLedger;
 pub use settings::{Settings, SettingsError};

@@ -109,8 +109,7 @@ impl Settings {
         let Some(certificates) = certificates else {
             return Ok(info);
         };
-        let client =
-            Client::build_with_tls(info, certificates.clone()).map_err(|error| error.to_string())?;
+        let client = Client::build_with_tls(info, certificates.clone()).map_err(|error| error.to_string())?;
         Ok(client.get_connection_info().clone())
     }
 }
@@ -160,7 +159,10 @@ mod tests {
             .unwrap();
         let found: Vec<String> = infos.iter().map(|info| info.addr().to_string()).collect();
         assert_eq!(found, ["redis-0:6379", "::1:7000", "a:1", "b:6379"]);
-        let passwords: Vec<_> = infos.iter().map(|info| info.redis_settings().password()).collect();
+        let passwords: Vec<_> = infos
+            .iter()
+            .map(|info| info.redis_settings().password())
+            .collect();
         let (given, own) = (Some("secret"), Some("mine"));
         assert_eq!(passwords, [given, given, own, given]);
         assert!(matches!(infos[3].addr(), ConnectionAddr::TcpTls { .. }));
