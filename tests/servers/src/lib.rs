@@ -4,4 +4,6 @@ pub mod certificates;
 pub mod postgres;
 
 pub mod kafka;
+mod ports;
+pub mod proxy;
 pub mod redis;

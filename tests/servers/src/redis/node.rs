@@ -1,8 +1,9 @@
 //! One server process.
 
 use super::Options;
-use super::programs::{Programs, free_port, programs};
+use super::programs::{Programs, programs};
 use crate::certificates::Certificates;
+use crate::ports::free_port;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
