@@ -15,7 +15,9 @@ const PORTS: Range<u16> = 12_000..22_000;
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let start = (since_epoch.subsec_nanos() / 1_000).wrapping_add(std::process::id().wrapping_mul(7_919));
+    let start = since_epoch
+        .subsec_micros()
+        .wrapping_add(std::process::id().wrapping_mul(7_919));
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     PORTS
         .map(|_| {
