@@ -1,6 +1,7 @@
 //! Follows topics `exchanges` and `campaigns` from their beginning and keeps [`Live`] current.
 //!
-//! One reader a partition folds what it reads; one builder makes a new snapshot whenever something changed, off
+//! One reader a partition reads and folds records, on the threads for blocking work: all at once while the topics are
+//! replayed and nobody is served, later one at a time. One builder makes a new snapshot whenever something changed, off
 //! the bid path and never twice at once, so that a burst of changes costs few builds. The service is ready when
 //! the snapshot holds everything that was in the topics at the start.
 
@@ -8,25 +9,29 @@ mod fold;
 
 use crate::exchange_gate::ExchangeGate;
 use crate::live::Live;
+use crate::markup::PreparedCreative;
 use crate::metrics::{BidMetrics, IndexMetrics};
 use arc_swap::ArcSwap;
-use bidding_engine::{LeaseCell, Leases, Snapshot};
+use bidding_engine::{CompiledCampaign, LeaseCell, Leases, Snapshot};
 use domain::serving::{ServingCampaign, ServingExchange};
-use fold::{Fold, PreparedCampaign};
+use fold::{Fold, ReadRecord};
 use platform::{Clock, Latch, Shutdown};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use storage::StorageError;
-use storage::event_log::{EventLog, Topic};
-use tokio::sync::Notify;
+use storage::event_log::{EventLog, Record, Topic};
+use tokio::sync::{Mutex as TaskMutex, Notify};
 
 const BATCH_RECORDS: u32 = 1_000;
 /// How long a read waits for news; also how often the index is known to be current.
 const WAIT: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// Between builds at least three times as long as the last one took, so that steady changes leave the bids three
+/// quarters of a core; but a change is never kept waiting longer than this.
+const LONGEST_REST: Duration = Duration::from_millis(400);
 
 /// The lease cells of campaigns, parallel to them.
 pub(crate) type CellsFor = dyn Fn(&[Arc<ServingCampaign>]) -> Vec<Arc<LeaseCell>> + Send + Sync;
@@ -50,6 +55,8 @@ struct Following {
     follower: Follower,
     fold: Mutex<Fold>,
     changed: Notify,
+    /// Held while records are read once bids are served.
+    reading: TaskMutex<()>,
     /// Partitions that have not yet reached the end they had at the start.
     behind: AtomicUsize,
     /// When each partition was last read to its end, by the monotonic clock.
@@ -77,6 +84,7 @@ impl Follower {
             follower: self,
             fold: Mutex::default(),
             changed: Notify::new(),
+            reading: TaskMutex::default(),
             behind: AtomicUsize::new(partitions.len()),
             read_at_ms: partitions.iter().map(|_| AtomicI64::new(now_ms)).collect(),
         });
@@ -109,7 +117,7 @@ async fn partitions(log: &dyn EventLog) -> Result<Vec<(Topic, u32)>, StorageErro
 }
 
 impl Following {
-    async fn read(&self, slot: usize, topic: Topic, partition: u32) {
+    async fn read(self: Arc<Self>, slot: usize, topic: Topic, partition: u32) {
         let log = &self.follower.log;
         let mut outage = Outage::new(topic.name());
         let mut end_at_start = Some(outage.until_ok(|| log.end_offset(topic, partition)).await);
@@ -123,12 +131,13 @@ impl Following {
             let batch = outage
                 .until_ok(|| log.read(topic, partition, next_offset, BATCH_RECORDS, wait))
                 .await;
-            if self.apply(topic, &batch.records) {
+            let is_empty = batch.records.is_empty();
+            if self.apply(topic, batch.records, end_at_start.is_some()).await {
                 self.changed.notify_one();
             }
             next_offset = batch.next_offset;
             // After compaction the last offsets may be gone: an empty batch is the end as well.
-            if batch.records.is_empty() || end_at_start.is_some_and(|end| next_offset >= end) {
+            if is_empty || end_at_start.is_some_and(|end| next_offset >= end) {
                 self.read_at_ms[slot].store(self.follower.clock.monotonic_ms(), Ordering::Relaxed);
                 if end_at_start.take().is_some() {
                     self.behind.fetch_sub(1, Ordering::AcqRel);
@@ -138,17 +147,38 @@ impl Following {
         }
     }
 
-    fn apply(&self, topic: Topic, records: &[storage::event_log::Record]) -> bool {
+    async fn apply(self: &Arc<Self>, topic: Topic, records: Vec<Record>, is_replay: bool) -> bool {
+        if records.is_empty() {
+            return false;
+        }
+        let _turn = match is_replay {
+            true => None,
+            false => Some(self.reading.lock().await),
+        };
+        let this = self.clone();
+        match tokio::task::spawn_blocking(move || this.read_and_fold(topic, records)).await {
+            Ok(changed) => changed,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The process is ending.
+                Err(_) => false,
+            },
+        }
+    }
+
+    fn read_and_fold(&self, topic: Topic, records: Vec<Record>) -> bool {
         let metrics = &self.follower.index_metrics;
+        if topic == Topic::Exchanges {
+            let read: Vec<_> = records.into_iter().map(ReadRecord::exchange).collect();
+            let mut fold = self.fold();
+            return read
+                .into_iter()
+                .fold(false, |changed, record| fold.exchange(record, metrics) | changed);
+        }
+        let read: Vec<_> = records.into_iter().map(ReadRecord::campaign).collect();
         let mut fold = self.fold();
-        records.iter().fold(false, |changed, record| {
-            let applied = if topic == Topic::Exchanges {
-                fold.exchange(record, metrics)
-            } else {
-                fold.campaign(record, metrics)
-            };
-            changed | applied
-        })
+        read.into_iter()
+            .fold(false, |changed, record| fold.campaign(record, metrics) | changed)
     }
 
     async fn keep_built(self: Arc<Self>) {
@@ -168,6 +198,7 @@ impl Following {
                 continue;
             }
             let this = self.clone();
+            let began = Instant::now();
             match tokio::task::spawn_blocking(move || this.build()).await {
                 Ok(()) => {
                     self.tell_of_exchanges(&mut exchanges_known);
@@ -178,6 +209,7 @@ impl Following {
                 }
                 Err(error) => tracing::error!(%error, "the index could not be built, the last one serves on"),
             }
+            tokio::time::sleep((began.elapsed() * 3).min(LONGEST_REST)).await;
         }
     }
 
@@ -186,7 +218,10 @@ impl Following {
         let began = Instant::now();
         let (campaigns, exchanges) = {
             let fold = self.fold();
-            let campaigns: Vec<PreparedCampaign> = fold.campaigns.serving().cloned().collect();
+            let campaigns = fold.campaigns.serving();
+            let campaigns: Vec<_> = campaigns
+                .map(|campaign| (campaign.compiled.clone(), campaign.creatives.clone()))
+                .collect();
             let exchanges: Vec<ServingExchange> = fold.exchanges.serving().cloned().collect();
             (campaigns, exchanges)
         };
@@ -199,7 +234,7 @@ impl Following {
                 .win_notice_delay_ms
                 .store(longest_ms, Ordering::Relaxed);
         }
-        let live = self.live_of(&campaigns, &exchanges);
+        let live = self.live_of(campaigns, &exchanges);
         let metrics = &self.follower.index_metrics;
         metrics
             .campaigns
@@ -208,24 +243,13 @@ impl Following {
         metrics.build_seconds.observe(began.elapsed().as_secs_f64());
     }
 
-    fn live_of(&self, campaigns: &[PreparedCampaign], exchanges: &[ServingExchange]) -> Live {
-        let servings = campaigns
-            .iter()
-            .map(|campaign| campaign.serving.clone())
-            .collect();
-        let snapshot = Snapshot::build(servings, exchanges);
+    fn live_of(
+        &self,
+        campaigns: Vec<(Arc<CompiledCampaign>, Arc<[PreparedCreative]>)>,
+        exchanges: &[ServingExchange],
+    ) -> Live {
+        let (snapshot, prepared) = Snapshot::of_compiled(campaigns, exchanges);
         let in_order: Vec<Arc<ServingCampaign>> = snapshot.campaigns().cloned().collect();
-        let prepared_of: HashMap<&str, &PreparedCampaign> = campaigns
-            .iter()
-            .map(|campaign| (campaign.serving.campaign.id.as_str(), campaign))
-            .collect();
-        let prepared = in_order
-            .iter()
-            .map(|serving| {
-                let campaign = prepared_of.get(serving.campaign.id.as_str());
-                campaign.map_or_else(|| Arc::from([]), |campaign| campaign.creatives.clone())
-            })
-            .collect();
         Live {
             leases: Leases {
                 cells: (self.follower.cells_for)(&in_order),

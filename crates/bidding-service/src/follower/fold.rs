@@ -3,6 +3,7 @@
 
 use crate::markup::PreparedCreative;
 use crate::metrics::IndexMetrics;
+use bidding_engine::CompiledCampaign;
 use domain::serving::{SCHEMA, ServingCampaign, ServingExchange};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -31,11 +32,20 @@ impl LeftOut {
     }
 }
 
-/// A campaign with its creatives made ready.
+/// A campaign and its creatives made ready, once for each record.
 #[derive(Clone, Debug)]
 pub(super) struct PreparedCampaign {
-    pub(super) serving: Arc<ServingCampaign>,
+    pub(super) compiled: Arc<CompiledCampaign>,
     pub(super) creatives: Arc<[PreparedCreative]>,
+}
+
+impl PreparedCampaign {
+    fn new(serving: ServingCampaign) -> Self {
+        Self {
+            creatives: serving.creatives.iter().map(PreparedCreative::new).collect(),
+            compiled: Arc::new(CompiledCampaign::compile(Arc::new(serving))),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -80,18 +90,47 @@ struct Head {
 
 impl Fold {
     /// Says whether anything changed.
-    pub(super) fn campaign(&mut self, record: &Record, metrics: &IndexMetrics) -> bool {
-        self.campaigns
-            .apply(record, metrics, |serving: ServingCampaign| PreparedCampaign {
-                creatives: serving.creatives.iter().map(PreparedCreative::new).collect(),
-                serving: Arc::new(serving),
-            })
+    pub(super) fn campaign(&mut self, read: ReadRecord<PreparedCampaign>, metrics: &IndexMetrics) -> bool {
+        self.campaigns.apply(read, metrics)
     }
 
     /// Says whether anything changed.
-    pub(super) fn exchange(&mut self, record: &Record, metrics: &IndexMetrics) -> bool {
-        self.exchanges
-            .apply(record, metrics, |serving: ServingExchange| serving)
+    pub(super) fn exchange(&mut self, read: ReadRecord<ServingExchange>, metrics: &IndexMetrics) -> bool {
+        self.exchanges.apply(read, metrics)
+    }
+}
+
+/// A record as this version understands it. Reading is the work; folding it is little, and the fold's lock is held for
+/// that alone.
+pub(super) struct ReadRecord<T> {
+    key: String,
+    read: Read<T>,
+}
+
+impl ReadRecord<PreparedCampaign> {
+    pub(super) fn campaign(record: Record) -> Self {
+        Self::of(record, PreparedCampaign::new)
+    }
+}
+
+impl ReadRecord<ServingExchange> {
+    pub(super) fn exchange(record: Record) -> Self {
+        Self::of(record, |serving| serving)
+    }
+}
+
+impl<T> ReadRecord<T> {
+    fn of<R: DeserializeOwned>(record: Record, prepare: impl FnOnce(R) -> T) -> Self
+    where
+        R: Versioned,
+    {
+        Self {
+            key: record.key,
+            read: match record.value {
+                None => Read::Removed,
+                Some(value) => read(&value, prepare),
+            },
+        }
     }
 }
 
@@ -103,29 +142,24 @@ impl<T> Keys<T> {
         })
     }
 
-    fn apply<R: DeserializeOwned>(
-        &mut self,
-        record: &Record,
-        metrics: &IndexMetrics,
-        prepare: impl FnOnce(R) -> T,
-    ) -> bool {
+    fn apply(&mut self, record: ReadRecord<T>, metrics: &IndexMetrics) -> bool {
         let known = self.0.get(&record.key);
         let known_version = known.map_or((i64::MIN, i64::MIN), |newest| newest.version);
         let was_left_out = known.and_then(Newest::left_out);
-        let (version, state) = match &record.value {
-            None => (known_version, State::Removed),
-            Some(value) => match read(value, known_version) {
-                Read::Older => return false,
-                Read::Newer(version, value) => (version, State::Serving(prepare(value))),
-                Read::LeftOut(version, why) => (version, State::LeftOut(why)),
-            },
+        let (version, state) = match record.read {
+            Read::Removed => (known_version, State::Removed),
+            Read::Serving(version, value) => (version, State::Serving(value)),
+            Read::LeftOut(version, why) => (version.unwrap_or(known_version), State::LeftOut(why)),
         };
+        if version < known_version {
+            return false;
+        }
         let newest = Newest { version, state };
         let left_out = newest.left_out();
         if left_out != was_left_out {
             tell(&record.key, was_left_out, left_out, metrics);
         }
-        self.0.insert(record.key.clone(), newest);
+        self.0.insert(record.key, newest);
         true
     }
 }
@@ -139,33 +173,68 @@ impl<T> Newest<T> {
     }
 }
 
-enum Read<R> {
-    Older,
-    Newer((i64, i64), R),
-    LeftOut((i64, i64), LeftOut),
+enum Read<T> {
+    Serving((i64, i64), T),
+    Removed,
+    /// `None` is of unknown age. Leaving out what it was about is the safe side, and anything readable replaces it.
+    LeftOut(Option<(i64, i64)>, LeftOut),
 }
 
-fn read<R: DeserializeOwned>(value: &[u8], known: (i64, i64)) -> Read<R> {
-    let Ok(head) = serde_json::from_slice::<Head>(value) else {
-        // Of unknown age. Leaving out what it was about is the safe side, and anything readable replaces it.
-        return Read::LeftOut(known, LeftOut::Unreadable);
+/// What is compared before a value is taken: schema, version, needed capabilities.
+trait Versioned {
+    fn head(&self) -> (u32, (i64, i64), &[String]);
+}
+
+impl Versioned for ServingCampaign {
+    fn head(&self) -> (u32, (i64, i64), &[String]) {
+        (self.schema, (self.generation, self.revision), &self.requires)
+    }
+}
+
+impl Versioned for ServingExchange {
+    fn head(&self) -> (u32, (i64, i64), &[String]) {
+        (self.schema, (self.generation, self.revision), &[])
+    }
+}
+
+impl Versioned for Head {
+    fn head(&self) -> (u32, (i64, i64), &[String]) {
+        (self.schema, (self.generation, self.revision), &self.requires)
+    }
+}
+
+fn read<R: DeserializeOwned + Versioned, T>(value: &[u8], prepare: impl FnOnce(R) -> T) -> Read<T> {
+    // Checked as a whole it is read faster than text by text.
+    let Ok(text) = std::str::from_utf8(value) else {
+        return Read::LeftOut(None, LeftOut::Unreadable);
     };
-    let version = (head.generation, head.revision);
-    if version < known {
-        return Read::Older;
+    if let Ok(value) = serde_json::from_str::<R>(text) {
+        let (schema, version, requires) = value.head();
+        return if is_understood(schema, requires) {
+            Read::Serving(version, prepare(value))
+        } else {
+            Read::LeftOut(Some(version), LeftOut::NotUnderstood)
+        };
     }
-    let is_understood = head.schema <= SCHEMA
-        && head
-            .requires
+    match serde_json::from_str::<Head>(text) {
+        Ok(head) => {
+            let (schema, version, requires) = head.head();
+            let why = if is_understood(schema, requires) {
+                LeftOut::Unreadable
+            } else {
+                LeftOut::NotUnderstood
+            };
+            Read::LeftOut(Some(version), why)
+        }
+        Err(_) => Read::LeftOut(None, LeftOut::Unreadable),
+    }
+}
+
+fn is_understood(schema: u32, requires: &[String]) -> bool {
+    schema <= SCHEMA
+        && requires
             .iter()
-            .all(|needed| CAPABILITIES.contains(&needed.as_str()));
-    if !is_understood {
-        return Read::LeftOut(version, LeftOut::NotUnderstood);
-    }
-    match serde_json::from_slice(value) {
-        Ok(value) => Read::Newer(version, value),
-        Err(_) => Read::LeftOut(version, LeftOut::Unreadable),
-    }
+            .all(|needed| CAPABILITIES.contains(&needed.as_str()))
 }
 
 /// Once for each change of a key's state, not for each record.
@@ -203,36 +272,41 @@ mod tests {
         value
     }
 
+    /// Reads the record and folds it.
+    fn apply(fold: &mut Fold, record: Record, metrics: &IndexMetrics) -> bool {
+        fold.campaign(ReadRecord::campaign(record), metrics)
+    }
+
     fn revisions(fold: &Fold) -> Vec<i64> {
         fold.campaigns
             .serving()
-            .map(|campaign| campaign.serving.revision)
+            .map(|campaign| campaign.compiled.serving().revision)
             .collect()
     }
 
     #[test]
     fn an_older_record_changes_nothing_even_after_a_tombstone() {
         let (mut fold, metrics) = (Fold::default(), index_metrics());
-        assert!(fold.campaign(&record(Some(&at(1, 5))), &metrics));
-        assert!(!fold.campaign(&record(Some(&at(1, 4))), &metrics));
+        assert!(apply(&mut fold, record(Some(&at(1, 5))), &metrics));
+        assert!(!apply(&mut fold, record(Some(&at(1, 4))), &metrics));
         assert_eq!(revisions(&fold), [5]);
-        assert!(fold.campaign(&record(None), &metrics));
-        assert!(!fold.campaign(&record(Some(&at(1, 4))), &metrics));
+        assert!(apply(&mut fold, record(None), &metrics));
+        assert!(!apply(&mut fold, record(Some(&at(1, 4))), &metrics));
         assert!(revisions(&fold).is_empty());
-        assert!(fold.campaign(&record(Some(&at(2, 1))), &metrics));
+        assert!(apply(&mut fold, record(Some(&at(2, 1))), &metrics));
         assert_eq!(revisions(&fold), [1]);
     }
 
     #[test]
     fn a_record_that_asks_for_more_than_we_can_is_left_out_and_comes_back() {
         let (mut fold, metrics) = (Fold::default(), index_metrics());
-        fold.campaign(&record(Some(&at(1, 1))), &metrics);
+        apply(&mut fold, record(Some(&at(1, 1))), &metrics);
         let mut demanding = at(1, 2);
         demanding["requires"] = json!(["telepathy"]);
-        assert!(fold.campaign(&record(Some(&demanding)), &metrics));
+        assert!(apply(&mut fold, record(Some(&demanding)), &metrics));
         assert!(revisions(&fold).is_empty());
         assert_eq!(metrics.left_out.with_label_values(&["not_understood"]).get(), 1);
-        fold.campaign(&record(Some(&at(1, 3))), &metrics);
+        apply(&mut fold, record(Some(&at(1, 3))), &metrics);
         assert_eq!(revisions(&fold), [3]);
         assert_eq!(metrics.left_out.with_label_values(&["not_understood"]).get(), 0);
     }
@@ -242,23 +316,23 @@ mod tests {
         let (mut fold, metrics) = (Fold::default(), index_metrics());
         let mut later = at(1, 1);
         later["schema"] = (SCHEMA + 1).into();
-        fold.campaign(&record(Some(&later)), &metrics);
+        apply(&mut fold, record(Some(&later)), &metrics);
         assert!(revisions(&fold).is_empty());
     }
 
     #[test]
     fn an_unreadable_record_stops_its_campaign_and_no_other() {
         let (mut fold, metrics) = (Fold::default(), index_metrics());
-        fold.campaign(&record(Some(&at(1, 1))), &metrics);
+        apply(&mut fold, record(Some(&at(1, 1))), &metrics);
         let mut other = record(Some(&at(1, 1)));
         other.key = "cmp_2".into();
-        fold.campaign(&other, &metrics);
+        apply(&mut fold, other, &metrics);
         let garbage = Record {
             value: Some(b"{".to_vec()),
             ..record(None)
         };
-        fold.campaign(&garbage, &metrics);
-        fold.campaign(&garbage, &metrics);
+        apply(&mut fold, garbage.clone(), &metrics);
+        apply(&mut fold, garbage, &metrics);
         assert_eq!(fold.campaigns.serving().count(), 1);
         assert_eq!(metrics.left_out.with_label_values(&["unreadable"]).get(), 1);
     }

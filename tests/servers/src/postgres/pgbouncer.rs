@@ -2,7 +2,7 @@
 
 use super::programs::{Account, account, folder_for, skipped, unprivileged};
 use super::{DEADLINE, Server, free_port};
-use sqlx::{Connection, PgConnection};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl PgBouncer {
             .unwrap();
         self.running = Some(child);
         let deadline = Instant::now() + DEADLINE;
-        while let Err(error) = PgConnection::connect(&self.url("postgres")).await {
+        while let Err(error) = TcpStream::connect(("127.0.0.1", self.port)) {
             let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(Instant::now() < deadline, "{error}: {}", log());
             tokio::time::sleep(Duration::from_millis(20)).await;
