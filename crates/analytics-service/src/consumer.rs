@@ -1,108 +1,99 @@
-//! Follows the event topics into the rollups: one task for each partition.
+//! Follows the event topics into the rollups, together with the other replicas of the service.
 //!
-//! A batch and the offset behind it are applied in one transaction, which holds only where the stored offset is still
-//! the batch's start. So a restart goes on where the rollups stand, and of two readers of one partition one is told of
-//! a conflict and goes on from the other's offset: nothing is lost, nothing counted twice.
+//! One task reads each partition that this member of the group holds and folds what it reads; one task gathers what they
+//! have folded and applies it, with the offsets behind it, in one transaction, which holds only where every stored
+//! offset is still the one that was read from. So a restart goes on where the rollups stand, and of two readers of one
+//! partition one is told of a conflict and goes on from the other's offset: nothing is lost, nothing counted twice.
+//!
+//! | where | what |
+//! |---|---|
+//! | `member` | which partitions are ours, as replicas come and go |
+//! | `reader` | reads and folds one partition |
+//! | `segment`, `applier` | what readers hand over; gathers and applies it |
+//! | `checkpoints` | publishes what campaigns have spent |
+//! | `progress` | lag and freshness |
+//! | `upkeep` | forgets what is old |
 
-mod partition;
+mod applier;
+mod checkpoints;
+mod member;
 mod progress;
+mod reader;
 mod retry;
+mod segment;
 mod upkeep;
 
-use crate::fold;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
-use partition::PartitionReader;
-use platform::{Clock, Latch, Process, Shutdown};
-use progress::Progress;
-use retry::{Retry, Stopped};
+use applier::Applier;
+use checkpoints::Checkpoints;
+use member::Member;
+use platform::Process;
+use progress::Held;
+use retry::Stopped;
+use segment::Room;
 use std::sync::Arc;
-use storage::event_log::Topic;
 use upkeep::Upkeep;
 
 /// Starts reading in the background.
 pub(crate) fn start(ports: &Ports, metrics: &Metrics, process: &Process) {
-    let start = Start {
+    let shutdown = &process.shutdown;
+    let stop = shutdown.background();
+    let held = Arc::new(Held::default());
+    let (publishing, publishes) = tokio::sync::watch::channel(false);
+    let (segments, folded) = tokio::sync::mpsc::unbounded_channel();
+    let member = Member {
         ports: ports.clone(),
         metrics: metrics.clone(),
         clock: process.clock.clone(),
-        shutdown: process.shutdown.clone(),
+        shutdown: shutdown.clone(),
         store_reached: process.readiness.latch("report store reached"),
         offsets_loaded: process.readiness.latch("offsets loaded"),
+        held: held.clone(),
+        publishing,
+        segments,
+        room: Room::default(),
+        known: Arc::default(),
     };
-    let shutdown = &process.shutdown;
+    let applier = Applier {
+        folded,
+        reports: ports.reports.clone(),
+        clock: process.clock.clone(),
+        stop: stop.clone(),
+    };
+    let checkpoints = Checkpoints {
+        reports: ports.reports.clone(),
+        events: ports.events.clone(),
+        clock: process.clock.clone(),
+        published: metrics.checkpoints_published.clone(),
+        publishes,
+        stop: stop.clone(),
+    };
     let upkeep = Upkeep {
         reports: ports.reports.clone(),
         events: ports.events.clone(),
         clock: process.clock.clone(),
-        stop: shutdown.background().clone(),
+        stop: stop.clone(),
     };
+    // Stopped while waiting for a store: there is nothing to undo.
+    shutdown.spawn("member of the readers' group", async move {
+        let _: Result<(), Stopped> = member.run().await;
+    });
+    shutdown.spawn("applying events", async move {
+        let _: Result<(), Stopped> = applier.run().await;
+    });
+    shutdown.spawn("ledger checkpoints", async move {
+        let _: Result<(), Stopped> = checkpoints.run().await;
+    });
     shutdown.spawn("upkeep of events", async move {
         let _: Result<(), Stopped> = upkeep.run().await;
     });
-    shutdown.spawn("start of event readers", async move {
-        // Stopped while waiting for a store: there is nothing to undo.
-        let _: Result<(), Stopped> = start.readers().await;
-    });
-}
-
-struct Start {
-    ports: Ports,
-    metrics: Metrics,
-    clock: Clock,
-    shutdown: Shutdown,
-    store_reached: Latch,
-    offsets_loaded: Latch,
-}
-
-impl Start {
-    /// Loads every offset, however long that takes, then starts a reader for each partition.
-    async fn readers(self) -> Result<(), Stopped> {
-        let mut readers = Vec::new();
-        for topic in fold::TOPICS {
-            let mut retry = Retry::new("event log", self.shutdown.background().clone());
-            let partitions = retry.until_done(|| self.ports.events.partitions(topic)).await?;
-            for partition in 0..partitions {
-                readers.push(self.reader(topic, partition).await?);
-            }
-        }
-        self.offsets_loaded.set();
-        let progress = readers.iter().map(PartitionReader::progress).collect();
-        self.shutdown.spawn(
-            "lag of event readers",
-            progress::watch(
-                progress,
-                self.ports.events.clone(),
-                self.metrics.freshness_seconds.clone(),
-                self.clock.clone(),
-                self.shutdown.background().clone(),
-            ),
-        );
-        for reader in readers {
-            self.shutdown.spawn("event reader", async move {
-                let _: Result<(), Stopped> = reader.run().await;
-            });
-        }
-        Ok(())
-    }
-
-    async fn reader(&self, topic: Topic, partition: u32) -> Result<PartitionReader, Stopped> {
-        let mut retry = Retry::new("report store", self.shutdown.background().clone());
-        let offset = retry
-            .until_done(|| self.ports.reports.offset(topic, partition))
-            .await?;
-        self.store_reached.set();
-        let lag = self.metrics.lag_records(topic, partition);
-        Ok(PartitionReader {
-            topic,
-            partition,
-            offset,
-            events: self.ports.events.clone(),
-            reports: self.ports.reports.clone(),
-            metrics: self.metrics.topic(topic),
-            progress: Arc::new(Progress::new(topic, partition, offset, self.clock.unix_ms(), lag)),
-            clock: self.clock.clone(),
-            stop: self.shutdown.background().clone(),
-        })
-    }
+    let lag = progress::watch(
+        held,
+        ports.events.clone(),
+        metrics.freshness_seconds.clone(),
+        process.clock.clone(),
+        stop.clone(),
+    );
+    shutdown.spawn("lag of event readers", lag);
 }

@@ -3,11 +3,18 @@
 //! Reports go by the time of the *bid*, as the ledger's days do: a click on Tuesday for Monday's bid is Monday's.
 //! Adding is commutative and every event carries its id, so neither order nor repeats change a report.
 
-use domain::event::{BidCounts, BidEvent, Dimensions, EventKind, SCHEMA, SpendEvent, quarter_start_ms};
+mod known;
+
+pub use known::KnownDimensions;
+
+use domain::event::{BidEvent, Dimensions, EventKind, SCHEMA, SpendEvent, quarter_start_ms};
+use domain::id::AdvertiserId;
+use domain::period::Day;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use std::sync::Arc;
 use storage::event_log::Topic;
-use storage::report_store::{Contribution, Totals};
+use storage::report_store::{Contribution, SettledSpend, Totals};
 
 /// The topics whose records are folded.
 pub const TOPICS: [Topic; 7] = [
@@ -52,18 +59,18 @@ pub enum Poison {
     NotAnEventTopic,
 }
 
-/// Reads one record.
+/// Reads one record. What `known` holds of earlier records changes the cost, never the outcome.
 ///
 /// # Errors
 /// [`Poison`] when it is not an event that this version understands.
-pub fn fold(topic: Topic, value: Option<&[u8]>) -> Result<Folded, Poison> {
+pub fn fold(topic: Topic, value: Option<&[u8]>, known: &mut KnownDimensions) -> Result<Folded, Poison> {
     let bytes = value.ok_or(Poison::NoValue)?;
     match topic {
-        Topic::Bids => fold_bids(read(bytes)?),
+        Topic::Bids => fold_bids(read(bytes, |record: &BidCounts<'_>| record.schema)?, known),
         Topic::Wins | Topic::Losses | Topic::Impressions | Topic::Clicks | Topic::Conversions => {
-            fold_event(read(bytes)?)
+            fold_event(read(bytes, |event: &BidEvent| event.schema)?)
         }
-        Topic::Spend => fold_spend(read(bytes)?),
+        Topic::Spend => fold_spend(read(bytes, |event: &SpendEvent| event.schema)?),
         Topic::Campaigns
         | Topic::Exchanges
         | Topic::Deals
@@ -73,32 +80,53 @@ pub fn fold(topic: Topic, value: Option<&[u8]>) -> Result<Folded, Poison> {
     }
 }
 
-/// The schema first: a later shape need not parse as this one, and the reason should say so.
-fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Poison> {
+/// Read whole first, as nearly all can be. A later shape need not parse as this one: then the reason is its schema.
+fn read<'a, T: Deserialize<'a>>(bytes: &'a [u8], schema: impl Fn(&T) -> u32) -> Result<T, Poison> {
     #[derive(Deserialize)]
     struct Version {
         schema: u32,
     }
-    let version: Version = serde_json::from_slice(bytes)?;
-    if version.schema != SCHEMA {
-        return Err(Poison::UnknownSchema {
-            found: version.schema,
-        });
+    let event = serde_json::from_slice::<T>(bytes);
+    let found = match &event {
+        Ok(event) => schema(event),
+        Err(_) => serde_json::from_slice::<Version>(bytes)?.schema,
+    };
+    if found != SCHEMA {
+        return Err(Poison::UnknownSchema { found });
     }
-    Ok(serde_json::from_slice(bytes)?)
+    Ok(event?)
 }
 
-fn fold_bids(record: BidCounts) -> Result<Folded, Poison> {
+/// [`domain::event::BidCounts`] without copies: nearly all of what is read.
+#[derive(Deserialize)]
+struct BidCounts<'a> {
+    schema: u32,
+    event_id: String,
+    at_ms: i64,
+    #[serde(borrow)]
+    counts: Vec<BidCount<'a>>,
+}
+
+#[derive(Deserialize)]
+struct BidCount<'a> {
+    quarter_start_ms: i64,
+    #[serde(borrow)]
+    dimensions: &'a RawValue,
+    bids: u64,
+}
+
+fn fold_bids(record: BidCounts<'_>, known: &mut KnownDimensions) -> Result<Folded, Poison> {
     let rows = record.counts.into_iter().map(|count| {
         let bids = i64::try_from(count.bids).map_err(|_| Poison::OutOfRange("bids"))?;
         let totals = Totals {
             bids: amount("bids", bids)?,
             ..Totals::default()
         };
-        Ok((quarter(count.quarter_start_ms)?, count.dimensions, totals))
+        let dimensions = known.of(count.dimensions)?;
+        Ok((quarter(count.quarter_start_ms)?, dimensions, totals))
     });
     let rows = rows.collect::<Result<Vec<_>, Poison>>()?;
-    folded(record.at_ms, record.event_id, rows)
+    folded(record.at_ms, record.event_id, rows, None)
 }
 
 fn fold_event(event: BidEvent) -> Result<Folded, Poison> {
@@ -119,13 +147,10 @@ fn fold_event(event: BidEvent) -> Result<Folded, Poison> {
         | EventKind::VideoThirdQuartile
         | EventKind::VideoError => {}
     }
-    let row = (quarter(event.bid_at_ms)?, event.dimensions, totals);
+    let row = (quarter(event.bid_at_ms)?, Arc::new(event.dimensions), totals);
     let counted = row.2 != Totals::default();
-    folded(
-        event.at_ms,
-        event.event_id,
-        counted.then_some(row).into_iter().collect(),
-    )
+    let rows = counted.then_some(row).into_iter().collect();
+    folded(event.at_ms, event.event_id, rows, None)
 }
 
 fn fold_spend(event: SpendEvent) -> Result<Folded, Poison> {
@@ -135,17 +160,46 @@ fn fold_spend(event: SpendEvent) -> Result<Folded, Poison> {
         over_delivery_nanos: amount("over_delivery_nanos", event.over_delivery_nanos)?,
         ..Totals::default()
     };
-    let row = (quarter(event.bid_at_ms)?, event.dimensions, totals);
-    folded(event.at_ms, event.event_id, vec![row])
+    let spend = SettledSpend {
+        advertiser_id: AdvertiserId(event.dimensions.advertiser.clone()),
+        campaign_id: event.campaign_id,
+        day: day(event.day, event.day_start_ms, event.day_end_ms)?,
+        charge_nanos: event.charge_nanos,
+        over_delivery_nanos: event.over_delivery_nanos,
+    };
+    let row = (quarter(event.bid_at_ms)?, Arc::new(event.dimensions), totals);
+    folded(event.at_ms, event.event_id, vec![row], Some(spend))
 }
 
-fn folded(at_ms: i64, event_id: String, rows: Vec<(i64, Dimensions, Totals)>) -> Result<Folded, Poison> {
+fn folded(
+    at_ms: i64,
+    event_id: String,
+    rows: Vec<(i64, Arc<Dimensions>, Totals)>,
+    spend: Option<SettledSpend>,
+) -> Result<Folded, Poison> {
     if event_id.is_empty() {
         return Err(Poison::NoEventId);
     }
     Ok(Folded {
         at_ms,
-        contribution: (!rows.is_empty()).then_some(Contribution { event_id, rows }),
+        contribution: (!rows.is_empty()).then_some(Contribution {
+            event_id,
+            rows,
+            spend,
+        }),
+    })
+}
+
+fn day(date: String, start_ms: i64, end_ms: i64) -> Result<Day, Poison> {
+    let times = 0..=MAX_TIME_MS;
+    // The empty date is the lifetime's.
+    if date.is_empty() || !times.contains(&start_ms) || !times.contains(&end_ms) {
+        return Err(Poison::OutOfRange("day"));
+    }
+    Ok(Day {
+        date,
+        start_ms,
+        end_ms,
     })
 }
 

@@ -9,6 +9,7 @@ pub(crate) struct Metrics {
     applied: IntCounterVec,
     repeated: IntCounterVec,
     poison: IntCounterVec,
+    pub(crate) checkpoints_published: IntCounter,
     pub(crate) freshness_seconds: Gauge,
 }
 
@@ -43,6 +44,10 @@ impl Metrics {
                 "Records left out because they cannot be understood.",
                 &["topic"],
             )?,
+            checkpoints_published: metrics.counter(
+                "ledger_checkpoints_published_total",
+                "Campaigns whose spend was published for the ledger to be rebuilt from.",
+            )?,
             freshness_seconds: metrics.float_gauge(
                 "report_freshness_seconds",
                 "How far the reports are behind the events, by the partition that is furthest behind.",
@@ -62,5 +67,13 @@ impl Metrics {
     pub(crate) fn lag_records(&self, topic: Topic, partition: u32) -> IntGauge {
         self.lag_records
             .with_label_values(&[topic.name(), &partition.to_string()])
+    }
+
+    /// Of a partition that another replica reads now.
+    pub(crate) fn forget_lag(&self, topic: Topic, partition: u32) {
+        // Fails only where there is none.
+        let _ = self
+            .lag_records
+            .remove_label_values(&[topic.name(), &partition.to_string()]);
     }
 }

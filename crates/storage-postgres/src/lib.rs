@@ -3,11 +3,19 @@
 //! Promises: what was acknowledged was committed; a server that is away, starting, full, read-only or being replaced is
 //! [`storage::StorageError::Unavailable`], within seconds, and work goes on by itself once a primary is back. Every
 //! method is one transaction with limits of its own, so the adapter works beside a transaction pooler (PgBouncer from
-//! 1.21 with `max_prepared_statements`, or `statement-cache-capacity=0` in the URL).
+//! 1.21 with `max_prepared_statements`, before it with `statement-cache-capacity=0` in the URL).
 //!
 //! What it takes for granted: the server keeps what it acknowledged (`synchronous_commit` on, and a synchronous standby
 //! where one is promoted). A promoted standby that lost commits would hand out revisions twice: raise
 //! `store.generation` then, so that readers take the store for a new one.
+//!
+//! Migrations expand, and contract a release later: what is new comes with a default, so that the program of the release
+//! before works on beside it; what is no longer used is dropped only by the release after. A program on a schema before
+//! its own starts, and says so by [`PostgresStore::is_migrated`]; one on a later schema works. `tests/postgres/schema.rs`
+//! holds migrations to it.
+//!
+//! Reports come from `Settings::replica_url` where it is set, as old as the replica is behind; from the primary while
+//! the replica is away.
 //!
 //! Must never: answer a write before its commit; repeat a transaction whose commit may have happened; keep anything in
 //! memory that another process may change.
@@ -19,12 +27,16 @@ mod documents;
 mod error;
 mod idempotency;
 mod outbox;
+mod replica;
 mod report_sites;
 mod reports;
 mod reports_query;
+mod reports_set_aside;
+mod reports_spend;
 mod rollup_days;
 mod rollups;
 mod schema;
+mod schema_wait;
 mod settings;
 mod store;
 mod transaction;

@@ -14,7 +14,10 @@ const OTHER: &str = "other";
 type Site = (i64, String, String);
 
 /// Renames to `other` what a campaign's day can no longer hold.
-pub(crate) async fn bound(connection: &mut PgConnection, rollups: Rollups) -> Result<Rollups, Failure> {
+pub(crate) async fn bound<'a>(
+    connection: &mut PgConnection,
+    rollups: Rollups<'a>,
+) -> Result<Rollups<'a>, Failure> {
     let wanted: BTreeSet<Site> = rollups
         .keys()
         .filter_map(|(at, dimensions)| site(*at, dimensions))
@@ -27,7 +30,7 @@ pub(crate) async fn bound(connection: &mut PgConnection, rollups: Rollups) -> Re
     let mut bounded = Rollups::new();
     for ((quarter_start_ms, mut dimensions), totals) in rollups {
         if site(quarter_start_ms, &dimensions).is_some_and(|site| refused.contains(&site)) {
-            OTHER.clone_into(&mut dimensions.site_or_bundle);
+            OTHER.clone_into(&mut dimensions.to_mut().site_or_bundle);
         }
         rollups::add(&mut bounded, quarter_start_ms, dimensions, totals)?;
     }

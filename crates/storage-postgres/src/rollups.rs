@@ -4,12 +4,13 @@ use crate::error::{self, Failure};
 use crate::reports::DAY_MS;
 use domain::event::Dimensions;
 use sqlx::PgConnection;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use storage::StorageError;
 use storage::report_store::{Contribution, Totals};
 
 /// Sorted, as the rows are locked.
-pub(crate) type Rollups = BTreeMap<(i64, Dimensions), Totals>;
+pub(crate) type Rollups<'a> = BTreeMap<(i64, Cow<'a, Dimensions>), Totals>;
 
 pub(crate) fn day_of(at_ms: i64) -> i64 {
     at_ms.div_euclid(DAY_MS)
@@ -23,7 +24,19 @@ pub(crate) fn days_of(contributions: &[Contribution], now_ms: i64) -> BTreeSet<i
         .collect()
 }
 
-pub(crate) fn storable(dimensions: &Dimensions) -> Dimensions {
+/// The sums under texts that PostgreSQL can keep.
+pub(crate) fn storable_sums(sums: Vec<(i64, &Dimensions, Totals)>) -> Result<Rollups<'_>, StorageError> {
+    let mut rollups = Rollups::new();
+    for (quarter_start_ms, dimensions, totals) in sums {
+        add(&mut rollups, quarter_start_ms, storable(dimensions), totals)?;
+    }
+    Ok(rollups)
+}
+
+fn storable(dimensions: &Dimensions) -> Cow<'_, Dimensions> {
+    if !words(dimensions).iter().any(|text| text.contains('\0')) {
+        return Cow::Borrowed(dimensions);
+    }
     let mut kept = dimensions.clone();
     for text in [
         &mut kept.advertiser,
@@ -39,38 +52,21 @@ pub(crate) fn storable(dimensions: &Dimensions) -> Dimensions {
         &mut kept.placement,
         &mut kept.site_or_bundle,
     ] {
-        if text.contains('\0') {
-            *text = error::storable(text).into_owned();
-        }
+        *text = error::storable(text).into_owned();
     }
-    kept
+    Cow::Owned(kept)
 }
 
-pub(crate) fn add(
-    rollups: &mut Rollups,
+pub(crate) fn add<'a>(
+    rollups: &mut Rollups<'a>,
     quarter_start_ms: i64,
-    dimensions: Dimensions,
+    dimensions: Cow<'a, Dimensions>,
     more: Totals,
 ) -> Result<(), StorageError> {
     let sum = rollups.entry((quarter_start_ms, dimensions)).or_default();
-    let add = |a: i64, b: i64| {
-        a.checked_add(b)
-            .ok_or_else(|| StorageError::Corrupt("a total does not fit in 64 bits".to_owned()))
-    };
-    *sum = Totals {
-        bids: add(sum.bids, more.bids)?,
-        wins: add(sum.wins, more.wins)?,
-        losses: add(sum.losses, more.losses)?,
-        impressions: add(sum.impressions, more.impressions)?,
-        clicks: add(sum.clicks, more.clicks)?,
-        video_starts: add(sum.video_starts, more.video_starts)?,
-        video_completes: add(sum.video_completes, more.video_completes)?,
-        conversions: add(sum.conversions, more.conversions)?,
-        conversion_value_micros: add(sum.conversion_value_micros, more.conversion_value_micros)?,
-        spend_nanos: add(sum.spend_nanos, more.spend_nanos)?,
-        media_cost_nanos: add(sum.media_cost_nanos, more.media_cost_nanos)?,
-        over_delivery_nanos: add(sum.over_delivery_nanos, more.over_delivery_nanos)?,
-    };
+    *sum = sum
+        .checked_add(more)
+        .ok_or_else(|| StorageError::Corrupt("a total does not fit in 64 bits".to_owned()))?;
     Ok(())
 }
 
@@ -131,7 +127,7 @@ const ADD: &str = "INSERT INTO rollups AS r (quarter_start_ms, advertiser, campa
       media_cost_nanos = r.media_cost_nanos + excluded.media_cost_nanos, \
       over_delivery_nanos = r.over_delivery_nanos + excluded.over_delivery_nanos";
 
-pub(crate) async fn write(connection: &mut PgConnection, rollups: &Rollups) -> Result<(), Failure> {
+pub(crate) async fn write(connection: &mut PgConnection, rollups: &Rollups<'_>) -> Result<(), Failure> {
     if rollups.is_empty() {
         return Ok(());
     }

@@ -24,6 +24,8 @@ mod ledger;
 mod readers;
 mod reports;
 mod reports_query;
+mod reports_set_aside;
+mod reports_spend;
 mod schema;
 mod store;
 mod users;

@@ -1,14 +1,19 @@
 //! [`ReportStore`]: rollups, the event ids in them and the offsets they came from, in one transaction.
 
 use crate::error::storage_error;
-use crate::reports_query;
 use crate::store::SqliteStore;
+use crate::{reports_query, reports_set_aside, reports_spend};
 use async_trait::async_trait;
 use domain::event::Dimensions;
+use domain::id::CampaignId;
 use sqlx::SqliteConnection;
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use storage::event_log::Topic;
-use storage::report_store::{Advance, Applied, Contribution, ReportQuery, ReportRow, Totals};
+use storage::report_store::{
+    Advance, Applied, Contribution, ReportBatch, ReportQuery, ReportRow, SetAside, SpendPage, Totals, fresh,
+};
 use storage::{ReportStore, StorageError};
 
 /// Distinct values of `site_or_bundle` in one campaign's UTC day.
@@ -16,33 +21,29 @@ const SITES_A_DAY: usize = 1_000;
 const OTHER: &str = "other";
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
-type Rollups = HashMap<(i64, Dimensions), Totals>;
-
 #[async_trait]
 impl ReportStore for SqliteStore {
-    async fn apply(
-        &self,
-        advances: &[Advance],
-        contributions: &[Contribution],
-        now_ms: i64,
-    ) -> Result<Applied, StorageError> {
-        let (advances, contributions) = (advances.to_vec(), contributions.to_vec());
-        self.run_write(move |connection| Box::pin(apply(connection, advances, contributions, now_ms)))
+    async fn apply(&self, batch: Arc<ReportBatch>, now_ms: i64) -> Result<Applied, StorageError> {
+        self.run_write(move |connection| Box::pin(async move { apply(connection, &batch, now_ms).await }))
             .await
     }
 
-    async fn offset(&self, topic: Topic, partition: u32) -> Result<i64, StorageError> {
+    async fn offsets(&self, partitions: &[(Topic, u32)]) -> Result<Vec<i64>, StorageError> {
+        let partitions = partitions.to_vec();
         self.run_read(move |connection| {
             Box::pin(async move {
-                let next: Option<i64> = sqlx::query_scalar(
-                    "SELECT next_offset FROM report_offsets WHERE topic = ? AND partition = ?",
-                )
-                .bind(topic.name())
-                .bind(partition)
-                .fetch_optional(connection)
-                .await
-                .map_err(storage_error)?;
-                Ok(next.unwrap_or(0))
+                let stored: Vec<(String, u32, i64)> =
+                    sqlx::query_as("SELECT topic, partition, next_offset FROM report_offsets")
+                        .fetch_all(connection)
+                        .await
+                        .map_err(storage_error)?;
+                let next = |(topic, partition): &(Topic, u32)| {
+                    let found = stored
+                        .iter()
+                        .find(|(name, number, _)| name == topic.name() && number == partition);
+                    found.map_or(0, |(_, _, next_offset)| *next_offset)
+                };
+                Ok(partitions.iter().map(next).collect())
             })
         })
         .await
@@ -54,6 +55,31 @@ impl ReportStore for SqliteStore {
             .await
     }
 
+    async fn spend(
+        &self,
+        changed_since: Option<i64>,
+        after: Option<&CampaignId>,
+        days_from_ms: i64,
+        limit: u32,
+    ) -> Result<SpendPage, StorageError> {
+        let after = after.map(|id| id.0.clone()).unwrap_or_default();
+        self.snapshot(move |connection| {
+            Box::pin(reports_spend::page(
+                connection,
+                changed_since,
+                after,
+                days_from_ms,
+                limit,
+            ))
+        })
+        .await
+    }
+
+    async fn set_aside(&self, limit: u32) -> Result<Vec<(i64, SetAside)>, StorageError> {
+        self.run_read(move |connection| Box::pin(reports_set_aside::latest(connection, limit)))
+            .await
+    }
+
     async fn forget_event_ids(&self, before_ms: i64) -> Result<(), StorageError> {
         self.run_write(move |connection| {
             Box::pin(async move {
@@ -61,6 +87,8 @@ impl ReportStore for SqliteStore {
                 for sql in [
                     "DELETE FROM report_event_ids WHERE applied_at_ms < ?",
                     "DELETE FROM report_sites WHERE day_start_ms + 86400000 <= ?",
+                    "DELETE FROM report_set_aside WHERE at_ms < ?",
+                    "DELETE FROM ledger_spend WHERE date <> '' AND end_ms < ?",
                 ] {
                     sqlx::query(sql)
                         .bind(before_ms)
@@ -73,36 +101,45 @@ impl ReportStore for SqliteStore {
         })
         .await
     }
+
+    async fn forget_rollups(&self, before_ms: i64) -> Result<u64, StorageError> {
+        let before_ms = before_ms.div_euclid(DAY_MS).saturating_mul(DAY_MS);
+        self.run_write(move |connection| {
+            Box::pin(async move {
+                let days: i64 = sqlx::query_scalar(
+                    "SELECT count(DISTINCT quarter_start_ms / 86400000) FROM rollups WHERE quarter_start_ms < ?",
+                )
+                .bind(before_ms)
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(storage_error)?;
+                sqlx::query("DELETE FROM rollups WHERE quarter_start_ms < ?")
+                    .bind(before_ms)
+                    .execute(connection)
+                    .await
+                    .map_err(storage_error)?;
+                Ok(days.unsigned_abs())
+            })
+        })
+        .await
+    }
 }
 
 async fn apply(
     connection: &mut SqliteConnection,
-    advances: Vec<Advance>,
-    contributions: Vec<Contribution>,
+    batch: &ReportBatch,
     now_ms: i64,
 ) -> Result<Applied, StorageError> {
-    for advance in &advances {
+    for advance in &batch.advances {
         move_offset(connection, advance).await?;
     }
-    let mut fresh_ids = remember_ids(connection, &contributions, now_ms).await?;
-    let mut applied = Applied::default();
-    let mut rollups = Rollups::new();
-    for contribution in contributions {
-        // Removed at its first use: a second one in the same batch is a repeat.
-        if !fresh_ids.remove(&contribution.event_id) {
-            applied.repeated += 1;
-            continue;
-        }
-        applied.fresh += 1;
-        for (quarter_start_ms, dimensions, totals) in contribution.rows {
-            let sum = rollups.entry((quarter_start_ms, dimensions)).or_default();
-            *sum = added(*sum, totals)?;
-        }
-    }
-    rollups.retain(|_, totals| *totals != Totals::default());
-    let rollups = bound_sites(connection, rollups).await?;
+    let fresh_ids = remember_ids(connection, &batch.contributions, now_ms).await?;
+    let fresh = fresh(&batch.contributions, |id| fresh_ids.contains(id))?;
+    let rollups = bound_sites(connection, fresh.rollups).await?;
     add_rollups(connection, &rollups).await?;
-    Ok(applied)
+    reports_spend::add(connection, &fresh.books).await?;
+    reports_set_aside::add(connection, &batch.set_aside, now_ms).await?;
+    Ok(fresh.applied)
 }
 
 async fn move_offset(connection: &mut SqliteConnection, advance: &Advance) -> Result<(), StorageError> {
@@ -142,6 +179,9 @@ async fn remember_ids(
     contributions: &[Contribution],
     now_ms: i64,
 ) -> Result<HashSet<String>, StorageError> {
+    if contributions.is_empty() {
+        return Ok(HashSet::new());
+    }
     let ids: Vec<&str> = contributions.iter().map(|one| one.event_id.as_str()).collect();
     let fresh: Vec<String> = sqlx::query_scalar(
         "INSERT OR IGNORE INTO report_event_ids (event_id, applied_at_ms) \
@@ -155,41 +195,52 @@ async fn remember_ids(
     Ok(fresh.into_iter().collect())
 }
 
+/// Sums, sorted: neighbours in the table are written one after the other.
+type Rollups<'a> = BTreeMap<(i64, Cow<'a, Dimensions>), Totals>;
+
 /// Renames to `other` what a campaign's day can no longer hold.
-async fn bound_sites(connection: &mut SqliteConnection, rollups: Rollups) -> Result<Rollups, StorageError> {
-    let mut days: HashMap<(i64, String), HashSet<String>> = HashMap::new();
-    let mut new_sites: Vec<(i64, String, String)> = Vec::new();
-    let mut bounded = Rollups::with_capacity(rollups.len());
-    for ((quarter_start_ms, mut dimensions), totals) in rollups {
-        let site = &dimensions.site_or_bundle;
+async fn bound_sites<'a>(
+    connection: &mut SqliteConnection,
+    rollups: Vec<(i64, &'a Dimensions, Totals)>,
+) -> Result<Rollups<'a>, StorageError> {
+    let mut days: HashMap<(i64, &str), HashSet<String>> = HashMap::new();
+    let mut new_sites: Vec<(i64, &str, &str)> = Vec::new();
+    let mut bounded = Rollups::new();
+    for (quarter_start_ms, dimensions, totals) in rollups {
+        let site = dimensions.site_or_bundle.as_str();
+        let mut kept = Cow::Borrowed(dimensions);
         if !site.is_empty() && site != OTHER {
             let day_start_ms = quarter_start_ms.div_euclid(DAY_MS).saturating_mul(DAY_MS);
-            let key = (day_start_ms, dimensions.campaign.clone());
+            let key = (day_start_ms, dimensions.campaign.as_str());
             if !days.contains_key(&key) {
                 let known = known_sites(connection, day_start_ms, &dimensions.campaign).await?;
-                days.insert(key.clone(), known);
+                days.insert(key, known);
             }
             let known = days.entry(key).or_default();
             if !known.contains(site) {
                 if known.len() < SITES_A_DAY {
-                    known.insert(site.clone());
-                    new_sites.push((day_start_ms, dimensions.campaign.clone(), site.clone()));
+                    known.insert(site.to_owned());
+                    new_sites.push((day_start_ms, &dimensions.campaign, site));
                 } else {
-                    OTHER.clone_into(&mut dimensions.site_or_bundle);
+                    OTHER.clone_into(&mut kept.to_mut().site_or_bundle);
                 }
             }
         }
-        let sum: &mut Totals = bounded.entry((quarter_start_ms, dimensions)).or_default();
-        *sum = added(*sum, totals)?;
+        let sum: &mut Totals = bounded.entry((quarter_start_ms, kept)).or_default();
+        *sum = sum
+            .checked_add(totals)
+            .ok_or_else(|| StorageError::Corrupt("a total does not fit in 64 bits".to_owned()))?;
     }
-    sqlx::query(
-        "INSERT INTO report_sites (day_start_ms, campaign, site_or_bundle) \
-         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)",
-    )
-    .bind(serde_json::to_string(&new_sites)?)
-    .execute(connection)
-    .await
-    .map_err(storage_error)?;
+    if !new_sites.is_empty() {
+        sqlx::query(
+            "INSERT INTO report_sites (day_start_ms, campaign, site_or_bundle) \
+             SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)",
+        )
+        .bind(serde_json::to_string(&new_sites)?)
+        .execute(connection)
+        .await
+        .map_err(storage_error)?;
+    }
     Ok(bounded)
 }
 
@@ -208,10 +259,13 @@ async fn known_sites(
     Ok(sites.into_iter().collect())
 }
 
-async fn add_rollups(connection: &mut SqliteConnection, rollups: &Rollups) -> Result<(), StorageError> {
+async fn add_rollups(connection: &mut SqliteConnection, rollups: &Rollups<'_>) -> Result<(), StorageError> {
+    if rollups.is_empty() {
+        return Ok(());
+    }
     let rows: Vec<(i64, &Dimensions, &Totals)> = rollups
         .iter()
-        .map(|((quarter_start_ms, dimensions), totals)| (*quarter_start_ms, dimensions, totals))
+        .map(|((quarter_start_ms, dimensions), totals)| (*quarter_start_ms, &**dimensions, totals))
         .collect();
     // `WHERE true` keeps the parser from reading ON CONFLICT as a join's condition.
     sqlx::query(
@@ -239,25 +293,4 @@ async fn add_rollups(connection: &mut SqliteConnection, rollups: &Rollups) -> Re
     .await
     .map_err(storage_error)?;
     Ok(())
-}
-
-fn added(sum: Totals, more: Totals) -> Result<Totals, StorageError> {
-    let add = |a: i64, b: i64| {
-        a.checked_add(b)
-            .ok_or_else(|| StorageError::Corrupt("a total does not fit in 64 bits".to_owned()))
-    };
-    Ok(Totals {
-        bids: add(sum.bids, more.bids)?,
-        wins: add(sum.wins, more.wins)?,
-        losses: add(sum.losses, more.losses)?,
-        impressions: add(sum.impressions, more.impressions)?,
-        clicks: add(sum.clicks, more.clicks)?,
-        video_starts: add(sum.video_starts, more.video_starts)?,
-        video_completes: add(sum.video_completes, more.video_completes)?,
-        conversions: add(sum.conversions, more.conversions)?,
-        conversion_value_micros: add(sum.conversion_value_micros, more.conversion_value_micros)?,
-        spend_nanos: add(sum.spend_nanos, more.spend_nanos)?,
-        media_cost_nanos: add(sum.media_cost_nanos, more.media_cost_nanos)?,
-        over_delivery_nanos: add(sum.over_delivery_nanos, more.over_delivery_nanos)?,
-    })
 }

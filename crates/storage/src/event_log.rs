@@ -58,6 +58,12 @@ impl Topic {
         }
     }
 
+    /// The topic of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|topic| topic.name() == name)
+    }
+
     /// Only the last record of a key is kept; one without a value (a tombstone) removes the key.
     #[must_use]
     pub fn is_compacted(self) -> bool {

@@ -1,40 +1,81 @@
-//! How far the reports are behind the events.
+//! Where each partition's reader stands, and how far the reports are behind the events.
 
+use crate::metrics::TopicMetrics;
 use platform::Clock;
 use prometheus::{Gauge, IntGauge};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use storage::EventLog;
 use storage::event_log::Topic;
+use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Where one partition's reader stands; written by the reader, read by [`watch`].
-pub(super) struct Progress {
-    topic: Topic,
-    partition: u32,
-    offset: AtomicI64,
+/// Where a reader reads from: a new epoch whenever that is not where the last read ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) epoch: u64,
+    pub(super) offset: i64,
+}
+
+/// One partition that this member holds.
+pub(super) struct Partition {
+    pub(super) topic: Topic,
+    pub(super) number: u32,
+    pub(super) metrics: TopicMetrics,
+    /// Ends the reader: the process stops, or the partition is another's.
+    pub(super) stop: CancellationToken,
+    position: watch::Sender<Position>,
+    applied_offset: AtomicI64,
     /// Every event up to this instant is in the reports, Unix milliseconds.
     complete_until_ms: AtomicI64,
     lag_records: IntGauge,
 }
 
-impl Progress {
-    pub(super) fn new(topic: Topic, partition: u32, offset: i64, now_ms: i64, lag_records: IntGauge) -> Self {
+impl Partition {
+    pub(super) fn new(
+        (topic, number): (Topic, u32),
+        offset: i64,
+        now_ms: i64,
+        metrics: TopicMetrics,
+        lag_records: IntGauge,
+        stop: CancellationToken,
+    ) -> Self {
         Self {
             topic,
-            partition,
-            offset: AtomicI64::new(offset),
+            number,
+            metrics,
+            stop,
+            position: watch::Sender::new(Position { epoch: 0, offset }),
+            applied_offset: AtomicI64::new(offset),
             complete_until_ms: AtomicI64::new(now_ms),
             lag_records,
         }
     }
 
+    pub(super) fn positions(&self) -> watch::Receiver<Position> {
+        self.position.subscribe()
+    }
+
+    /// Another reader went on: this one continues from there, and what it read so far counts no more.
+    pub(super) fn restart(&self, offset: i64) {
+        self.position.send_modify(|position| {
+            position.epoch += 1;
+            position.offset = offset;
+        });
+        self.applied_offset.store(offset, Relaxed);
+    }
+
+    pub(super) fn is_current(&self, epoch: u64) -> bool {
+        !self.stop.is_cancelled() && self.position.borrow().epoch == epoch
+    }
+
     pub(super) fn reached(&self, offset: i64, complete_until_ms: i64) {
-        self.offset.store(offset, Relaxed);
+        self.applied_offset.store(offset, Relaxed);
         self.complete_until_ms.store(complete_until_ms, Relaxed);
     }
 
@@ -43,10 +84,27 @@ impl Progress {
     }
 }
 
+/// The partitions that this member holds.
+#[derive(Default)]
+pub(super) struct Held(Mutex<BTreeMap<(Topic, u32), Arc<Partition>>>);
+
+impl Held {
+    pub(super) fn change<T>(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<(Topic, u32), Arc<Partition>>) -> T,
+    ) -> T {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn all(&self) -> Vec<Arc<Partition>> {
+        self.change(|held| held.values().cloned().collect())
+    }
+}
+
 /// Keeps the gauges current. The end of each partition is asked for here and not by its reader, so that the lag
 /// grows while a reader is stuck.
 pub(super) async fn watch(
-    readers: Vec<Arc<Progress>>,
+    held: Arc<Held>,
     events: Arc<dyn EventLog>,
     freshness_seconds: Gauge,
     clock: Clock,
@@ -60,16 +118,26 @@ pub(super) async fn watch(
             () = stop.cancelled() => return,
             _ = ticks.tick() => {}
         }
+        let held = held.all();
         let now_ms = clock.unix_ms();
-        let oldest_ms = readers.iter().map(|progress| progress.age_ms(now_ms)).max();
+        let oldest_ms = held.iter().map(|partition| partition.age_ms(now_ms)).max();
         freshness_seconds.set(seconds(oldest_ms.unwrap_or(0)));
-        for progress in &readers {
-            // An event log that is away is the readers' to tell.
-            if let Ok(end_offset) = events.end_offset(progress.topic, progress.partition).await {
-                let lag = end_offset.saturating_sub(progress.offset.load(Relaxed));
-                progress.lag_records.set(lag.max(0));
-            }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tell_lag(&held, &*events) => {}
         }
+    }
+}
+
+async fn tell_lag(held: &[Arc<Partition>], events: &dyn EventLog) {
+    for partition in held {
+        // An event log that is away is the readers' to tell; it need not be asked for the others too.
+        let Ok(end_offset) = events.end_offset(partition.topic, partition.number).await else {
+            return;
+        };
+        let lag = end_offset.saturating_sub(partition.applied_offset.load(Relaxed));
+        partition.lag_records.set(lag.max(0));
     }
 }
 

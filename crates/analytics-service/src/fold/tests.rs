@@ -4,7 +4,11 @@ use serde_json::{Value, json};
 const BID_AT_MS: i64 = 1_800_000_000_000;
 
 fn fold_json(topic: Topic, event: &Value) -> Result<Folded, Poison> {
-    fold(topic, Some(event.to_string().as_bytes()))
+    fold(
+        topic,
+        Some(event.to_string().as_bytes()),
+        &mut KnownDimensions::default(),
+    )
 }
 
 fn click() -> Value {
@@ -124,9 +128,16 @@ fn what_cannot_be_read_is_poison_and_says_why() {
         ),
         (reason(Topic::Spend, &click()), "missing field"),
         (reason(Topic::Status, &click()), "holds no events"),
-        (fold(Topic::Wins, None).unwrap_err().to_string(), "no value"),
         (
-            fold(Topic::Wins, Some(b"\xff\x00")).unwrap_err().to_string(),
+            fold(Topic::Wins, None, &mut KnownDimensions::default())
+                .unwrap_err()
+                .to_string(),
+            "no value",
+        ),
+        (
+            fold(Topic::Wins, Some(b"\xff\x00"), &mut KnownDimensions::default())
+                .unwrap_err()
+                .to_string(),
             "not an event",
         ),
     ];

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use domain::api_key::{ApiKey, KeyRole, KeyStatus, sha256_hex};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
-use platform::{Clock, Process, ProcessSettings, Secret, Settings};
+use platform::{Clock, Process, ProcessSettings, Settings};
 use serde::Serialize;
 use serde_json::Value;
 use std::sync::Arc;
@@ -63,10 +63,7 @@ impl App {
         let settings = ProcessSettings::read(&mut Settings::from_pairs([]));
         let mut process = Process::new("analytics-service", settings).unwrap();
         process.clock = Clock::manual(NOW_MS);
-        let config = Config {
-            database_url: "sqlite::memory:".to_owned(),
-            admin_api_key: Some(Secret::new(ADMIN_KEY)),
-        };
+        let config = Config::read(&mut Settings::from_pairs([("ADMIN_API_KEY", ADMIN_KEY)]));
         let router = build(&config, ports, &process).unwrap().router;
         Self {
             store,
@@ -91,7 +88,7 @@ impl App {
         for topic in analytics_service::fold::TOPICS {
             let end_offset = self.store.end_offset(topic, 0).await.unwrap();
             eventually("the readers have caught up", || async {
-                self.store.offset(topic, 0).await.unwrap() >= end_offset
+                self.store.offsets(&[(topic, 0)]).await.unwrap()[0] >= end_offset
             })
             .await;
         }

@@ -36,6 +36,7 @@ async fn spend(app: &App) {
     let day = period::days(&campaign.spec.flight, now, 1).remove(0);
     let bidder_id: BidderId = "bdr_1".into();
     let lease = LeaseRequest {
+        advertiser_id: campaign.spec.advertiser_id.clone(),
         campaign_id: campaign.id.clone(),
         generation: 1,
         revision: 1,
@@ -46,9 +47,10 @@ async fn spend(app: &App) {
         opportunities: 4,
         bids: 1,
     };
-    app.store.renew(&bidder_id, 60_000, &[lease]).await.unwrap();
+    app.store.renew(0, &bidder_id, 60_000, &[lease]).await.unwrap();
     let reservation = Reservation {
         bid_id: BidId(1),
+        advertiser_id: campaign.spec.advertiser_id,
         campaign_id: campaign.id,
         day,
         bidder_id,

@@ -6,6 +6,9 @@ use domain::event::{
 use domain::id::BidId;
 use domain::money::Terms;
 
+/// 2026-11-23T00:00:00Z.
+pub(crate) const DAY_START_MS: i64 = 1_795_392_000_000;
+
 /// A bid that everything else happens to.
 #[derive(Clone, Debug)]
 pub(crate) struct Bid {
@@ -39,6 +42,7 @@ impl Bid {
             bid_at_ms: self.at_ms,
             dimensions: self.dimensions.clone(),
             loss_reason: None,
+            reservation: None,
             price_cpm_micros: None,
             value_micros: None,
             currency: None,
@@ -54,6 +58,8 @@ impl Bid {
             bid_at_ms: self.at_ms,
             campaign_id: self.dimensions.campaign.as_str().into(),
             day: "2026-11-23".to_owned(),
+            day_start_ms: DAY_START_MS,
+            day_end_ms: DAY_START_MS + 24 * 60 * 60 * 1_000,
             dimensions: self.dimensions.clone(),
             price_cpm_micros: charge_nanos,
             bid_currency: "USD".to_owned(),

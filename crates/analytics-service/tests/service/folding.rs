@@ -2,12 +2,13 @@
 
 use crate::app::store;
 use crate::events::bid;
-use analytics_service::fold::fold;
+use analytics_service::fold::{KnownDimensions, fold};
 use domain::event::EventKind;
 use proptest::prelude::*;
+use std::sync::Arc;
 use storage::ReportStore;
 use storage::event_log::Topic;
-use storage::report_store::{Advance, Dimension, ReportQuery, ReportRow};
+use storage::report_store::{Advance, Dimension, ReportBatch, ReportQuery, ReportRow};
 
 const QUARTER_MS: i64 = 900_000;
 const START: &str = "2026-11-23T00:00:00Z";
@@ -40,10 +41,11 @@ fn record() -> impl Strategy<Value = (Topic, Vec<u8>)> {
 
 async fn reported(batches: &[&[(Topic, Vec<u8>)]]) -> Vec<ReportRow> {
     let store = store().await;
+    let mut known = KnownDimensions::default();
     for (from_offset, records) in (0..).zip(batches) {
-        let contributions: Vec<_> = records
+        let contributions = records
             .iter()
-            .filter_map(|(topic, value)| fold(*topic, Some(value)).ok()?.contribution)
+            .filter_map(|(topic, value)| fold(*topic, Some(value), &mut known).ok()?.contribution)
             .collect();
         let advance = Advance {
             topic: Topic::Wins,
@@ -51,7 +53,12 @@ async fn reported(batches: &[&[(Topic, Vec<u8>)]]) -> Vec<ReportRow> {
             from_offset,
             to_offset: from_offset + 1,
         };
-        store.apply(&[advance], &contributions, 0).await.unwrap();
+        let batch = ReportBatch {
+            advances: vec![advance],
+            contributions,
+            set_aside: Vec::new(),
+        };
+        store.apply(Arc::new(batch), 0).await.unwrap();
     }
     let start_ms = bid(0, "", "", START).at_ms;
     let query = ReportQuery {

@@ -4,8 +4,11 @@
 
 mod access;
 mod app;
+mod checkpoints;
 mod delivery;
 mod events;
 mod folding;
 mod reading;
 mod reports;
+mod shared_log;
+mod sharing;

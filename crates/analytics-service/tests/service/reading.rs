@@ -6,10 +6,11 @@ use analytics_service::{Ports, wiring};
 use async_trait::async_trait;
 use axum::http::StatusCode;
 use domain::event::{BidEvent, EventKind};
+use domain::id::CampaignId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use storage::event_log::Topic;
-use storage::report_store::{Advance, Applied, Contribution, ReportQuery, ReportRow};
+use storage::report_store::{Applied, ReportBatch, ReportQuery, ReportRow, SetAside, SpendPage};
 use storage::{EventLog, ReportStore, StorageError};
 use storage_sqlite::SqliteStore;
 
@@ -101,6 +102,14 @@ async fn poison_is_set_aside_and_holds_up_nothing() {
         app.metric("events_set_aside_total{topic=\"clicks\"}").as_deref() == Some("3")
     })
     .await;
+    let kept = app.store.set_aside(10).await.unwrap();
+    let kept: Vec<(i64, &str)> = kept
+        .iter()
+        .map(|(_, one)| (one.offset, one.reason.as_str()))
+        .collect();
+    assert_eq!(kept.len(), 3);
+    assert!(kept[0].0 == 2 && kept[0].1.contains("missing field"), "{kept:?}");
+    assert_eq!(kept[1], (1, "schema 2 is not known here, only 1"));
 }
 
 #[tokio::test]
@@ -145,28 +154,41 @@ impl Faulty {
 
 #[async_trait]
 impl ReportStore for Faulty {
-    async fn apply(
-        &self,
-        advances: &[Advance],
-        contributions: &[Contribution],
-        now_ms: i64,
-    ) -> Result<Applied, StorageError> {
+    async fn apply(&self, batch: Arc<ReportBatch>, now_ms: i64) -> Result<Applied, StorageError> {
         self.fail_first(|| ())?;
-        let applied = self.store.apply(advances, contributions, now_ms).await?;
+        let applied = self.store.apply(batch, now_ms).await?;
         if take(&self.lost_answers) {
             return Err(StorageError::Unavailable("answer lost".to_owned()));
         }
         Ok(applied)
     }
 
-    async fn offset(&self, topic: Topic, partition: u32) -> Result<i64, StorageError> {
+    async fn offsets(&self, partitions: &[(Topic, u32)]) -> Result<Vec<i64>, StorageError> {
         self.fail_first(|| ())?;
-        self.store.offset(topic, partition).await
+        self.store.offsets(partitions).await
     }
 
     async fn query(&self, query: &ReportQuery) -> Result<Vec<ReportRow>, StorageError> {
         self.fail_first(|| ())?;
         self.store.query(query).await
+    }
+
+    async fn spend(
+        &self,
+        changed_since: Option<i64>,
+        after: Option<&CampaignId>,
+        days_from_ms: i64,
+        limit: u32,
+    ) -> Result<SpendPage, StorageError> {
+        self.store.spend(changed_since, after, days_from_ms, limit).await
+    }
+
+    async fn set_aside(&self, limit: u32) -> Result<Vec<(i64, SetAside)>, StorageError> {
+        self.store.set_aside(limit).await
+    }
+
+    async fn forget_rollups(&self, before_ms: i64) -> Result<u64, StorageError> {
+        self.store.forget_rollups(before_ms).await
     }
 
     async fn forget_event_ids(&self, before_ms: i64) -> Result<(), StorageError> {

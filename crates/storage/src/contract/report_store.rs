@@ -3,10 +3,22 @@
 
 use super::run_laws;
 use crate::event_log::Topic;
-use crate::report_store::{Advance, Applied, Contribution, Dimension, ReportQuery, ReportRow, Totals};
+use crate::report_store::{
+    Advance, Applied, Contribution, Dimension, ReportBatch, ReportQuery, ReportRow, Totals,
+};
 use crate::{ReportStore, StorageError};
 use domain::event::{Dimensions, QUARTER_MS};
 use std::sync::Arc;
+
+mod books;
+mod set_aside;
+
+use books::{
+    a_page_says_which_events_it_holds, an_event_is_in_the_books_once,
+    old_days_leave_and_the_lifetime_keeps_them,
+    pages_follow_each_other_and_what_changed_since_a_mark_comes_again,
+};
+use set_aside::the_latest_records_are_kept_with_their_reasons;
 
 /// 2027-01-15T08:00:00Z, the start of a quarter of an hour.
 const NOW_MS: i64 = 1_800_000_000_000;
@@ -22,6 +34,12 @@ pub async fn all<F: AsyncFn() -> Arc<dyn ReportStore>>(fresh: F) {
         rows_are_ordered_and_paged,
         values_beyond_the_bound_count_as_other,
         forgotten_ids_apply_again,
+        old_days_are_forgotten_whole,
+        an_event_is_in_the_books_once,
+        a_page_says_which_events_it_holds,
+        pages_follow_each_other_and_what_changed_since_a_mark_comes_again,
+        old_days_leave_and_the_lifetime_keeps_them,
+        the_latest_records_are_kept_with_their_reasons,
     );
 }
 
@@ -45,7 +63,8 @@ fn spend(spend_nanos: i64) -> Totals {
 fn event(id: &str, quarter_start_ms: i64, dimensions: Dimensions, totals: Totals) -> Contribution {
     Contribution {
         event_id: id.to_owned(),
-        rows: vec![(quarter_start_ms, dimensions, totals)],
+        rows: vec![(quarter_start_ms, Arc::new(dimensions), totals)],
+        spend: None,
     }
 }
 
@@ -60,7 +79,24 @@ fn everything(dimensions: &[Dimension]) -> ReportQuery {
 }
 
 async fn apply(reports: &dyn ReportStore, events: &[Contribution]) -> Applied {
-    reports.apply(&[], events, NOW_MS).await.unwrap()
+    step(reports, &[], events).await.unwrap()
+}
+
+async fn step(
+    reports: &dyn ReportStore,
+    advances: &[Advance],
+    events: &[Contribution],
+) -> Result<Applied, StorageError> {
+    let batch = ReportBatch {
+        advances: advances.to_vec(),
+        contributions: events.to_vec(),
+        set_aside: Vec::new(),
+    };
+    reports.apply(Arc::new(batch), NOW_MS).await
+}
+
+async fn offset(reports: &dyn ReportStore, topic: Topic, partition: u32) -> i64 {
+    reports.offsets(&[(topic, partition)]).await.unwrap()[0]
 }
 
 async fn total(reports: &dyn ReportStore) -> Totals {
@@ -78,56 +114,39 @@ pub async fn an_event_is_applied_once(reports: Arc<dyn ReportStore>) {
     let one = event("e1", NOW_MS, site("c", "s"), spend(5));
     let two = event("e2", NOW_MS, site("c", "s"), spend(7));
     let first = apply(&*reports, &[one.clone(), one.clone()]).await;
-    assert_eq!(
-        first,
-        Applied {
-            fresh: 1,
-            repeated: 1
-        }
-    );
+    assert_eq!((first.fresh, first.repeated), (1, vec![1]));
     let second = apply(&*reports, &[one, two]).await;
-    assert_eq!(
-        second,
-        Applied {
-            fresh: 1,
-            repeated: 1
-        }
-    );
+    assert_eq!((second.fresh, second.repeated), (1, vec![0]));
     assert_eq!(total(&*reports).await.spend_nanos, 12);
 }
 
 pub async fn an_offset_that_moved_on_is_a_conflict_and_applies_nothing(reports: Arc<dyn ReportStore>) {
-    let step = |from_offset, to_offset| Advance {
+    let reports = &*reports;
+    let spent = |from_offset, to_offset| Advance {
         topic: Topic::Spend,
         partition: 3,
         from_offset,
         to_offset,
     };
-    let other = |from_offset, to_offset| Advance {
+    let won = |from_offset, to_offset| Advance {
         topic: Topic::Wins,
-        ..step(from_offset, to_offset)
+        ..spent(from_offset, to_offset)
     };
     let one = event("e1", NOW_MS, site("c", "s"), spend(5));
-    assert_eq!(reports.offset(Topic::Spend, 3).await.unwrap(), 0);
-    reports.apply(&[step(0, 10)], &[], NOW_MS).await.unwrap();
-    for stale in [step(0, 10), step(5, 12), step(11, 12)] {
-        let refused = reports
-            .apply(&[other(0, 1), stale], std::slice::from_ref(&one), NOW_MS)
-            .await;
+    assert_eq!(offset(reports, Topic::Spend, 3).await, 0);
+    step(reports, &[spent(0, 10)], &[]).await.unwrap();
+    for stale in [spent(0, 10), spent(5, 12), spent(11, 12)] {
+        let refused = step(reports, &[won(0, 1), stale], std::slice::from_ref(&one)).await;
         assert!(matches!(refused, Err(StorageError::Conflict(_))), "{refused:?}");
     }
-    let unread = reports.apply(&[other(4, 5)], &[], NOW_MS).await;
+    let unread = step(reports, &[won(4, 5)], &[]).await;
     assert!(matches!(unread, Err(StorageError::Conflict(_))), "{unread:?}");
-    assert_eq!(reports.offset(Topic::Spend, 3).await.unwrap(), 10);
-    assert_eq!(reports.offset(Topic::Wins, 3).await.unwrap(), 0);
-    assert_eq!(reports.offset(Topic::Spend, 2).await.unwrap(), 0);
-    assert_eq!(total(&*reports).await, Totals::default());
-    reports
-        .apply(&[step(10, 11), other(0, 4)], &[one], NOW_MS)
-        .await
-        .unwrap();
-    assert_eq!(reports.offset(Topic::Spend, 3).await.unwrap(), 11);
-    assert_eq!(total(&*reports).await.spend_nanos, 5);
+    let of = [(Topic::Spend, 2), (Topic::Spend, 3), (Topic::Wins, 3)];
+    assert_eq!(reports.offsets(&of).await.unwrap(), [0, 10, 0]);
+    assert_eq!(total(reports).await, Totals::default());
+    step(reports, &[spent(10, 11), won(0, 4)], &[one]).await.unwrap();
+    assert_eq!(reports.offsets(&of).await.unwrap(), [0, 11, 4]);
+    assert_eq!(total(reports).await.spend_nanos, 5);
 }
 
 pub async fn rollups_add_up_over_any_dimension(reports: Arc<dyn ReportStore>) {
@@ -255,8 +274,15 @@ pub async fn values_beyond_the_bound_count_as_other(reports: Arc<dyn ReportStore
     let rows = |range: std::ops::Range<i64>, campaign: &str, quarter_start_ms: i64| Contribution {
         event_id: format!("{campaign}{range:?}{quarter_start_ms}"),
         rows: range
-            .map(|n| (quarter_start_ms, site(campaign, &format!("s{n}")), spend(1)))
+            .map(|n| {
+                (
+                    quarter_start_ms,
+                    Arc::new(site(campaign, &format!("s{n}"))),
+                    spend(1),
+                )
+            })
             .collect(),
+        spend: None,
     };
     let next_day = NOW_MS + 24 * HOUR_MS;
     apply(&*reports, &[rows(0..900, "c1", NOW_MS), rows(0..1, "c2", NOW_MS)]).await;
@@ -288,7 +314,32 @@ pub async fn forgotten_ids_apply_again(reports: Arc<dyn ReportStore>) {
     let one = [event("e1", NOW_MS, site("c", "s"), spend(1))];
     apply(&*reports, &one).await;
     reports.forget_event_ids(NOW_MS).await.unwrap();
-    assert_eq!(apply(&*reports, &one).await.repeated, 1);
+    assert_eq!(apply(&*reports, &one).await.fresh, 0);
     reports.forget_event_ids(NOW_MS + 1).await.unwrap();
     assert_eq!(apply(&*reports, &one).await.fresh, 1);
+}
+
+pub async fn old_days_are_forgotten_whole(reports: Arc<dyn ReportStore>) {
+    let events: Vec<Contribution> = (0..4)
+        .map(|day| {
+            event(
+                &day.to_string(),
+                NOW_MS - day * 24 * HOUR_MS,
+                site("c", "s"),
+                spend(1 << day),
+            )
+        })
+        .collect();
+    apply(&*reports, &events).await;
+    // NOW_MS is at 08:00: the days of 2 and 3 have ended by 24 hours ago, that of 1 has not.
+    assert_eq!(reports.forget_rollups(NOW_MS - 24 * HOUR_MS).await.unwrap(), 2);
+    let all = ReportQuery {
+        buckets: vec![(NOW_MS - 96 * HOUR_MS, NOW_MS + HOUR_MS)],
+        ..everything(&[])
+    };
+    let left = reports.query(&all).await.unwrap();
+    assert_eq!(left[0].totals.spend_nanos, 0b0011);
+    assert_eq!(reports.forget_rollups(NOW_MS - 24 * HOUR_MS).await.unwrap(), 0);
+    // The events are remembered: they do not come back.
+    assert_eq!(apply(&*reports, &events).await.fresh, 0);
 }
