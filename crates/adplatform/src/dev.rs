@@ -1,7 +1,9 @@
-//! `adplatform dev`: the platform alone, on embedded storage, until it is told to stop.
+//! `adplatform dev`: the platform alone, until it is told to stop. Without settings, on embedded storage.
 
 use crate::house::{House, HouseOptions};
 use platform::shutdown::Ended;
+use platform::{ProcessSettings, SettingHelp};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 #[derive(clap::Args, Debug)]
@@ -18,6 +20,30 @@ pub(crate) struct DevArgs {
     /// Metrics and probes
     #[arg(long, default_value = "127.0.0.1:9090")]
     metrics_addr: SocketAddr,
+}
+
+/// The settings of every part, as its `--help` tells them; but for addresses, which have flags.
+pub(crate) fn settings_help() -> String {
+    let parts = [
+        &[ProcessSettings::HELP][..],
+        campaign_service::Config::HELP,
+        bidding_service::Config::HELP,
+        analytics_service::Config::HELP,
+    ];
+    let mut seen = BTreeSet::from(["HTTP_ADDR", "METRICS_ADDR"]);
+    let settings: Vec<&SettingHelp> = parts
+        .into_iter()
+        .flatten()
+        .copied()
+        .flatten()
+        .filter(|(name, _)| seen.insert(name))
+        .collect();
+    let width = settings.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut help = "Settings, from the environment or from the file that CONFIG_FILE names:\n".to_owned();
+    for (name, meaning) in settings {
+        help.push_str(&format!("  {name:width$}  {meaning}\n"));
+    }
+    help
 }
 
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<Ended> {

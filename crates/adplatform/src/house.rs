@@ -1,10 +1,11 @@
-//! The whole platform in this one process: three services, one store, each on a port of its own.
+//! The whole platform in this one process: three services, each on a port of its own, over the backends that the
+//! settings name or one embedded file.
 
-use crate::wiring::{self, Stores};
+use crate::wiring::{PortsOfAll, Stores};
 use anyhow::Context;
 use axum::Router;
 use platform::shutdown::Ended;
-use platform::{Mistakes, Process, ProcessSettings, Server, ServerOptions, Settings, health};
+use platform::{Backends, Mistakes, Process, ProcessSettings, Server, ServerOptions, Settings, health};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,13 +28,24 @@ impl HouseOptions {
     /// For a platform that nobody has to find: free ports of this machine, a store in `data_dir` whatever the environment says.
     pub(crate) fn on_free_ports(data_dir: PathBuf) -> Self {
         let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let overrides = vec![
+        // An empty setting counts as absent; the first ones are every backend that the environment may name.
+        let mut overrides: Vec<(&'static str, String)> = [
+            Backends::DATABASE_HELP,
+            Backends::REDIS_HELP,
+            Backends::KAFKA_HELP,
+        ]
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| (*name, String::new()))
+        .collect();
+        overrides.extend([
+            ("CONFIG_FILE", String::new()),
+            ("SPOOL_DIR", String::new()),
             ("ENVIRONMENT", "development".to_owned()),
-            ("DATABASE_URL", String::new()),
             ("DATA_DIR", data_dir.display().to_string()),
             // It asks for as much as the demo's table shows.
             ("API_RATE_LIMIT_PER_SECOND", "10000".to_owned()),
-        ];
+        ]);
         Self {
             campaign_addr: free,
             bidding_addr: free,
@@ -94,7 +106,7 @@ fn read(settings: &mut Settings) -> Result<Configs, Mistakes> {
 }
 
 impl House {
-    /// Reads the settings, binds the ports, opens the store and starts the services.
+    /// Reads the settings, binds the ports, makes the adapters and starts the services.
     ///
     /// # Errors
     /// A port that is taken; settings that are wrong ([`platform::Mistakes`], for exit 64); a store that cannot be opened.
@@ -119,10 +131,12 @@ impl House {
         }
 
         let process = Process::new("adplatform", configs.process)?;
-        let stores = wiring::open(&configs.analytics.database_url, &process.clock).await?;
-        let campaigns = campaign_service::build(&configs.campaign, stores.for_campaigns(), &process)?;
-        let bids = bidding_service::build(&configs.bidding, stores.for_bidding(), &process)?;
-        let reports = analytics_service::build(&configs.analytics, stores.for_analytics(), &process)?;
+        let ports =
+            PortsOfAll::open(&configs.campaign, &configs.bidding, &configs.analytics, &process).await?;
+        let stores = Stores::from(ports.analytics.clone());
+        let campaigns = campaign_service::build(&configs.campaign, ports.campaigns, &process)?;
+        let bids = bidding_service::build(&configs.bidding, ports.bidding, &process)?;
+        let reports = analytics_service::build(&configs.analytics, ports.analytics, &process)?;
 
         let probes = || health::router(process.readiness.clone());
         campaign.serve(probes().merge(campaigns.router), &process.shutdown);

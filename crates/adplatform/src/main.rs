@@ -5,13 +5,14 @@ mod dev;
 mod duration;
 mod house;
 mod load;
+mod prepare;
 mod reconcile;
 mod traffic;
 mod wiring;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use platform::telemetry::{self, LogFormat, LogSettings};
-use platform::{Clock, EmbeddedStore, Mistakes, ProcessSettings, Settings};
+use platform::{Backends, Clock, Mistakes, ProcessSettings, Settings};
 use std::process::ExitCode;
 
 /// An advertising platform: campaigns in, bids out, money counted, reports back.
@@ -26,21 +27,23 @@ struct Cli {
 enum Command {
     /// Starts the platform on a fresh store and trades with an exchange before your eyes
     Demo(demo::DemoArgs),
-    /// Runs the platform on embedded storage (settings come from the environment)
+    /// Runs the platform, on embedded storage unless the environment names backends
     Dev(dev::DevArgs),
     /// Sends bid requests at a constant rate and measures
     Load(load::LoadArgs),
     /// Compares ledger, spend events and reports, campaign by campaign and day by day
     Reconcile,
-    /// Brings the schema of the configured store up to date
-    Migrate,
+    /// Brings the schema of the configured database up to date
+    Migrate(prepare::MigrateArgs),
+    /// Makes the topics of the configured Kafka, and corrects those that differ
+    Topics(prepare::TopicsArgs),
 }
 
 /// As every service: settings that are wrong (`EX_USAGE` of sysexits.h).
 const EXIT_CONFIG: u8 = platform::process::EXIT_CONFIG;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = arguments();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
@@ -49,6 +52,11 @@ fn main() -> ExitCode {
     // A blocking call that hangs must not keep a process that is done.
     runtime.shutdown_background();
     result.unwrap_or_else(|error| failed(&error))
+}
+
+fn arguments() -> Cli {
+    let program = Cli::command().mut_subcommand("dev", |dev| dev.after_help(dev::settings_help()));
+    Cli::from_arg_matches(&program.get_matches()).unwrap_or_else(|error| error.exit())
 }
 
 async fn run(command: Command) -> anyhow::Result<ExitCode> {
@@ -74,20 +82,16 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Load(args) => load::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Reconcile => reconcile().await,
-        Command::Migrate => {
-            let url = database_url()?;
-            wiring::open(&url, &Clock::system()).await?;
-            println!("the schema of {url} is up to date");
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Migrate(args) => prepare::migrate(&args).await.map(|()| ExitCode::SUCCESS),
+        Command::Topics(args) => prepare::topics(&args).await.map(|()| ExitCode::SUCCESS),
     }
 }
 
 async fn reconcile() -> anyhow::Result<ExitCode> {
-    let url = database_url()?;
-    // A mistyped path must not become an empty store on which everything agrees.
-    anyhow::ensure!(wiring::exists(&url), "there is no store at {url}");
-    let stores = wiring::open(&url, &Clock::system()).await?;
+    let mut settings = Settings::from_process();
+    let backends = Backends::read(&mut settings, &analytics_service::Config::NEEDED);
+    settings.finish()?;
+    let stores = wiring::existing(&backends, &Clock::system()).await?;
     let lines = reconcile::compare(&*stores.ledger, &*stores.log, &*stores.reports).await?;
     for line in &lines {
         println!("{line}");
@@ -99,14 +103,6 @@ async fn reconcile() -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// The store that the services would open with the same settings.
-fn database_url() -> anyhow::Result<String> {
-    let mut settings = Settings::from_process();
-    let store = EmbeddedStore::read(&mut settings);
-    settings.finish()?;
-    Ok(store.database_url)
 }
 
 fn failed(error: &anyhow::Error) -> ExitCode {

@@ -2,6 +2,10 @@
 //!
 //! The three are written at different moments by different parts; where they disagree, money was lost or
 //! doubled on the way. Every difference is said in nanos of the campaign's currency.
+//!
+//! A topic may begin after a day of the ledger did: Kafka keeps `spend` for 35 days, and one that was made anew begins
+//! with what came since. Such a day agrees where ledger and rollups do, since the rollups were made from events that
+//! are gone by now; its line says so.
 
 use anyhow::Context;
 use domain::event::SpendEvent;
@@ -16,6 +20,8 @@ use storage::{EventLog, ReportStore, SpendLedger};
 
 /// Records or rows read at once.
 const PAGE: u32 = 5_000;
+/// Verdicts that wait for the topic; more than this would be hours without Kafka.
+const OUTBOX: u32 = 1_000_000;
 
 /// What each of the three says of one campaign's day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +35,8 @@ pub(crate) struct Line {
     pub rollups: Option<Amounts>,
     /// Settled, on its way to the topic.
     pub outbox: Amounts,
+    /// The day began before the oldest event that the topic still holds.
+    pub topic_begins_later: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,9 +62,24 @@ impl Line {
     /// Whether all that is known agrees; what is still in the outbox counts as an event.
     #[must_use]
     pub(crate) fn agrees(&self) -> bool {
+        self.all_agree() || self.agrees_but_for_the_topic()
+    }
+
+    fn all_agree(&self) -> bool {
         self.ledger
             .is_none_or(|ledger| ledger == self.events.plus(self.outbox))
             && self.rollups.is_none_or(|rollups| rollups == self.events)
+    }
+
+    /// Ledger and rollups are one, and the topic lacks what came before its beginning.
+    fn agrees_but_for_the_topic(&self) -> bool {
+        let (Some(ledger), Some(rollups)) = (self.ledger, self.rollups) else {
+            return false;
+        };
+        self.topic_begins_later
+            && ledger == rollups.plus(self.outbox)
+            && self.events.charged_nanos <= rollups.charged_nanos
+            && self.events.over_delivery_nanos <= rollups.over_delivery_nanos
     }
 }
 
@@ -79,6 +102,12 @@ impl fmt::Display for Line {
         )?;
         if self.outbox != Amounts::default() {
             write!(f, "  outbox {}", shown(Some(self.outbox)))?;
+        }
+        if !self.all_agree() && self.agrees_but_for_the_topic() {
+            return write!(
+                f,
+                "\n    agrees: topic spend begins after this day did, and holds the rest of it"
+            );
         }
         if let Some(ledger) = self.ledger {
             let counted = self.events.plus(self.outbox);
@@ -134,14 +163,16 @@ pub(crate) async fn compare(
         });
     }
     let mut in_topic = HashSet::new();
+    let mut topic_begins_ms = i64::MAX;
     for event in spend_events(log).await.context("reading topic spend")? {
+        topic_begins_ms = topic_begins_ms.min(event.at_ms);
         in_topic.insert(event.bid_id);
         line(event.campaign_id.as_str(), &event.day, &mut |line| {
             line.events.add(event.charge_nanos, event.over_delivery_nanos);
         });
     }
     for settled in ledger
-        .outbox(i64::MAX, PAGE)
+        .outbox(i64::MAX, OUTBOX)
         .await
         .context("reading the ledger's outbox")?
     {
@@ -151,6 +182,11 @@ pub(crate) async fn compare(
         }
         line(settled.campaign_id.as_str(), &settled.date, &mut |line| {
             line.outbox.add(settled.charge_nanos, settled.over_delivery_nanos);
+        });
+    }
+    for (balance, day) in days.iter().filter(|(_, day)| day.start_ms < topic_begins_ms) {
+        line(balance.campaign_id.as_str(), &day.date, &mut |line| {
+            line.topic_begins_later = true
         });
     }
     let spans: BTreeSet<(i64, i64, &str)> = days
@@ -252,5 +288,53 @@ async fn rollups(
             return Ok(found);
         }
         query.offset += PAGE;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amounts(charged_nanos: i64) -> Amounts {
+        Amounts {
+            charged_nanos,
+            over_delivery_nanos: 0,
+        }
+    }
+
+    fn line(ledger: i64, events: i64, rollups: i64) -> Line {
+        Line {
+            ledger: Some(amounts(ledger)),
+            events: amounts(events),
+            rollups: Some(amounts(rollups)),
+            ..Line::default()
+        }
+    }
+
+    #[test]
+    fn what_the_topic_lacks_is_explained_by_its_beginning_alone() {
+        let mut short = line(90, 60, 90);
+        assert!(!short.agrees());
+        short.topic_begins_later = true;
+        assert!(short.agrees());
+        assert!(short.to_string().contains("topic spend begins after"), "{short}");
+    }
+
+    #[test]
+    fn a_late_topic_explains_neither_lost_rollups_nor_more_events_than_money() {
+        for (ledger, events, rollups) in [(90, 60, 80), (90, 100, 90), (80, 60, 90)] {
+            let mut wrong = line(ledger, events, rollups);
+            wrong.topic_begins_later = true;
+            assert!(!wrong.agrees(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_outbox_counts_as_events() {
+        let mut on_its_way = line(90, 60, 60);
+        on_its_way.outbox = amounts(30);
+        assert!(on_its_way.agrees());
+        on_its_way.outbox = amounts(20);
+        assert!(!on_its_way.agrees() && on_its_way.to_string().contains("10 nanos"));
     }
 }

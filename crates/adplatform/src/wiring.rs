@@ -1,53 +1,193 @@
 //! Which adapter stands behind each port: the only file that names one.
 
 use anyhow::Context;
-use platform::Clock;
+use platform::config::{Backends, KafkaSettings, PostgresSettings};
+use platform::{Clock, Mistakes, Process, Refusals, StartError};
 use std::path::Path;
 use std::sync::Arc;
-use storage::{EventLog, ReportStore, SpendLedger};
+use storage::{EventLog, ReportStore, SpendLedger, StorageError};
+use storage_kafka::KafkaLog;
+use storage_postgres::PostgresStore;
 use storage_sqlite::SqliteStore;
 
-/// Every store of a platform: one embedded file.
+/// What the tools around the services read.
 pub(crate) struct Stores {
     pub ledger: Arc<dyn SpendLedger>,
     pub log: Arc<dyn EventLog>,
     pub reports: Arc<dyn ReportStore>,
-    embedded: Arc<SqliteStore>,
 }
 
-/// Opens the store, bringing its schema up to date.
-pub(crate) async fn open(database_url: &str, clock: &Clock) -> anyhow::Result<Stores> {
-    let ledger_clock = clock.clone();
-    let store = SqliteStore::open(database_url, Arc::new(move || ledger_clock.unix_ms()))
-        .await
-        .with_context(|| format!("cannot open {database_url}"))?;
-    let store = Arc::new(store);
-    Ok(Stores {
-        ledger: store.clone(),
-        log: store.clone(),
-        reports: store.clone(),
-        embedded: store,
-    })
+impl From<analytics_service::Ports> for Stores {
+    fn from(ports: analytics_service::Ports) -> Self {
+        Self {
+            ledger: ports.ledger,
+            log: ports.events,
+            reports: ports.reports,
+        }
+    }
 }
 
-/// Whether the store has been opened before; one in memory never has.
-pub(crate) fn exists(database_url: &str) -> bool {
+/// The ports of the three services of one process. Embedded ones share one open file.
+pub(crate) struct PortsOfAll {
+    pub campaigns: campaign_service::Ports,
+    pub bidding: bidding_service::Ports,
+    pub analytics: analytics_service::Ports,
+}
+
+impl PortsOfAll {
+    /// Makes the adapters that the settings name and opens the embedded file for the others.
+    ///
+    /// # Errors
+    /// [`Mistakes`] when an adapter refuses its settings; when the file cannot be opened.
+    pub(crate) async fn open(
+        campaigns: &campaign_service::Config,
+        bidding: &bidding_service::Config,
+        analytics: &analytics_service::Config,
+        process: &Process,
+    ) -> anyhow::Result<Self> {
+        let backends = &analytics.backends;
+        let is_embedded = backends.are_embedded(&analytics_service::Config::NEEDED);
+        let file = match is_embedded {
+            true => Some(open_file(&backends.embedded_url, &process.clock).await?),
+            false => None,
+        };
+        let share = || file.clone();
+        Ok(Self {
+            campaigns: told(campaign_service::wiring::ports(campaigns, process, share()).await)?,
+            bidding: told(bidding_service::wiring::ports(bidding, process, share()).await)?,
+            analytics: told(analytics_service::wiring::ports(analytics, process, share()).await)?,
+        })
+    }
+}
+
+/// The stores of a platform that runs elsewhere, without touching a schema.
+///
+/// # Errors
+/// Those of [`PortsOfAll::open`], and where an embedded file is none: it must not be made by a mistyped path.
+pub(crate) async fn existing(backends: &Backends, clock: &Clock) -> anyhow::Result<Stores> {
+    let url = &backends.embedded_url;
+    let is_embedded = backends.are_embedded(&analytics_service::Config::NEEDED);
+    anyhow::ensure!(!is_embedded || exists(url), "there is no store at {url}");
+    Ok(told(analytics_service::wiring::open(backends, clock, None).await)?.into())
+}
+
+/// Whether the file has been opened before; one in memory never has.
+fn exists(database_url: &str) -> bool {
     let path = database_url.strip_prefix("sqlite:").unwrap_or(database_url);
     let path = path.strip_prefix("//").unwrap_or(path);
     let path = path.split('?').next().unwrap_or(path);
     Path::new(path).is_file()
 }
 
-impl Stores {
-    pub(crate) fn for_campaigns(&self) -> campaign_service::Ports {
-        campaign_service::wiring::embedded(self.embedded.clone())
+/// The database whose schema a job brings up to date.
+pub(crate) struct Schema {
+    postgres: Option<PostgresStore>,
+    embedded_url: String,
+}
+
+impl Schema {
+    /// # Errors
+    /// [`Mistakes`] when the URL cannot be read.
+    pub(crate) fn of(backends: &Backends) -> Result<Self, Mistakes> {
+        let mut refusals = Refusals::default();
+        let made = backends
+            .postgres
+            .as_ref()
+            .map(|at| PostgresStore::new(&postgres(at)));
+        let postgres = refusals.adapter("DATABASE_URL", made);
+        refusals.finish().map(|()| Self {
+            postgres,
+            embedded_url: backends.embedded_url.clone(),
+        })
     }
 
-    pub(crate) fn for_bidding(&self) -> bidding_service::Ports {
-        bidding_service::wiring::embedded(self.embedded.clone())
+    /// As people know it; without a password.
+    pub(crate) fn name(&self) -> &str {
+        match self.postgres {
+            Some(_) => "the PostgreSQL database",
+            None => &self.embedded_url,
+        }
     }
 
-    pub(crate) fn for_analytics(&self) -> analytics_service::Ports {
-        analytics_service::wiring::embedded(self.embedded.clone())
+    /// Safe to run again, and by several at once; to be repeated while it answers `Unavailable`.
+    pub(crate) async fn migrate(&self, clock: &Clock) -> anyhow::Result<Result<(), StorageError>> {
+        match &self.postgres {
+            Some(store) => Ok(store.migrate().await),
+            None => open_file(&self.embedded_url, clock).await.map(|_| Ok(())),
+        }
     }
+}
+
+/// The topics of a Kafka; `None` where the log is embedded.
+///
+/// # Errors
+/// [`Mistakes`] when its settings are refused.
+pub(crate) fn kafka_log(backends: &Backends) -> Result<Option<KafkaTopics>, Mistakes> {
+    let mut refusals = Refusals::default();
+    let made = backends.kafka.as_ref().map(|at| KafkaLog::new(&kafka(at)));
+    let log = refusals.adapter("KAFKA_BROKERS", made);
+    refusals.finish().map(|()| log.map(KafkaTopics))
+}
+
+pub(crate) struct KafkaTopics(KafkaLog);
+
+impl KafkaTopics {
+    /// Makes what is absent and corrects what differs; a line about each topic. Safe to run again.
+    pub(crate) async fn create(
+        &self,
+        replication_factor: u32,
+        min_insync: u32,
+    ) -> Result<Vec<String>, StorageError> {
+        let changes = self.0.create_topics(replication_factor, min_insync).await?;
+        Ok(changes.iter().map(ToString::to_string).collect())
+    }
+}
+
+fn postgres(at: &PostgresSettings) -> storage_postgres::Settings {
+    let PostgresSettings {
+        database_url,
+        replica_url,
+        pool_size,
+    } = at.clone();
+    storage_postgres::Settings {
+        database_url,
+        replica_url,
+        pool_size,
+    }
+}
+
+fn kafka(at: &KafkaSettings) -> storage_kafka::Settings {
+    let KafkaSettings {
+        brokers,
+        security_protocol,
+        sasl_mechanism,
+        sasl_username,
+        sasl_password,
+        ca_file,
+    } = at.clone();
+    storage_kafka::Settings {
+        brokers,
+        security_protocol: Some(security_protocol),
+        sasl_mechanism,
+        sasl_username,
+        sasl_password,
+        ca_file,
+        topic_prefix: String::new(),
+    }
+}
+
+async fn open_file(url: &str, clock: &Clock) -> anyhow::Result<Arc<SqliteStore>> {
+    let clock = clock.clone();
+    let store = SqliteStore::open(url, Arc::new(move || clock.unix_ms()))
+        .await
+        .with_context(|| format!("cannot open {url}"))?;
+    Ok(Arc::new(store))
+}
+
+/// What a service could not start for; mistakes stay mistakes, which have an exit code of their own.
+fn told<T>(result: Result<T, StartError>) -> anyhow::Result<T> {
+    result.map_err(|error| match error.downcast::<Mistakes>() {
+        Ok(mistakes) => anyhow::Error::new(*mistakes),
+        Err(error) => anyhow::anyhow!(error),
+    })
 }

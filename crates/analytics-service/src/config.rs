@@ -1,29 +1,33 @@
 //! Settings of this service; those of every process are the platform's.
 
-use platform::{EmbeddedStore, Secret, SettingHelp, Settings};
+use platform::{Backend, Backends, Secret, SettingHelp, Settings};
 
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// `sqlite:{file}` or `sqlite::memory:`; all five ports are in it.
-    pub database_url: String,
+    pub backends: Backends,
     /// The first administrator's key. In development it may be absent: then only stored keys are known.
     pub admin_api_key: Option<Secret>,
 }
 
 impl Config {
+    /// What this service keeps its state in.
+    pub const NEEDED: [Backend; 3] = [Backend::Database, Backend::Redis, Backend::Kafka];
+
     /// The settings that [`Config::read`] asks for, as `--help` tells them.
     pub const HELP: &'static [&'static [SettingHelp]] = &[
-        EmbeddedStore::HELP,
+        Backends::DATABASE_HELP,
+        Backends::REDIS_HELP,
+        Backends::KAFKA_HELP,
         &[(
             "ADMIN_API_KEY",
             "the first administrator's key; in development it may be absent",
         )],
     ];
 
-    /// Reads `DATABASE_URL`, `DATA_DIR` and `ADMIN_API_KEY`; mistakes stay in `settings`.
+    /// Reads them; mistakes stay in `settings` until its `finish`.
     pub fn read(settings: &mut Settings) -> Self {
         Self {
-            database_url: EmbeddedStore::read(settings).database_url,
+            backends: Backends::read(settings, &Self::NEEDED),
             admin_api_key: settings.secret("ADMIN_API_KEY"),
         }
     }
@@ -53,7 +57,7 @@ mod tests {
     fn production_must_name_its_store_and_its_key() {
         assert_eq!(
             mistaken(&[("ENVIRONMENT", "production")]),
-            ["DATABASE_URL", "ADMIN_API_KEY"]
+            ["DATABASE_URL", "REDIS_HOST", "KAFKA_BROKERS", "ADMIN_API_KEY"]
         );
         let named = [
             ("ENVIRONMENT", "production"),

@@ -1,22 +1,63 @@
 //! Which adapter stands behind each port: the only file that names one.
 
+use crate::SERVICE;
 use crate::config::Config;
 use crate::ports::Ports;
 use anyhow::Context;
-use platform::Clock;
+use platform::config::{Backends, KafkaSettings, PostgresSettings, RedisSettings};
+use platform::{Clock, Mistakes, Process, Refusals, StartError};
 use std::sync::Arc;
+use storage_kafka::KafkaLog;
+use storage_postgres::PostgresStore;
+use storage_redis::RedisLedger;
 use storage_sqlite::SqliteStore;
+use tokio::sync::OnceCell;
 
-/// Opens what the settings name.
+/// What stands for a backend that is not named.
+const EMBEDDED: &str = "embedded sqlite";
+
+/// Opens what the settings name ([`open`]), tells it, and keeps the process from being ready before the database has
+/// our schema.
 ///
 /// # Errors
-/// When the store cannot be opened.
-pub async fn ports(config: &Config, clock: &Clock) -> anyhow::Result<Ports> {
-    let ledger_clock = clock.clone();
-    let store = SqliteStore::open(&config.database_url, Arc::new(move || ledger_clock.unix_ms()))
-        .await
-        .with_context(|| format!("cannot open {}", config.database_url))?;
-    Ok(embedded(Arc::new(store)))
+/// Those of [`open`].
+pub async fn ports(
+    config: &Config,
+    process: &Process,
+    shared: Option<Arc<SqliteStore>>,
+) -> Result<Ports, StartError> {
+    let backends = &config.backends;
+    let adapters = Adapters::of(backends)?;
+    let reports = adapters.database.as_ref().map_or(EMBEDDED, |_| "postgresql");
+    process.tell_backends(
+        SERVICE,
+        &[
+            ("report store", reports),
+            ("campaign store", reports),
+            (
+                "spend ledger",
+                backends.redis.as_ref().map_or(EMBEDDED, RedisSettings::kind),
+            ),
+            ("event log", adapters.log.as_ref().map_or(EMBEDDED, |_| "kafka")),
+        ],
+    );
+    if let Some(store) = &adapters.database {
+        wait_for_schema(store.clone(), process);
+    }
+    adapters.beside(shared, backends, &process.clock).await
+}
+
+/// Makes an adapter for each backend that the settings name, and opens the embedded file for the others, unless it
+/// is `shared` with other services of this process. Waits for no server.
+///
+/// # Errors
+/// [`Mistakes`] when an adapter refuses its settings; when the embedded file cannot be opened.
+pub async fn open(
+    backends: &Backends,
+    clock: &Clock,
+    shared: Option<Arc<SqliteStore>>,
+) -> Result<Ports, StartError> {
+    Adapters::of(backends)?.beside(shared, backends, clock).await
 }
 
 /// Every port in one open store, such as the one that the services of one process share.
@@ -27,4 +68,130 @@ pub fn embedded(store: Arc<SqliteStore>) -> Ports {
         ledger: store.clone(),
         reports: store,
     }
+}
+
+/// Those of the backends that the settings name.
+struct Adapters {
+    database: Option<Arc<PostgresStore>>,
+    ledger: Option<Arc<RedisLedger>>,
+    log: Option<Arc<KafkaLog>>,
+}
+
+impl Adapters {
+    fn of(backends: &Backends) -> Result<Self, Mistakes> {
+        let mut refusals = Refusals::default();
+        let ledger = backends.redis.as_ref().map(|at| RedisLedger::new(&redis(at)));
+        let log = backends.kafka.as_ref().map(|at| KafkaLog::new(&kafka(at)));
+        let database = backends
+            .postgres
+            .as_ref()
+            .map(|at| PostgresStore::new(&postgres(at)));
+        let adapters = Self {
+            database: refusals.adapter("DATABASE_URL", database).map(Arc::new),
+            ledger: refusals.adapter("REDIS_HOST", ledger).map(Arc::new),
+            log: refusals.adapter("KAFKA_BROKERS", log).map(Arc::new),
+        };
+        refusals.finish().map(|()| adapters)
+    }
+
+    async fn beside(
+        self,
+        shared: Option<Arc<SqliteStore>>,
+        backends: &Backends,
+        clock: &Clock,
+    ) -> Result<Ports, StartError> {
+        let file = OnceCell::new_with(shared);
+        let embedded = || file.get_or_try_init(|| open_file(&backends.embedded_url, clock));
+        Ok(Ports {
+            campaigns: match self.database.clone() {
+                Some(store) => store,
+                None => embedded().await?.clone(),
+            },
+            events: match self.log {
+                Some(log) => log,
+                None => embedded().await?.clone(),
+            },
+            ledger: match self.ledger {
+                Some(ledger) => ledger,
+                None => embedded().await?.clone(),
+            },
+            reports: match self.database {
+                Some(store) => store,
+                None => embedded().await?.clone(),
+            },
+        })
+    }
+}
+
+fn postgres(at: &PostgresSettings) -> storage_postgres::Settings {
+    let PostgresSettings {
+        database_url,
+        replica_url,
+        pool_size,
+    } = at.clone();
+    storage_postgres::Settings {
+        database_url,
+        replica_url,
+        pool_size,
+    }
+}
+
+fn redis(at: &RedisSettings) -> storage_redis::Settings {
+    let RedisSettings {
+        nodes,
+        cluster,
+        username,
+        password,
+        ca_file,
+    } = at.clone();
+    storage_redis::Settings {
+        nodes,
+        cluster,
+        username,
+        password,
+        ca_file,
+    }
+}
+
+fn kafka(at: &KafkaSettings) -> storage_kafka::Settings {
+    let KafkaSettings {
+        brokers,
+        security_protocol,
+        sasl_mechanism,
+        sasl_username,
+        sasl_password,
+        ca_file,
+    } = at.clone();
+    storage_kafka::Settings {
+        brokers,
+        security_protocol: Some(security_protocol),
+        sasl_mechanism,
+        sasl_username,
+        sasl_password,
+        ca_file,
+        topic_prefix: String::new(),
+    }
+}
+
+/// Not ready before. Migrations are a job of their own, but for development, which has nobody to run it.
+fn wait_for_schema(store: Arc<PostgresStore>, process: &Process) {
+    let is_current = process
+        .readiness
+        .latch("the database's schema is at least our own");
+    let migrates = process.settings.environment.is_development();
+    let stopped = process.shutdown.requested().clone();
+    process.shutdown.spawn("schema", async move {
+        tokio::select! {
+            () = store.wait_for_schema(migrates) => is_current.set(),
+            () = stopped.cancelled() => {}
+        }
+    });
+}
+
+async fn open_file(url: &str, clock: &Clock) -> anyhow::Result<Arc<SqliteStore>> {
+    let clock = clock.clone();
+    let store = SqliteStore::open(url, Arc::new(move || clock.unix_ms()))
+        .await
+        .with_context(|| format!("cannot open {url}"))?;
+    Ok(Arc::new(store))
 }

@@ -1,6 +1,6 @@
 //! The service's settings.
 
-use platform::{EmbeddedStore, Environment, Secret, SettingHelp, Settings};
+use platform::{Backend, Backends, Environment, Secret, SettingHelp, Settings};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -23,8 +23,10 @@ pub struct Config {
     pub public_bidding_url: String,
     /// The first seals, all open. `None` (development alone): kept in a file of `data_dir`.
     pub notice_keys: Option<Vec<NoticeKey>>,
-    pub database_url: String,
+    pub backends: Backends,
     pub data_dir: PathBuf,
+    /// Money events that neither topic nor ledger could take wait here.
+    pub spool_dir: PathBuf,
 }
 
 /// One key of `NOTICE_SECRET`: `kid:key`.
@@ -37,10 +39,19 @@ pub struct NoticeKey {
 }
 
 impl Config {
+    /// What this service keeps its state in.
+    pub const NEEDED: [Backend; 2] = [Backend::Redis, Backend::Kafka];
+
     /// The settings that [`Config::read`] asks for, as `--help` tells them.
     pub const HELP: &'static [&'static [SettingHelp]] = &[
-        EmbeddedStore::HELP,
+        Backends::DATABASE_HELP,
+        Backends::REDIS_HELP,
+        Backends::KAFKA_HELP,
         &[
+            (
+                "SPOOL_DIR",
+                "folder of notices that neither ledger nor log could take yet (spool in DATA_DIR)",
+            ),
             (
                 "BID_TIMEOUT_MS",
                 "the longest from a bid request to its answer (100)",
@@ -59,10 +70,11 @@ impl Config {
 
     /// Reads them; mistakes stay in `settings` until its `finish`.
     pub fn read(settings: &mut Settings) -> Self {
-        let EmbeddedStore {
-            data_dir,
-            database_url,
-        } = EmbeddedStore::read(settings);
+        let backends = Backends::read(settings, &Self::NEEDED);
+        let data_dir = backends.data_dir.clone();
+        let spool_dir = settings
+            .optional("SPOOL_DIR")
+            .map_or_else(|| data_dir.join("spool"), PathBuf::from);
         Self {
             environment: settings.environment().clone(),
             bid_timeout: Duration::from_millis(settings.parse_within("BID_TIMEOUT_MS", 100, 1..=10_000)),
@@ -71,8 +83,9 @@ impl Config {
             max_bids_in_flight: 1_024,
             public_bidding_url: public_bidding_url(settings),
             notice_keys: notice_keys(settings),
-            database_url,
+            backends,
             data_dir,
+            spool_dir,
         }
     }
 
@@ -176,7 +189,8 @@ mod tests {
         let config = read(&[]).unwrap();
         assert_eq!(config.bid_timeout, Duration::from_millis(100));
         assert_eq!(config.public_bidding_url, "http://127.0.0.1:8080");
-        assert_eq!(config.database_url, "sqlite:./data/adplatform.sqlite");
+        assert_eq!(config.backends.embedded_url, "sqlite:./data/adplatform.sqlite");
+        assert_eq!(config.spool_dir, PathBuf::from("./data/spool"));
         assert!(config.notice_keys.is_none());
     }
 
@@ -185,12 +199,12 @@ mod tests {
         let mistakes = read(&[
             ("ENVIRONMENT", "production"),
             ("BID_TIMEOUT_MS", "0"),
-            ("KAFKA_BROKERS", "k:9092"),
+            ("KAFKA_BROKERS", "k"),
         ]);
         let mistakes = mistakes.unwrap_err();
         for name in [
             "NOTICE_SECRET",
-            "DATABASE_URL",
+            "REDIS_HOST",
             "BID_TIMEOUT_MS",
             "KAFKA_BROKERS",
             "PUBLIC_BIDDING_URL",

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         settings: Config::HELP,
     };
     platform::run(program, Config::read, |process, config| async move {
-        let ports = wiring::ports(&config, &process.clock).await?;
+        let ports = wiring::ports(&config, &process, None).await?;
         let app = build(&config, ports, &process)?;
         process.serve(app.router).await?;
         Ok(())

@@ -1,22 +1,58 @@
 //! Which adapter stands behind each port.
 
-use crate::Ports;
 use crate::config::Config;
+use crate::{Ports, SERVICE};
 use anyhow::Context;
-use platform::Clock;
+use platform::config::{Backends, KafkaSettings, RedisSettings};
+use platform::{Clock, Mistakes, Process, Refusals, StartError};
 use std::sync::Arc;
+use storage::UserStates;
+use storage_kafka::KafkaLog;
+use storage_redis::RedisLedger;
 use storage_sqlite::SqliteStore;
+use tokio::sync::OnceCell;
 
-/// Opens the store that the settings name.
+/// What stands for a backend that is not named.
+const EMBEDDED: &str = "embedded sqlite";
+
+/// Makes an adapter for each backend that the settings name, and opens the embedded file for the others, unless it
+/// is `shared` with other services of this process. Waits for no server: readiness does.
 ///
 /// # Errors
-/// When it cannot be opened.
-pub async fn ports(config: &Config, clock: &Clock) -> anyhow::Result<Ports> {
-    let ledger_clock = clock.clone();
-    let store = SqliteStore::open(&config.database_url, Arc::new(move || ledger_clock.unix_ms()))
-        .await
-        .with_context(|| format!("cannot open {}", config.database_url))?;
-    Ok(embedded(Arc::new(store)))
+/// [`Mistakes`] when an adapter refuses its settings; when the embedded file cannot be opened.
+pub async fn ports(
+    config: &Config,
+    process: &Process,
+    shared: Option<Arc<SqliteStore>>,
+) -> Result<Ports, StartError> {
+    let backends = &config.backends;
+    let Adapters { ledger, users, log } = Adapters::of(backends)?;
+    let redis_or_embedded =
+        |redis: &Option<RedisSettings>| redis.as_ref().map_or(EMBEDDED, RedisSettings::kind);
+    process.tell_backends(
+        SERVICE,
+        &[
+            ("spend ledger", redis_or_embedded(&backends.redis)),
+            ("user states", redis_or_embedded(&backends.users_redis)),
+            ("event log", log.as_ref().map_or(EMBEDDED, |_| "kafka")),
+        ],
+    );
+    let file = OnceCell::new_with(shared);
+    let embedded = || file.get_or_try_init(|| open(&backends.embedded_url, &process.clock));
+    Ok(Ports {
+        event_log: match log {
+            Some(log) => log,
+            None => embedded().await?.clone(),
+        },
+        spend_ledger: match ledger {
+            Some(ledger) => ledger,
+            None => embedded().await?.clone(),
+        },
+        user_states: match users {
+            Some(users) => users,
+            None => embedded().await?.clone(),
+        },
+    })
 }
 
 /// One embedded store behind every port.
@@ -27,4 +63,74 @@ pub fn embedded(store: Arc<SqliteStore>) -> Ports {
         spend_ledger: store.clone(),
         user_states: store,
     }
+}
+
+/// Those of the backends that the settings name.
+struct Adapters {
+    ledger: Option<Arc<RedisLedger>>,
+    users: Option<Arc<dyn UserStates>>,
+    log: Option<Arc<KafkaLog>>,
+}
+
+impl Adapters {
+    fn of(backends: &Backends) -> Result<Self, Mistakes> {
+        let mut refusals = Refusals::default();
+        let ledger = backends.redis.as_ref().map(|at| RedisLedger::new(&redis(at)));
+        let log = backends.kafka.as_ref().map(|at| KafkaLog::new(&kafka(at)));
+        let adapters = Self {
+            ledger: refusals.adapter("REDIS_HOST", ledger).map(Arc::new),
+            users: refusals.adapter("REDIS_USERS_URL", backends.users_redis.as_ref().map(users)),
+            log: refusals.adapter("KAFKA_BROKERS", log).map(Arc::new),
+        };
+        refusals.finish().map(|()| adapters)
+    }
+}
+
+fn redis(at: &RedisSettings) -> storage_redis::Settings {
+    let RedisSettings {
+        nodes,
+        cluster,
+        username,
+        password,
+        ca_file,
+    } = at.clone();
+    storage_redis::Settings {
+        nodes,
+        cluster,
+        username,
+        password,
+        ca_file,
+    }
+}
+
+fn users(_: &RedisSettings) -> Result<Arc<dyn UserStates>, &'static str> {
+    Err("this build has no adapter for it yet")
+}
+
+fn kafka(at: &KafkaSettings) -> storage_kafka::Settings {
+    let KafkaSettings {
+        brokers,
+        security_protocol,
+        sasl_mechanism,
+        sasl_username,
+        sasl_password,
+        ca_file,
+    } = at.clone();
+    storage_kafka::Settings {
+        brokers,
+        security_protocol: Some(security_protocol),
+        sasl_mechanism,
+        sasl_username,
+        sasl_password,
+        ca_file,
+        topic_prefix: String::new(),
+    }
+}
+
+async fn open(url: &str, clock: &Clock) -> anyhow::Result<Arc<SqliteStore>> {
+    let clock = clock.clone();
+    let store = SqliteStore::open(url, Arc::new(move || clock.unix_ms()))
+        .await
+        .with_context(|| format!("cannot open {url}"))?;
+    Ok(Arc::new(store))
 }

@@ -1,7 +1,7 @@
 //! The service's settings.
 
 use axum::http::Uri;
-use platform::{EmbeddedStore, Secret, SettingHelp, Settings};
+use platform::{Backend, Backends, Secret, SettingHelp, Settings};
 
 const SHORTEST_ADMIN_KEY: usize = 16;
 
@@ -14,14 +14,18 @@ pub struct Config {
     pub rate_limit_per_second: u32,
     /// Base of the analytics service, `http` only.
     pub analytics_url: Uri,
-    /// `sqlite:PATH` or `sqlite::memory:`.
-    pub database_url: String,
+    pub backends: Backends,
 }
 
 impl Config {
+    /// What this service keeps its state in.
+    pub const NEEDED: [Backend; 3] = [Backend::Database, Backend::Redis, Backend::Kafka];
+
     /// The settings that [`Config::read`] asks for, as `--help` tells them.
     pub const HELP: &'static [&'static [SettingHelp]] = &[
-        EmbeddedStore::HELP,
+        Backends::DATABASE_HELP,
+        Backends::REDIS_HELP,
+        Backends::KAFKA_HELP,
         &[
             (
                 "ADMIN_API_KEY",
@@ -46,7 +50,7 @@ impl Config {
             admin_key_is_invented,
             rate_limit_per_second: settings.parse_within("API_RATE_LIMIT_PER_SECOND", 100, 1..=1_000_000),
             analytics_url: analytics_url(settings),
-            database_url: EmbeddedStore::read(settings).database_url,
+            backends: Backends::read(settings, &Self::NEEDED),
         }
     }
 

@@ -15,7 +15,7 @@ fn main() -> ExitCode {
             // Development alone, and on the terminal alone: logs hold no secrets.
             eprintln!("{SERVICE}: ADMIN_API_KEY is not set; this run's is {key}");
         }
-        let ports = wiring::ports(&config, &process.clock).await?;
+        let ports = wiring::ports(&config, &process, None).await?;
         let app = build(&config, ports, &process)?;
         process.serve(app.router).await?;
         Ok(())

@@ -94,7 +94,6 @@ impl Relay {
             };
             let (pause, may_be_nudged) = match round {
                 Ok(round) => {
-                    self.store_reached.set();
                     if is_failing {
                         tracing::info!("the outbox is relayed again");
                     }
@@ -141,6 +140,8 @@ impl Relay {
 
     async fn round(&mut self) -> Result<Round, StorageError> {
         let (pending, oldest_ms) = self.ports.campaigns.outgoing_backlog().await?;
+        // The log may be away: changes are stored all the same, and wait in the outbox.
+        self.store_reached.set();
         self.metrics.show(pending, oldest_ms, self.clock.unix_ms());
         let Some(claim) = self.claim().await? else {
             return Ok(Round::StandBy);

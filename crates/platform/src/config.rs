@@ -1,7 +1,7 @@
 //! Settings: the environment over a file, read through typed getters that collect every mistake instead of
 //! stopping at the first.
 
-mod embedded_store;
+mod backends;
 mod environment;
 mod file;
 mod mistakes;
@@ -17,9 +17,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-pub use embedded_store::EmbeddedStore;
+pub use backends::{Backend, Backends, KafkaSettings, PostgresSettings, RedisSettings};
 pub use environment::Environment;
-pub use mistakes::{Mistake, Mistakes};
+pub use mistakes::{Mistake, Mistakes, Refusals};
 pub use secret::Secret;
 
 /// The name of the setting that holds the path of a settings file.

@@ -21,9 +21,9 @@ pub mod shutdown;
 pub mod telemetry;
 
 pub use clock::Clock;
-pub use config::{EmbeddedStore, Environment, Mistakes, Secret, SettingHelp, Settings};
+pub use config::{Backend, Backends, Environment, Mistakes, Refusals, Secret, SettingHelp, Settings};
 pub use health::{Latch, Readiness};
 pub use metrics::Metrics;
-pub use process::{Process, ProcessSettings, Program, run};
+pub use process::{Process, ProcessSettings, Program, StartError, run};
 pub use server::{Server, ServerOptions};
 pub use shutdown::Shutdown;

@@ -31,6 +31,7 @@ pub struct Metrics {
     http_requests: IntCounterVec,
     http_duration_seconds: HistogramVec,
     http_in_flight: IntGaugeVec,
+    backends: IntGaugeVec,
 }
 
 impl Metrics {
@@ -67,7 +68,15 @@ impl Metrics {
             Opts::new("http_requests_in_flight", "Requests being answered."),
             &["service"],
         )?;
+        let backends = IntGaugeVec::new(
+            Opts::new(
+                "backend_info",
+                "Always 1; the labels say which backend serves which port.",
+            ),
+            &["service", "port", "backend"],
+        )?;
         Ok(Self {
+            backends: register(&registry, backends)?,
             http_requests: register(&registry, http_requests)?,
             http_duration_seconds: register(&registry, http_duration_seconds)?,
             http_in_flight: register(&registry, http_in_flight)?,
@@ -83,6 +92,13 @@ impl Metrics {
             self.http_duration_seconds.clone(),
             self.http_in_flight.with_label_values(&[service]),
         )
+    }
+
+    /// Which backend serves each port of a service.
+    pub(crate) fn show_backends(&self, service: &str, ports: &[(&str, &str)]) {
+        for (port, backend) in ports {
+            self.backends.with_label_values(&[service, port, backend]).set(1);
+        }
     }
 
     pub fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {

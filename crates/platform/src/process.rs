@@ -47,6 +47,17 @@ impl Process {
         })
     }
 
+    /// Tells, in one line of the log and in metric `backend_info`, which backend serves each port of a service:
+    /// their kinds alone, without addresses and secrets.
+    pub fn tell_backends(&self, service: &str, ports: &[(&str, &str)]) {
+        let told: Vec<String> = ports
+            .iter()
+            .map(|(port, backend)| format!("{port}: {backend}"))
+            .collect();
+        tracing::info!(service, backends = told.join(", "), "backends are chosen");
+        self.metrics.show_backends(service, ports);
+    }
+
     /// Serves `router`, and the probes beside it, on `HTTP_ADDR`. Returns the bound address.
     ///
     /// # Errors

@@ -37,6 +37,7 @@ mod rollup_days;
 mod rollups;
 mod schema;
 mod schema_wait;
+mod schema_wait;
 mod settings;
 mod store;
 mod transaction;

@@ -43,6 +43,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) campaigns: Vec<Value>,
     /// Stands in for the store of user states.
     pub(crate) user_states: Option<Arc<dyn storage::UserStates>>,
+    /// Stands before the embedded event log.
+    pub(crate) event_log: Option<fn(Arc<SqliteStore>) -> Arc<dyn EventLog>>,
     /// Changes what no setting says.
     pub(crate) tune: fn(&mut Config),
 }
@@ -54,6 +56,7 @@ impl Default for Setting<'_> {
             exchanges: vec![exchange("default", json!({}))],
             campaigns: Vec::new(),
             user_states: None,
+            event_log: None,
             tune: |_| {},
         }
     }
@@ -97,6 +100,9 @@ impl Stage {
         let mut ports = wiring::embedded(store.clone());
         if let Some(user_states) = setting.user_states {
             ports.user_states = user_states;
+        }
+        if let Some(event_log) = setting.event_log {
+            ports.event_log = event_log(store.clone());
         }
         let server = Server::bind(
             "bidding-service",

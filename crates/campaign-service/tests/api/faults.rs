@@ -320,7 +320,13 @@ impl SpendLedger for AwayLedger {
         0
     }
 
-    async fn renew(&self, _: u32, _: &BidderId, _: i64, _: &[LeaseRequest]) -> Result<Vec<Grant>, StorageError> {
+    async fn renew(
+        &self,
+        _: u32,
+        _: &BidderId,
+        _: i64,
+        _: &[LeaseRequest],
+    ) -> Result<Vec<Grant>, StorageError> {
         away()
     }
 

@@ -82,6 +82,7 @@ async fn spend(app: &TestApp, id: &str, nanos: i64) {
     let day = domain::period::days(&bundle.campaign.spec.flight, now, 1).remove(0);
     let bidder = domain::id::BidderId("bdr_1".to_owned());
     let lease = storage::spend_ledger::LeaseRequest {
+        advertiser_id: bundle.campaign.spec.advertiser_id.clone(),
         campaign_id: bundle.campaign.id.clone(),
         generation: bundle.generation,
         revision: bundle.revision,
@@ -92,9 +93,15 @@ async fn spend(app: &TestApp, id: &str, nanos: i64) {
         opportunities: 1,
         bids: 1,
     };
-    app.ports.ledger.renew(&bidder, 10_000, &[lease]).await.unwrap();
+    let group = app.ports.ledger.group_of(&lease.advertiser_id);
+    app.ports
+        .ledger
+        .renew(group, &bidder, 10_000, &[lease])
+        .await
+        .unwrap();
     let reservation = Reservation {
         bid_id: domain::id::BidId(1),
+        advertiser_id: bundle.campaign.spec.advertiser_id,
         campaign_id: bundle.campaign.id,
         day,
         bidder_id: bidder,

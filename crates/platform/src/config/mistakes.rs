@@ -84,3 +84,26 @@ impl fmt::Display for Mistakes {
 }
 
 impl std::error::Error for Mistakes {}
+
+/// What adapters say against the settings that they were given: what only a driver can judge.
+#[derive(Debug, Default)]
+pub struct Refusals(Vec<Mistake>);
+
+impl Refusals {
+    /// The adapter, where there is one and nothing speaks against it. `name` is the setting that chose it; the
+    /// error must quote no secret.
+    pub fn adapter<T, E: fmt::Display>(&mut self, name: &str, made: Option<Result<T, E>>) -> Option<T> {
+        match made? {
+            Ok(adapter) => Some(adapter),
+            Err(error) => {
+                self.0.push(Mistake::hidden(name, error));
+                None
+            }
+        }
+    }
+
+    /// Every refusal, or `Ok` when there is none.
+    pub fn finish(self) -> Result<(), Mistakes> {
+        Mistakes::unless_empty(self.0)
+    }
+}

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::program::Task;
 use super::{Process, ProcessSettings, Program};
-use crate::config::Settings;
+use crate::config::{Mistakes, Settings};
 use crate::healthcheck::healthcheck;
 use crate::http::chain;
 use crate::telemetry;
@@ -78,10 +78,17 @@ where
     }
     match live(service, process_settings, |process| start(process, config)) {
         Ok(ended) => ended,
-        Err(error) => {
-            tracing::error!(error = chain(&*error), "cannot start");
-            ExitCode::FAILURE
-        }
+        Err(error) => match error.downcast::<Mistakes>() {
+            // An adapter refused what it was given.
+            Ok(mistakes) => {
+                eprintln!("{service}: bad settings\n{mistakes}");
+                ExitCode::from(EXIT_CONFIG)
+            }
+            Err(error) => {
+                tracing::error!(error = chain(&*error), "cannot start");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 

@@ -21,7 +21,7 @@ pub struct ProcessSettings {
 
 impl ProcessSettings {
     /// The settings that [`ProcessSettings::read`] asks for, as `--help` tells them.
-    pub(super) const HELP: &'static [SettingHelp] = &[
+    pub const HELP: &'static [SettingHelp] = &[
         (
             "ENVIRONMENT",
             "development (default) or any other name; others forgive nothing",
