@@ -124,12 +124,14 @@ fn storage_error(error: &sqlx::Error) -> StorageError {
     };
     match &*code {
         "23505" => StorageError::Conflict(text),
+        // A table or column that the migration to this program's schema has yet to make.
+        "42P01" | "42703" => StorageError::Unavailable(text),
         // A day's partition; a standby; what a pooler mixed up.
         "23514" | "25006" | "25P03" | "26000" | "42P05" | "3D000" => StorageError::Unavailable(text),
         code => match code.get(..2) {
             // Connection, authorization, rolled back, resources, objects in use, intervention, system.
             Some("08" | "28" | "40" | "53" | "55" | "57" | "58") => StorageError::Unavailable(text),
-            // Among others: a missing table, a sum beyond 64 bits, a damaged page.
+            // Among others: a sum beyond 64 bits, a damaged page.
             _ => StorageError::Corrupt(text),
         },
     }

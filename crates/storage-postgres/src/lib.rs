@@ -37,7 +37,6 @@ mod rollup_days;
 mod rollups;
 mod schema;
 mod schema_wait;
-mod schema_wait;
 mod settings;
 mod store;
 mod transaction;

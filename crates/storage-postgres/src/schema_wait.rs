@@ -30,13 +30,9 @@ impl PostgresStore {
     }
 
     async fn is_there(&self, migrates: bool) -> Result<bool, StorageError> {
-        if !migrates {
-            return match storage::CampaignStore::revision(self).await {
-                Ok(_) => Ok(true),
-                // A table is missing.
-                Err(StorageError::Corrupt(_)) => Ok(false),
-                Err(error) => Err(error),
-            };
+        let is_migrated = self.is_migrated().await?;
+        if is_migrated || !migrates {
+            return Ok(is_migrated);
         }
         let migrated = self.migrate().await;
         if let Err(error @ StorageError::Corrupt(_)) = &migrated {
