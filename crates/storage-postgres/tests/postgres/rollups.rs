@@ -5,7 +5,7 @@ use crate::server::{Server, Stores as _, store_at};
 use domain::event::{Dimensions, QUARTER_MS};
 use std::sync::Arc;
 use storage::event_log::Topic;
-use storage::report_store::{Advance, Contribution, Dimension, ReportQuery, Totals};
+use storage::report_store::{Advance, Applied, Contribution, Dimension, ReportBatch, ReportQuery, Totals};
 use storage::{ReportStore, StorageError};
 use storage_postgres::PostgresStore;
 use tokio::task::JoinSet;
@@ -23,12 +23,26 @@ fn impressions(event_id: &str, at_ms: i64, sites: impl Iterator<Item = u32>) -> 
             impressions: 1,
             ..Totals::default()
         };
-        (at_ms, dimensions, one)
+        (at_ms, Arc::new(dimensions), one)
     };
     Contribution {
         event_id: event_id.to_owned(),
         rows: sites.map(row).collect(),
+        spend: None,
     }
+}
+
+async fn apply(
+    store: &PostgresStore,
+    steps: &[Advance],
+    event: Contribution,
+) -> Result<Applied, StorageError> {
+    let batch = ReportBatch {
+        advances: steps.to_vec(),
+        contributions: vec![event],
+        set_aside: Vec::new(),
+    };
+    store.apply(Arc::new(batch), NOW_MS).await
 }
 
 async fn impressions_by_site(store: &PostgresStore, days: std::ops::Range<i64>) -> Vec<(String, i64)> {
@@ -64,7 +78,7 @@ async fn of_readers_of_one_partition_one_advances_it() {
                     to_offset: from_offset + 1,
                 };
                 let event = impressions(&format!("{from_offset}-{n}"), NOW_MS, 0..1);
-                store.apply(&[step], &[event], NOW_MS).await
+                apply(&store, &[step], event).await
             });
         }
         let results = applying.join_all().await;
@@ -96,7 +110,7 @@ async fn readers_at_once_add_up_exactly_and_share_the_bound_of_sites() {
                     sites.collect()
                 };
                 let event = impressions(&format!("{reader}-{batch}"), NOW_MS, sites.into_iter());
-                store.apply(&[], &[event], NOW_MS).await.unwrap();
+                apply(&store, &[], event).await.unwrap();
             }
         });
     }
@@ -118,7 +132,7 @@ async fn old_days_are_dropped_whole_and_may_come_again() {
     let store = server.store(&database).await;
     for day in -3..1 {
         let event = impressions(&day.to_string(), NOW_MS + day * DAY_MS, 0..1);
-        store.apply(&[], &[event], NOW_MS).await.unwrap();
+        apply(&store, &[], event).await.unwrap();
     }
     let other = store_at(&server.url(&database));
     // NOW_MS is at 08:00: the days of -3 and -2 have ended by 24 hours ago, that of -1 has not.
@@ -128,7 +142,7 @@ async fn old_days_are_dropped_whole_and_may_come_again() {
     assert_eq!(other.drop_rollups_before(NOW_MS - DAY_MS).await.unwrap(), 0);
     // This store still takes the day's partition for attached.
     let late = impressions("late", NOW_MS - 3 * DAY_MS, 0..1);
-    store.apply(&[], &[late], NOW_MS).await.unwrap();
+    apply(&store, &[], late).await.unwrap();
     assert_eq!(impressions_by_site(&store, -4..-1).await, [("s0".to_owned(), 1)]);
 }
 
@@ -139,16 +153,9 @@ async fn a_value_with_a_nul_stops_nobody() {
     };
     let store = server.store(&server.database().await).await;
     let mut event = impressions("e\0", NOW_MS, 0..1);
-    event.rows[0].1.site_or_bundle = "a\0b".to_owned();
-    assert_eq!(
-        store
-            .apply(&[], std::slice::from_ref(&event), NOW_MS)
-            .await
-            .unwrap()
-            .fresh,
-        1
-    );
-    assert_eq!(store.apply(&[], &[event], NOW_MS).await.unwrap().repeated, 1);
+    Arc::make_mut(&mut event.rows[0].1).site_or_bundle = "a\0b".to_owned();
+    assert_eq!(apply(&store, &[], event.clone()).await.unwrap().fresh, 1);
+    assert_eq!(apply(&store, &[], event).await.unwrap().repeated, [0]);
     assert_eq!(
         impressions_by_site(&store, 0..1).await,
         [("a\u{fffd}b".to_owned(), 1)]
