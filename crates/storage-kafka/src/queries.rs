@@ -8,13 +8,15 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use storage::StorageError;
 use tokio::sync::oneshot;
 
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often errors and log lines are taken while nothing is asked.
 const IDLE_POLL: Duration = Duration::from_secs(1);
+/// Between two requests for offsets of a partition that is being given another leader.
+const MOVING: Duration = Duration::from_millis(30);
 /// Kafka's spelling of "one past the last record" where a time is asked for.
 const LATEST: i64 = -1;
 
@@ -130,6 +132,21 @@ pub(crate) fn no_such_topic(topic: &str) -> StorageError {
     StorageError::Unavailable(format!("topic {topic} does not exist: run `adplatform topics`"))
 }
 
+fn is_moving(error: Option<KafkaError>) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.and_then(|error| error.rdkafka_error_code()),
+        Some(
+            Code::NotLeaderForPartition
+                | Code::LeaderNotAvailable
+                | Code::ReplicaNotAvailable
+                | Code::OffsetNotAvailable
+                | Code::FencedLeaderEpoch
+                | Code::UnknownLeaderEpoch
+        )
+    )
+}
+
 struct Asker {
     consumer: BaseConsumer<Listener>,
     link: Arc<Link>,
@@ -145,9 +162,19 @@ impl Asker {
             };
             let waiting = first.into_iter().chain(questions.try_iter());
             self.answer(waiting.collect());
-            // Errors are taken by the listener; without an assignment there are no records.
-            while self.consumer.poll(Duration::ZERO).is_some() {}
+            self.hear();
         }
+    }
+
+    /// librdkafka's errors go to the listener; without an assignment there are no records.
+    fn hear(&self) {
+        while self.consumer.poll(Duration::ZERO).is_some() {}
+    }
+
+    /// With the reason, which librdkafka tells apart from the failure.
+    fn failure(&self, what: &str, error: &KafkaError) -> StorageError {
+        self.hear();
+        self.link.failure(what, error)
     }
 
     fn answer(&self, questions: Vec<Question>) {
@@ -178,7 +205,7 @@ impl Asker {
 
     fn partitions(&self, topic: &str) -> Result<u32, StorageError> {
         let asked = self.consumer.fetch_metadata(Some(topic), PATIENCE);
-        let metadata = asked.map_err(|error| self.link.failure(&format!("partitions of {topic}"), &error))?;
+        let metadata = asked.map_err(|error| self.failure(&format!("partitions of {topic}"), &error))?;
         self.link.found();
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         match found {
@@ -218,15 +245,38 @@ impl Asker {
     }
 
     fn request(&self, topic: &str, questions: BTreeMap<(i32, i64), Vec<OffsetQuestion>>) {
-        let answers = self.ask_offsets(topic, questions.keys());
+        let answers = self.ask_patiently(topic, questions.keys());
         for ((partition, _), waiting) in questions {
             for question in waiting {
                 let answer = match &answers {
                     Ok(answers) => self.offset_of(answers, topic, partition),
-                    Err(error) => Err(self.link.failure(&format!("offsets of {topic}"), error)),
+                    Err(error) => Err(self.failure(&format!("offsets of {topic}"), error)),
                 };
                 let _ = question.answer.send(answer);
             }
+        }
+    }
+
+    /// Leaders move, and those of a new topic take a moment.
+    fn ask_patiently<'a>(
+        &self,
+        topic: &str,
+        questions: impl Iterator<Item = &'a (i32, i64)> + Clone,
+    ) -> Result<TopicPartitionList, KafkaError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answers = self.ask_offsets(topic, questions.clone());
+            let is_moving = match &answers {
+                Ok(answers) => answers
+                    .elements()
+                    .iter()
+                    .any(|answer| is_moving(answer.error().err())),
+                Err(error) => is_moving(Some(error.clone())),
+            };
+            if !is_moving || Instant::now() > deadline {
+                return answers;
+            }
+            std::thread::sleep(MOVING);
         }
     }
 
@@ -252,9 +302,7 @@ impl Asker {
         let Some(answer) = answers.find_partition(topic, partition) else {
             return Err(StorageError::Unavailable(format!("kafka: {}: no answer", what())));
         };
-        answer
-            .error()
-            .map_err(|error| self.link.failure(&what(), &error))?;
+        answer.error().map_err(|error| self.failure(&what(), &error))?;
         self.link.found();
         match answer.offset() {
             Offset::Offset(offset) => Ok(Some(offset)),

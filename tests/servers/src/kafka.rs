@@ -14,9 +14,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Kills the broker when its standard input ends: the test process is gone. Ends with the broker.
+/// Kills the broker when its standard input ends: the test process is gone, and the folder goes too unless it was told
+/// to keep it. Ends with the broker.
 const UNTIL_STDIN_ENDS: &str = r#"exec 3<&0; "$@" 3<&- & server=$!; echo $server >pid
-{ cat <&3 >/dev/null; kill -KILL $server 2>/dev/null; } & exec 3<&-; wait $server"#;
+{ read -r told <&3; kill -KILL $server 2>/dev/null; [ "$told" = keep ] || rm -rf "$PWD"; } & exec 3<&-; wait $server"#;
+const KEEP: &[u8] = b"keep\n";
 const DEADLINE: Duration = Duration::from_secs(120);
 const PAUSE: Duration = Duration::from_millis(30);
 const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
@@ -124,7 +126,8 @@ impl Broker {
         let deadline = Instant::now() + DEADLINE;
         while let Some(child) = self.running.as_mut() {
             if child.try_wait().expect("a child of ours").is_some() {
-                self.running = None;
+                self.kill();
+                return;
             }
             assert!(Instant::now() < deadline, "Kafka does not stop");
             tokio::time::sleep(PAUSE).await;
@@ -134,7 +137,10 @@ impl Broker {
     /// At once, as kill -9 does.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.running.take() {
-            drop(child.stdin.take());
+            if let Some(mut stdin) = child.stdin.take() {
+                // Where it has ended by itself nobody listens.
+                let _ = stdin.write_all(KEEP);
+            }
             child.wait().expect("a child of ours");
         }
     }

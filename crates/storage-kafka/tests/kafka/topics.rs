@@ -2,7 +2,7 @@
 
 use crate::broker::{fresh_log, settings, shared};
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -215,19 +215,14 @@ async fn a_reader_of_what_retention_removed_begins_at_the_first_record_left() {
 async fn a_compacted_topic_is_read_over_its_gaps() {
     let Some(broker) = shared().await else { return };
     let settings = settings(broker);
-    let log = crate::broker::log_with_topics(&settings).await;
     let name = format!("{}ledger_checkpoints", settings.topic_prefix);
-    let quickly = AlterConfig::new(ResourceSpecifier::Topic(&name))
-        .set("cleanup.policy", "compact")
-        .set("segment.ms", "1000")
-        .set("min.cleanable.dirty.ratio", "0.001")
-        .set("max.compaction.lag.ms", "1")
-        .set("message.timestamp.after.max.ms", "9223372036854775807");
-    let altered = admin(broker)
-        .alter_configs([&quickly], &AdminOptions::new())
-        .await
-        .unwrap();
-    altered.into_iter().for_each(|altered| drop(altered.unwrap()));
+    let quickly = [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "1000"),
+        ("min.cleanable.dirty.ratio", "0.001"),
+    ];
+    make(broker, name, 2, &quickly).await;
+    let log = KafkaLog::new(&settings).unwrap();
     let past_ms = 1_700_000_000_000;
     // One key, so one partition; each round begins a segment.
     for round in 0..30 {
@@ -235,9 +230,11 @@ async fn a_compacted_topic_is_read_over_its_gaps() {
             record("k", &format!("{round}")),
             record("k", &format!("{round} again")),
         ];
-        log.append(Topic::LedgerCheckpoints, batch, past_ms + round * 5_000)
-            .await
-            .unwrap();
+        let at_ms = past_ms + round * 5_000;
+        eventually("append", async || {
+            log.append(Topic::LedgerCheckpoints, batch.clone(), at_ms).await
+        })
+        .await;
     }
     let deadline = Instant::now() + Duration::from_secs(90);
     loop {
