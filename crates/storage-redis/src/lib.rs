@@ -13,6 +13,8 @@ mod ledger;
 mod router;
 mod settings;
 mod topology;
+mod users;
 
 pub use ledger::RedisLedger;
 pub use settings::{Settings, SettingsError};
+pub use users::RedisUsers;

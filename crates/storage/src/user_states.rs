@@ -24,7 +24,8 @@ pub trait UserStates: Send + Sync {
     /// Everything of one user in one read. An unknown user has an empty state.
     async fn read(&self, user_key: &str, now_ms: i64) -> Result<UserState, StorageError>;
 
-    /// Counts one impression on each counter, once per `event_id` (remembered at least as long as the longest window).
+    /// Counts one impression on each counter, once per `event_id` (remembered at least as long as the longest window). An event
+    /// is of one user: the same id with another user may count again.
     async fn count(
         &self,
         event_id: &str,
@@ -33,7 +34,8 @@ pub trait UserStates: Send + Sync {
         now_ms: i64,
     ) -> Result<(), StorageError>;
 
-    /// Adds users to an audience or takes them out of it.
+    /// Adds users to an audience or takes them out of it; who is in both lists is out. The lists may be long: what failed may be
+    /// half done, and is repeated whole.
     async fn set_members(
         &self,
         audience_id: &str,
@@ -42,6 +44,7 @@ pub trait UserStates: Send + Sync {
         now_ms: i64,
     ) -> Result<(), StorageError>;
 
-    /// Removes counters whose window is over.
+    /// Frees the memory of counters whose window is over; no read shows them either way. Nothing to do where they expire by
+    /// themselves.
     async fn expire(&self, now_ms: i64) -> Result<(), StorageError>;
 }

@@ -16,7 +16,10 @@ pub async fn all<F: AsyncFn() -> Arc<dyn UserStates>>(fresh: F) {
         an_event_is_counted_once,
         a_window_begins_with_its_first_impression,
         expired_counters_are_gone_and_running_ones_stay,
+        a_counter_goes_on_after_others_of_its_user_have_ended,
+        events_counted_at_once_all_count,
         members_come_and_go,
+        a_long_list_of_members_is_set_whole,
     );
 }
 
@@ -93,7 +96,54 @@ pub async fn expired_counters_are_gone_and_running_ones_stay(users: Arc<dyn User
         .await
         .unwrap();
     users.expire(NOW_MS + 2 * HOUR_MS).await.unwrap();
-    assert_eq!(counters(&*users, "u", NOW_MS).await, [(daily("c"), 1)]);
+    assert_eq!(
+        counters(&*users, "u", NOW_MS + 2 * HOUR_MS).await,
+        [(daily("c"), 1)]
+    );
+}
+
+pub async fn a_counter_goes_on_after_others_of_its_user_have_ended(users: Arc<dyn UserStates>) {
+    users
+        .count("e1", "u", &[hourly("c"), daily("c")], NOW_MS)
+        .await
+        .unwrap();
+    let later_ms = NOW_MS + 2 * HOUR_MS;
+    users
+        .count("e2", "u", &[daily("c"), hourly("other")], later_ms)
+        .await
+        .unwrap();
+    assert_eq!(
+        counters(&*users, "u", later_ms).await,
+        [(daily("c"), 2), (hourly("other"), 1)]
+    );
+}
+
+pub async fn events_counted_at_once_all_count(users: Arc<dyn UserStates>) {
+    let counting = (0..40).map(|number| {
+        let users = users.clone();
+        // Each event twice.
+        tokio::spawn(async move {
+            let event_id = format!("e{}", number / 2);
+            users.count(&event_id, "u", &[hourly("c")], NOW_MS).await
+        })
+    });
+    for counted in counting.collect::<Vec<_>>() {
+        counted.await.unwrap().unwrap();
+    }
+    assert_eq!(counters(&*users, "u", NOW_MS).await, [(hourly("c"), 20)]);
+}
+
+pub async fn a_long_list_of_members_is_set_whole(users: Arc<dyn UserStates>) {
+    let all: Vec<String> = (0..3_000).map(|number| format!("user {number}")).collect();
+    users.set_members("aud_1", &all, &[], NOW_MS).await.unwrap();
+    users
+        .set_members("aud_1", &[], &all[..1_500], NOW_MS)
+        .await
+        .unwrap();
+    for (number, user_key) in all.iter().enumerate().step_by(250) {
+        let audiences = users.read(user_key, NOW_MS).await.unwrap().audiences;
+        assert_eq!(audiences.len(), usize::from(number >= 1_500), "{user_key}");
+    }
 }
 
 pub async fn members_come_and_go(users: Arc<dyn UserStates>) {
