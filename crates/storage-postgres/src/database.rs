@@ -6,26 +6,54 @@ use crate::settings::{UrlError, hosts};
 use crate::transaction::Transaction;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres, Row};
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use storage::StorageError;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a caller waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a pooled connection has for beginning a transaction, the waiting for it included: a server that hangs is
+/// found out before a statement is.
+const BEGIN_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long one host has for saying what it is.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 /// The server's own limits end a statement earlier; this one is for a network that swallows the answer.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(15);
 const ATTEMPTS: u32 = 4;
 
+/// `sqlx` names its statements all the same, and only forgets the names.
+const NO_STATEMENT_CACHE: &str = "statement-cache-capacity=0";
+
 /// The limits are of the transaction, not of the session, which a pooler may share out. The last one keeps a process
 /// that froze or lost its network from holding the store's lock.
-const BEGIN_WRITE: &str = "BEGIN; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '3s'; \
-                           SET LOCAL idle_in_transaction_session_timeout = '5s'";
-const BEGIN_READ: &str = "BEGIN READ ONLY; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '3s'; \
-                          SET LOCAL idle_in_transaction_session_timeout = '5s'";
+macro_rules! begin {
+    ($first:literal) => {
+        concat!(
+            $first,
+            "; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '3s'; \
+             SET LOCAL idle_in_transaction_session_timeout = '5s'"
+        )
+    };
+}
+
+/// What opens a transaction: on a connection of our own, or on one of a pooler's, where others have left statements by
+/// the names that ours are going to have.
+struct Begin {
+    own: &'static str,
+    shared: &'static str,
+}
+
+const WRITE: Begin = Begin {
+    own: begin!("BEGIN"),
+    shared: begin!("BEGIN; DEALLOCATE ALL"),
+};
+const READ: Begin = Begin {
+    own: begin!("BEGIN READ ONLY"),
+    shared: begin!("BEGIN READ ONLY; DEALLOCATE ALL"),
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -38,6 +66,34 @@ pub(crate) struct Database {
     pool: PgPool,
     hosts: Vec<PgConnectOptions>,
     role: Role,
+    turn: Turn,
+    /// A pooler is before the server, and prepared statements are not kept.
+    pub(crate) shares_connections: bool,
+}
+
+/// Which host of the list connections go to, and since when. Older connections lead to the host before: they are not
+/// used again, even where it still answers.
+#[derive(Clone, Default)]
+struct Turn(Arc<Mutex<Option<(usize, Instant)>>>);
+
+impl Turn {
+    fn last(&self) -> Option<(usize, Instant)> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether that is another host than before.
+    fn to(&self, host: usize) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = last.is_none_or(|(before, _)| before != host);
+        if is_new {
+            *last = Some((host, Instant::now()));
+        }
+        is_new
+    }
+
+    fn is_older_than_connection(&self, age: Duration) -> bool {
+        self.last().is_none_or(|(_, at)| age <= at.elapsed())
+    }
 }
 
 impl Database {
@@ -45,22 +101,34 @@ impl Database {
     pub(crate) fn new(url: &str, pool_size: u32, role: Role) -> Result<Self, UrlError> {
         let hosts = hosts(url)?;
         let first = hosts.first().cloned().unwrap_or_default();
+        let turn = Turn::default();
+        let pool_turn = turn.clone();
         let pool = PgPoolOptions::new()
             .max_connections(pool_size.max(1))
             .acquire_timeout(ACQUIRE_TIMEOUT)
             // `begin` finds out by itself, without a round trip before each transaction.
             .test_before_acquire(false)
+            .before_acquire(move |_, connection| {
+                let leads_to_the_right_host = pool_turn.is_older_than_connection(connection.age);
+                Box::pin(async move { Ok(leads_to_the_right_host) })
+            })
             .after_connect(move |connection, _| Box::pin(check_role(connection, role)))
             .connect_lazy_with(first);
-        Ok(Self { pool, hosts, role })
+        Ok(Self {
+            pool,
+            hosts,
+            role,
+            turn,
+            shares_connections: url.contains(NO_STATEMENT_CACHE),
+        })
     }
 
     pub(crate) async fn write(&self) -> Result<Transaction, Failure> {
-        self.begin(BEGIN_WRITE).await
+        self.begin(WRITE).await
     }
 
     pub(crate) async fn read(&self) -> Result<Transaction, Failure> {
-        self.begin(BEGIN_READ).await
+        self.begin(READ).await
     }
 
     /// The first connection, to the host that is the right one now.
@@ -69,12 +137,21 @@ impl Database {
         Ok(self.pool.acquire().await?)
     }
 
-    async fn begin(&self, begin: &'static str) -> Result<Transaction, Failure> {
+    async fn begin(&self, begin: Begin) -> Result<Transaction, Failure> {
+        let begin = if self.shares_connections {
+            begin.shared
+        } else {
+            begin.own
+        };
+        if self.turn.last().is_none() {
+            self.turn_to_the_right_host().await;
+        }
         let deadline = Instant::now() + ACQUIRE_TIMEOUT;
         loop {
-            let failure = match Transaction::begin(&self.pool, begin).await {
-                Ok(transaction) => return Ok(transaction),
-                Err(error) => Failure::from(error),
+            let failure = match timeout(BEGIN_TIMEOUT, Transaction::begin(&self.pool, begin)).await {
+                Ok(Ok(transaction)) => return Ok(transaction),
+                Ok(Err(error)) => Failure::from(error),
+                Err(_) => does_not_answer().into(),
             };
             if !failure.lost_connection() || Instant::now() >= deadline {
                 return match self.turn_to_the_right_host().await {
@@ -98,9 +175,8 @@ impl Database {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(failure)) => failure,
                 Err(_) => {
-                    return Err(StorageError::Unavailable(
-                        "the database does not answer".to_owned(),
-                    ));
+                    self.turn_to_the_right_host().await;
+                    return Err(does_not_answer());
                 }
             };
             if attempt == ATTEMPTS || !failure.may_be_repeated() {
@@ -118,19 +194,25 @@ impl Database {
         if self.hosts.len() < 2 {
             return false;
         }
-        for host in &self.hosts {
+        for (number, host) in self.hosts.iter().enumerate() {
             if let Ok(Ok(())) = timeout(PROBE_TIMEOUT, probe(host, self.role)).await {
-                tracing::info!(
-                    host = host.get_host(),
-                    port = host.get_port(),
-                    "connecting to this database host"
-                );
                 self.pool.set_connect_options(host.clone());
+                if self.turn.to(number) {
+                    tracing::info!(
+                        host = host.get_host(),
+                        port = host.get_port(),
+                        "connecting to this database host"
+                    );
+                }
                 return true;
             }
         }
         false
     }
+}
+
+fn does_not_answer() -> StorageError {
+    StorageError::Unavailable("the database does not answer".to_owned())
 }
 
 async fn probe(host: &PgConnectOptions, role: Role) -> Result<(), sqlx::Error> {
@@ -143,12 +225,11 @@ async fn check_role(connection: &mut PgConnection, role: Role) -> Result<(), sql
     if role == Role::Any {
         return Ok(());
     }
-    // Not a prepared statement: a pooler may send the next one elsewhere.
-    let is_standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()")
-        .persistent(false)
+    // One message, no prepared statement: outside a transaction a pooler may send the next message elsewhere.
+    let row = sqlx::raw_sql("SELECT pg_is_in_recovery()")
         .fetch_one(connection)
         .await?;
-    if is_standby {
+    if row.try_get::<bool, _>(0)? {
         return Err(sqlx::Error::Protocol("the server is a standby".to_owned()));
     }
     Ok(())

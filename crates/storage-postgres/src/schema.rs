@@ -9,19 +9,48 @@ const MIGRATION_LOCK: i64 = 0x6164_7300_6d69_6731;
 
 /// Replicas that start together wait here for the one that migrates.
 const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '10min'";
+/// On a pooler's connection, where others have left statements by the names that ours are going to have.
+const BEGIN_SHARED: &str =
+    "BEGIN; DEALLOCATE ALL; SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '10min'";
+
+/// In their order.
+fn migrator() -> Migrator {
+    let mut migrator: Migrator = sqlx::migrate!("./migrations");
+    migrator.set_ignore_missing(true).set_locking(false);
+    migrator
+}
 
 /// Brings the database to this program's schema, all of it or nothing. The lock is the transaction's, not the session's,
 /// so that it holds beside a transaction pooler too. A database with newer migrations is left as it is: they only add.
-pub(crate) async fn migrate(connection: &mut PgConnection) -> Result<(), Failure> {
-    let mut transaction = connection.begin_with(BEGIN).await?;
+///
+/// `target` is the last migration to apply; `None` for all.
+pub(crate) async fn migrate(
+    connection: &mut PgConnection,
+    shares_connections: bool,
+    target: Option<i64>,
+) -> Result<(), Failure> {
+    let begin = if shares_connections { BEGIN_SHARED } else { BEGIN };
+    let mut transaction = connection.begin_with(begin).await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(MIGRATION_LOCK)
         .persistent(false)
         .execute(&mut *transaction)
         .await?;
-    let mut migrator: Migrator = sqlx::migrate!("./migrations");
-    migrator.set_ignore_missing(true).set_locking(false);
-    migrator.run_direct(None, &mut *transaction, false).await?;
+    migrator().run_direct(target, &mut *transaction, false).await?;
     transaction.commit().await?;
     Ok(())
+}
+
+pub(crate) async fn is_current(connection: &mut PgConnection) -> Result<bool, Failure> {
+    let newest = migrator().iter().map(|migration| migration.version).max();
+    let has_table: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
+        .fetch_one(&mut *connection)
+        .await?;
+    if !has_table {
+        return Ok(false);
+    }
+    let applied: Option<i64> = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success")
+        .fetch_one(connection)
+        .await?;
+    Ok(applied >= newest)
 }

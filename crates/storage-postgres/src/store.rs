@@ -1,6 +1,8 @@
 //! The store: the primary, and where there is one, a replica for reports.
 
+use crate::campaigns::in_transaction;
 use crate::database::{Database, Role};
+use crate::replica::Replica;
 use crate::rollup_days::KnownDays;
 use crate::schema;
 use crate::settings::{Settings, UrlError};
@@ -12,7 +14,7 @@ const MIGRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 pub struct PostgresStore {
     pub(crate) primary: Database,
-    replica: Option<Database>,
+    pub(crate) replica: Option<Replica>,
     pub(crate) known_days: KnownDays,
 }
 
@@ -25,7 +27,7 @@ impl PostgresStore {
             .map(|url| Database::new(url, settings.pool_size, Role::Any));
         Ok(Self {
             primary: Database::new(&settings.database_url, settings.pool_size, Role::Primary)?,
-            replica: replica.transpose()?,
+            replica: replica.transpose()?.map(Replica::new),
             known_days: KnownDays::default(),
         })
     }
@@ -33,9 +35,18 @@ impl PostgresStore {
     /// Brings the database to this program's schema; to be repeated while it answers `Unavailable`, and before
     /// anything else. Safe to run twice and by several processes at once.
     pub async fn migrate(&self) -> Result<(), StorageError> {
+        self.migrate_to(None).await
+    }
+
+    /// As [`PostgresStore::migrate`], up to the migration of this number: the schema of an earlier release, for tests.
+    pub async fn migrate_up_to(&self, version: i64) -> Result<(), StorageError> {
+        self.migrate_to(Some(version)).await
+    }
+
+    async fn migrate_to(&self, target: Option<i64>) -> Result<(), StorageError> {
         let migrated = timeout(MIGRATION_TIMEOUT, async {
             let mut connection = self.primary.connection().await?;
-            schema::migrate(&mut connection).await
+            schema::migrate(&mut connection, self.primary.shares_connections, target).await
         })
         .await;
         match migrated {
@@ -46,7 +57,8 @@ impl PostgresStore {
         }
     }
 
-    pub(crate) fn for_reports(&self) -> &Database {
-        self.replica.as_ref().unwrap_or(&self.primary)
+    /// Whether the database has every migration of this program: not before, its tables are as it expects them.
+    pub async fn is_migrated(&self) -> Result<bool, StorageError> {
+        in_transaction!(self.primary, read, |connection| schema::is_current(connection))
     }
 }

@@ -5,6 +5,11 @@
 
 mod at_once;
 mod contract;
+mod failover;
 mod outage;
+mod pooler;
+mod replica;
 mod rollups;
+mod schema;
 mod server;
+mod tls;

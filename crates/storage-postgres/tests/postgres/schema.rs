@@ -1,0 +1,139 @@
+//! Schemas of other releases: migrations expand, and contract a release later (see the crate's first page).
+
+use crate::at_once::{exchange, write_of};
+use crate::server::{Server, Stores as _, store_at};
+use std::sync::Arc;
+use storage::campaign_store::Kind;
+use storage::{CampaignStore, contract};
+
+/// The newest migration that a release has shipped with. A release moves it up, and may then contract what the one
+/// before it still used. The first release has none before it: its first migration is where expanding begins.
+const RELEASED: i64 = 1;
+
+/// What an earlier program's statements would fail at or miss.
+const CONTRACTS: [&str; 8] = [
+    "DROP TABLE",
+    "DROP COLUMN",
+    "RENAME",
+    "SET NOT NULL",
+    " TYPE ",
+    "DROP DEFAULT",
+    "TRUNCATE",
+    "ADD CONSTRAINT",
+];
+
+fn migrations() -> Vec<(i64, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
+    let mut found: Vec<(i64, String)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| {
+            let file = file.unwrap();
+            let name = file.file_name().into_string().unwrap();
+            let version = name.split('_').next().unwrap().parse().unwrap();
+            (version, std::fs::read_to_string(file.path()).unwrap())
+        })
+        .collect();
+    found.sort_unstable();
+    found
+}
+
+/// Statements in upper case with single spaces, without comments.
+fn statements(sql: &str) -> Vec<String> {
+    let code: Vec<&str> = sql
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or_default())
+        .collect();
+    code.join(" ")
+        .split(';')
+        .map(|statement| {
+            let words: Vec<&str> = statement.split_whitespace().collect();
+            words.join(" ").to_uppercase()
+        })
+        .collect()
+}
+
+fn contracts(statement: &str) -> bool {
+    // A column that an earlier program does not know of must do without its values.
+    let demands = statement.contains("ADD COLUMN")
+        && statement.contains("NOT NULL")
+        && !statement.contains("DEFAULT")
+        && !statement.contains("GENERATED");
+    demands || CONTRACTS.iter().any(|words| statement.contains(words))
+}
+
+#[test]
+fn migrations_since_the_last_release_only_expand() {
+    for (version, sql) in migrations() {
+        for statement in statements(&sql) {
+            assert!(
+                version <= RELEASED || !contracts(&statement),
+                "migration {version} contracts what the release before still uses: {statement}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_contraction_is_told_from_an_expansion() {
+    let contracting = "ALTER TABLE a DROP COLUMN b; ALTER TABLE a ALTER b TYPE INT; \
+                       ALTER TABLE a ADD COLUMN c INT NOT NULL; ALTER TABLE a RENAME TO b";
+    assert!(statements(contracting).iter().all(|one| contracts(one)));
+    let expanding = "CREATE TABLE a (b INT NOT NULL); ALTER TABLE a ADD COLUMN c INT NOT NULL DEFAULT 0; \
+                     CREATE INDEX d ON a (b); -- DROP TABLE a";
+    assert!(!statements(expanding).iter().any(|one| contracts(one)));
+}
+
+/// Every schema that a running database may have when this program comes, and what its program had written there.
+#[tokio::test]
+async fn each_earlier_schema_is_told_apart_and_brought_up_with_what_it_holds() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let all = migrations();
+    let newest = all.last().unwrap().0;
+    for (version, _) in all.iter().filter(|(version, _)| *version >= RELEASED) {
+        let store = store_at(&server.url(&server.database().await));
+        assert!(!store.is_migrated().await.unwrap());
+        store.migrate_up_to(*version).await.unwrap();
+        assert_eq!(store.is_migrated().await.unwrap(), *version == newest);
+        store.write(write_of(exchange("e", 1))).await.unwrap();
+        let generation = store.revision().await.unwrap().0;
+        store.migrate().await.unwrap();
+        store.migrate().await.unwrap();
+        assert!(store.is_migrated().await.unwrap());
+        assert!(store.get(Kind::Exchange, "e").await.unwrap().is_some());
+        assert_eq!(store.revision().await.unwrap(), (generation, 2));
+    }
+}
+
+/// campaign-service of this release, started before the migration job has run.
+#[tokio::test]
+async fn campaign_store_keeps_its_contract_on_the_schema_of_the_release_before() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let on_released = async || {
+        let store = store_at(&server.url(&server.database().await));
+        store.migrate_up_to(RELEASED).await.unwrap();
+        Arc::new(store) as Arc<dyn CampaignStore>
+    };
+    contract::campaign_store::all(on_released).await;
+}
+
+/// A program of the release before beside the one that migrated: a rolling update.
+#[tokio::test]
+async fn a_schema_newer_than_the_program_is_served_and_left_as_it_is() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let database = server.database().await;
+    let store = server.store(&database).await;
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 VALUES (9999, 'later', true, '', 0); ALTER TABLE documents ADD COLUMN later TEXT; \
+                 ALTER TABLE store ADD COLUMN later BIGINT NOT NULL DEFAULT 7";
+    server.execute(&database, newer).await;
+    assert!(store.is_migrated().await.unwrap());
+    store.migrate().await.unwrap();
+    store.write(write_of(exchange("e", 1))).await.unwrap();
+    assert!(store.get(Kind::Exchange, "e").await.unwrap().is_some());
+}
