@@ -29,10 +29,11 @@ fn every_bad_setting_is_told_at_once_with_exit_64_and_no_secret() {
     let Output { status, stderr, .. } = service()
         .env("ENVIRONMENT", "production")
         .env("ADMIN_API_KEY", "too-short")
-        .env("DATABASE_URL", "postgres://user:hunter2@db/ads")
+        .env("DATABASE_URL", "mysql://user:hunter2@db/ads")
         .env("ANALYTICS_URL", "https://analytics/path")
         .env("API_RATE_LIMIT_PER_SECOND", "0")
-        .env("KAFKA_BROKERS", "kafka:9092")
+        .env("REDIS_URL", "http://user:hunter2@redis")
+        .env("KAFKA_BROKERS", "kafka")
         .output()
         .unwrap();
     let told = text(&stderr);
@@ -42,6 +43,7 @@ fn every_bad_setting_is_told_at_once_with_exit_64_and_no_secret() {
         "DATABASE_URL",
         "ANALYTICS_URL",
         "API_RATE_LIMIT_PER_SECOND",
+        "REDIS_URL",
         "KAFKA_BROKERS",
     ] {
         assert_eq!(
@@ -59,7 +61,29 @@ fn outside_development_key_and_database_must_be_named() {
     let told = text(&stderr);
     assert_eq!(status.code(), Some(64), "{told}");
     assert!(
-        told.contains("ADMIN_API_KEY") && told.contains("DATABASE_URL"),
+        told.contains("ADMIN_API_KEY") && told.contains("DATABASE_URL") && told.contains("KAFKA_BROKERS"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_an_adapter_refuses_is_a_bad_setting_too() {
+    let Output { status, stderr, .. } = service()
+        .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("METRICS_ADDR", "127.0.0.1:0")
+        .env("DATABASE_URL", "postgres://user:hunter2@db:port/ads")
+        .env("REDIS_URL", "rediss://:hunter2@redis")
+        .env("REDIS_CA_FILE", "/nowhere/at/all.pem")
+        .output()
+        .unwrap();
+    let told = text(&stderr);
+    assert_eq!(status.code(), Some(64), "{told}");
+    assert!(
+        told.contains("\nDATABASE_URL: ") && told.contains("\nREDIS_HOST: "),
+        "{told}"
+    );
+    assert!(
+        told.contains("/nowhere/at/all.pem") && !told.contains("hunter2"),
         "{told}"
     );
 }
