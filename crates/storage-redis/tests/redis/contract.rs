@@ -12,6 +12,7 @@ async fn spend_ledger_keeps_its_contract_on_a_single_node() {
     };
     let fresh = async || Box::new(Fresh::on(vec![node.addr()]).await) as Box<dyn LedgerHarness>;
     contract::spend_ledger::all(fresh).await;
+    contract::spend_ledger::rebuilding(fresh).await;
 }
 
 #[tokio::test]
@@ -21,6 +22,7 @@ async fn spend_ledger_keeps_its_contract_on_a_cluster() {
     };
     let fresh = async || Box::new(Fresh::on(cluster.addrs()).await) as Box<dyn LedgerHarness>;
     contract::spend_ledger::all(fresh).await;
+    contract::spend_ledger::rebuilding(fresh).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use storage::SpendLedger;
-use storage::contract::spend_ledger::LedgerHarness;
+use storage::contract::spend_ledger::{LedgerHarness, Loss};
 use storage_redis::{RedisLedger, Settings};
 
 pub(crate) const NOW_MS: i64 = 1_800_000_000_000;
@@ -159,5 +159,39 @@ impl LedgerHarness for Fresh {
         for node in &self.nodes {
             audit_node(node).await;
         }
+    }
+
+    fn outlives_its_machine(&self) -> bool {
+        self.nodes.len() > 1
+    }
+
+    async fn lose(&self, loss: Loss) {
+        // Epochs are counted in seconds, and a server needs longer than one to fail again.
+        self.advance(1_000).await;
+        for node in &self.nodes {
+            let mut connection = direct(node).await;
+            match loss {
+                Loss::Books => {
+                    let _: Result<(), redis::RedisError> =
+                        redis::cmd("FLUSHALL").query_async(&mut connection).await;
+                }
+                Loss::Trust => distrust(&mut connection).await,
+            }
+        }
+        // A ledger that has seen its groups ready finds out when one refuses.
+        assert!(self.ledger.forget(0).await.is_err());
+    }
+}
+
+/// As if the groups had been good on another server.
+async fn distrust(connection: &mut MultiplexedConnection) {
+    let heads: Vec<String> = redis::cmd("KEYS")
+        .arg("*:head")
+        .query_async(connection)
+        .await
+        .unwrap();
+    for head in heads {
+        let set = redis::cmd("HSET").arg(head).arg("run").arg("another").to_owned();
+        let _: Result<(), redis::RedisError> = set.query_async(connection).await;
     }
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "test code: a law that fails panics")]
 
 mod leases;
+mod rebuilding;
 mod settlement;
 mod together;
 
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use domain::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use domain::period::{Day, Limits};
 pub use leases::*;
+pub use rebuilding::*;
 pub use settlement::*;
 pub use together::*;
 
@@ -29,6 +31,26 @@ pub trait LedgerHarness: Send + Sync {
     /// The adapter's own books: panics unless each account's leased amount is the sum of its leases and its
     /// pending amount the sum of its pending wins.
     async fn audit(&self);
+
+    /// Whether what this ledger has written outlives the machine it was written on.
+    fn outlives_its_machine(&self) -> bool {
+        true
+    }
+
+    /// Takes from the ledger what a failing server may take, so that its groups must be rebuilt. A ledger that can lose
+    /// nothing keeps this, and runs no law of [`rebuilding`].
+    async fn lose(&self, _loss: Loss) {
+        unreachable!("a ledger that loses nothing runs no law of rebuilding");
+    }
+}
+
+/// What a failing server takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The books are as they were, but nobody can know that.
+    Trust,
+    /// Everything.
+    Books,
 }
 
 /// The leases of a law end this long after their renewal.
@@ -64,11 +86,29 @@ pub async fn all<F: AsyncFn() -> Box<dyn LedgerHarness>>(fresh: F) {
         what_cannot_be_charged_in_full_is_over_delivery,
         an_unknown_campaign_has_nothing_free,
         a_verdict_stays_in_the_outbox_until_appended,
+        a_verdict_is_safe_only_while_the_outbox_has_it,
         balances_read_by_campaign_and_in_pages,
         forgotten_days_and_bids_are_gone_and_lifetimes_stay,
         notices_at_the_same_time_settle_each_bid_once,
         notices_of_several_bidders_at_the_same_time_draw_on_their_own_leases,
         a_notice_that_fails_changes_nothing_and_takes_no_other_with_it,
+    );
+}
+
+/// Laws of ledgers whose servers may forget.
+pub async fn rebuilding<F: AsyncFn() -> Box<dyn LedgerHarness>>(fresh: F) {
+    run_laws!(fresh;
+        a_group_not_trusted_refuses_until_rebuilt,
+        a_group_waits_until_old_leases_have_ended,
+        a_claim_is_one_bidder_s_until_it_lapses,
+        kept_books_are_completed_by_facts_and_lose_their_leases,
+        lost_books_are_restored_from_checkpoint_and_facts,
+        facts_applied_twice_change_nothing,
+        a_half_done_rebuild_begins_again_for_another,
+        the_outbox_outlives_lost_trust,
+        a_restored_win_charges_no_more_than_the_limit,
+        sequences_go_on_across_a_rebuild,
+        a_fact_is_of_its_own_group,
     );
 }
 
@@ -171,7 +211,10 @@ async fn amounts(harness: &dyn LedgerHarness) -> (i64, i64, i64) {
 async fn balances(harness: &dyn LedgerHarness, campaign: &str) -> Vec<Balance> {
     harness
         .ledger()
-        .balances(BalancesOf::Campaigns(&[(advertiser(), CampaignId::from(campaign))]))
+        .balances(BalancesOf::Campaigns(&[(
+            advertiser(),
+            CampaignId::from(campaign),
+        )]))
         .await
         .unwrap()
 }

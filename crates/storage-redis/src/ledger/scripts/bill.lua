@@ -9,7 +9,8 @@ local state, seen_check = known(KEYS[4], bid)
 if state > 0 and seen_check ~= check then return { 'conflict' } end
 if state == SETTLED then return { 'repeated' } end
 local won = state == SEEN and win(bid) or nil
-local life, day = account(KEYS[2]), account(KEYS[3])
+local life = account(KEYS[2])
+local day = day_account(KEYS[3], life)
 local held, until_ms = lease(day.key, bidder)
 local won_nanos = won and tonumber(won.nanos) or 0
 local free = math.min(MOST, room(life, day) + won_nanos)

@@ -67,6 +67,13 @@ local function account(key)
     leases = tonumber(f[12] or '0') }
 end
 
+-- A day not seen before has the campaign's limit.
+local function day_account(key, life)
+  local day = account(key)
+  if not day.is_there then day.limit = life.daily end
+  return day
+end
+
 local function is_told(of) return of.generation ~= '-1' or of.revision ~= '-1' end
 
 local function room_of(of)
@@ -83,7 +90,7 @@ end
 
 local function room(life, day) return math.min(room_of(life), room_of(day)) end
 
--- Both accounts come into being with the first step that writes to them. A day begins with the campaign's limit.
+-- Both accounts come into being with the first step that writes to them.
 local function open(life, day, campaign, date, start_ms, end_ms)
   if not life.is_there then
     redis.call('HSET', life.key, 'g', '-1', 'r', '-1', 'd', '0', 'm', '0')
@@ -94,7 +101,7 @@ local function open(life, day, campaign, date, start_ms, end_ms)
     redis.call('HSET', day.key, 'g', life.generation, 'r', life.revision, 'm', life.daily, 'a', start_ms, 'e', end_ms)
     redis.call('ZADD', INDEX, 0, campaign .. '\0' .. date)
     redis.call('ZADD', DAYS_DUE, end_ms, date .. ':' .. campaign)
-    day.is_there, day.limit = true, life.daily
+    day.is_there = true
   end
 end
 
@@ -150,7 +157,7 @@ end
 local function end_win(bid, of)
   redis.call('ZREM', WINS_DUE, bid)
   redis.call('HDEL', WINS, bid)
-  if of then add({ key = of.life }, { key = of.day }, 'p', '-' .. of.nanos) end
+  if of and of.nanos ~= '0' then add({ key = of.life }, { key = of.day }, 'p', '-' .. of.nanos) end
 end
 
 local function end_wins(now, most)

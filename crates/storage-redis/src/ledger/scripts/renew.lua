@@ -34,7 +34,8 @@ local answers = { 'granted', epoch, sequence }
 for request = 0, (#KEYS - 1) / 2 - 1 do
   local at = 4 + request * 12
   local campaign, date = ARGV[at + 1], ARGV[at + 2]
-  local life, day = account(KEYS[2 + request * 2]), account(KEYS[3 + request * 2])
+  local life = account(KEYS[2 + request * 2])
+  local day = day_account(KEYS[3 + request * 2], life)
   open(life, day, campaign, date, ARGV[at + 3], ARGV[at + 4])
   keep_limits(life, day, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8])
   local opportunities = count(day, 'q', day.opportunities, ARGV[at + 11])

@@ -7,7 +7,8 @@ local campaign, date, bidder, bid = ARGV[3], ARGV[4], ARGV[7], ARGV[8]
 local nanos, check = tonumber(ARGV[9]), tonumber(ARGV[11])
 local state, seen_check = known(KEYS[4], bid)
 if state > 0 then return { seen_check == check and 'repeated' or 'conflict' } end
-local life, day = account(KEYS[2]), account(KEYS[3])
+local life = account(KEYS[2])
+local day = day_account(KEYS[3], life)
 local held, until_ms = lease(day.key, bidder)
 local is_leased = until_ms and held >= nanos
 if not is_leased and room(life, day) < nanos then

@@ -177,7 +177,11 @@ pub async fn grants_come_in_the_order_of_their_requests(h: Harness) {
         },
     ];
     let bidder = BidderId::from("b1");
-    let grants = h.ledger().renew(group(&*h), &bidder, HOLD_MS, &requests).await.unwrap();
+    let grants = h
+        .ledger()
+        .renew(group(&*h), &bidder, HOLD_MS, &requests)
+        .await
+        .unwrap();
     let found: Vec<(&str, &str, i64)> = grants
         .iter()
         .map(|grant| {
@@ -196,7 +200,13 @@ pub async fn grants_come_in_the_order_of_their_requests(h: Harness) {
             ("c2", "2027-01-16", 300)
         ]
     );
-    assert!(h.ledger().renew(group(&*h), &bidder, HOLD_MS, &[]).await.unwrap().is_empty());
+    assert!(
+        h.ledger()
+            .renew(group(&*h), &bidder, HOLD_MS, &[])
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(balances(&*h, "c2").await[0].account.leased_nanos, 400);
     h.audit().await;
 }

@@ -1,8 +1,8 @@
 //! Wins, bills, what is remembered of them.
 
 use super::{
-    BILLING_WINDOW_MS, HOLD_MS, Harness, advertiser, amounts, balances, bid_ref, billing, day, group, limits, renew,
-    request, reservation,
+    BILLING_WINDOW_MS, HOLD_MS, Harness, advertiser, amounts, balances, bid_ref, billing, day, group, limits,
+    renew, request, reservation,
 };
 use crate::spend_ledger::{BalancesOf, BillVerdict, LeaseNow, LeaseRequest, Reservation, WinVerdict};
 use domain::id::{BidderId, CampaignId};
@@ -223,6 +223,21 @@ pub async fn a_verdict_stays_in_the_outbox_until_appended(h: Harness) {
         .unwrap();
     assert_eq!(h.ledger().outbox(h.now_ms(), 10).await.unwrap(), all[2..]);
     assert_eq!(h.ledger().settled(&bid_ref(1)).await.unwrap(), None);
+}
+
+pub async fn a_verdict_is_safe_only_while_the_outbox_has_it(h: Harness) {
+    renew(&*h, "b1", request(&*h, "c", 100)).await;
+    let ledger = h.ledger();
+    assert!(!ledger.is_safe(&bid_ref(1)).await.unwrap(), "nothing is settled");
+    ledger.win(&reservation(&*h, 1, 30)).await.unwrap();
+    assert!(!ledger.is_safe(&bid_ref(1)).await.unwrap(), "a win is no verdict");
+    ledger.bill(&billing(&*h, 1, 30, 30)).await.unwrap();
+    assert_eq!(
+        ledger.is_safe(&bid_ref(1)).await.unwrap(),
+        h.outlives_its_machine()
+    );
+    ledger.appended(&[bid_ref(1)]).await.unwrap();
+    assert!(!ledger.is_safe(&bid_ref(1)).await.unwrap());
 }
 
 pub async fn balances_read_by_campaign_and_in_pages(h: Harness) {
