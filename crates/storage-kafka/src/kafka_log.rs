@@ -59,6 +59,10 @@ impl KafkaLog {
         self.link.clone()
     }
 
+    pub(crate) fn queries(&self) -> Arc<Queries> {
+        self.queries.clone()
+    }
+
     async fn ensure_it_exists(&self, topic: Topic) -> Result<(), StorageError> {
         let is_seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_seen().contains(&topic) {

@@ -194,6 +194,11 @@ impl KafkaLog {
         // Who runs next may rely on what was made.
         let grown = changes.iter().filter_map(TopicChange::grown);
         admin.found_with(&grown.collect::<Vec<_>>()).await?;
+        for topic in Topic::ALL {
+            if created.contains(&self.name(topic)) {
+                self.until_it_is_led(topic).await?;
+            }
+        }
         Ok(changes)
     }
 
@@ -223,6 +228,19 @@ impl KafkaLog {
                 settings: changed,
             },
         })
+    }
+
+    /// A new partition is known a moment before a broker serves it.
+    async fn until_it_is_led(&self, topic: Topic) -> Result<(), StorageError> {
+        let mut asking = tokio::task::JoinSet::new();
+        for partition in 0..partitions_of(topic) {
+            let (queries, name) = (self.queries(), self.name(topic));
+            asking.spawn(async move { queries.end(&name, partition).await });
+        }
+        while let Some(end) = asking.join_next().await {
+            end.map_err(|error| StorageError::Unavailable(error.to_string()))??;
+        }
+        Ok(())
     }
 
     async fn is_empty(&self, topic: Topic, partitions: u32) -> Result<bool, StorageError> {
