@@ -7,6 +7,7 @@ mod figure;
 mod load;
 mod server;
 
+mod analytics;
 mod bid;
 mod latency;
 
@@ -16,7 +17,7 @@ use figure::Figure;
 #[derive(Parser)]
 struct Args {
     /// One of them; all when left out
-    #[arg(value_parser = ["bid", "latency"])]
+    #[arg(value_parser = ["analytics", "bid", "latency"])]
     name: Option<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -49,6 +50,9 @@ fn main() -> anyhow::Result<()> {
     };
     let wanted = |name: &str| args.name.as_deref().is_none_or(|asked| asked == name);
     let mut figures: Vec<Figure> = Vec::new();
+    if wanted("analytics") {
+        figures.extend(analytics::run()?);
+    }
     if wanted("bid") {
         figures.extend(bid::run(conditions)?);
     }

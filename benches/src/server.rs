@@ -37,6 +37,20 @@ impl Server {
         Self::start(command, addr)
     }
 
+    /// The analytics-service on real servers.
+    pub(crate) fn analytics(kafka: &str, database_url: &str, data_dir: &Path) -> anyhow::Result<Self> {
+        let (addr, metrics) = (free_addr()?, free_addr()?);
+        let mut command = pinned("analytics-service", 0)?;
+        command
+            .env("KAFKA_BROKERS", kafka)
+            .env("DATABASE_URL", database_url)
+            .env("DATA_DIR", data_dir)
+            .env("HTTP_ADDR", addr.to_string())
+            .env("METRICS_ADDR", metrics.to_string())
+            .env("LOG_LEVEL", "warn");
+        Self::start(command, addr)
+    }
+
     fn start(mut command: Command, addr: SocketAddr) -> anyhow::Result<Self> {
         let child = command
             .stdout(Stdio::null())
@@ -56,25 +70,7 @@ impl Server {
 
     /// User and system time that the process has used, in microseconds.
     pub(crate) fn cpu_us(&self) -> anyhow::Result<u64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The command's name, in parentheses, may hold spaces; fields count from after it.
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let ticks: u64 = [11, 12]
-            .iter()
-            .map(|index| {
-                fields
-                    .get(*index)
-                    .and_then(|ticks| ticks.parse::<u64>().ok())
-                    .unwrap_or_default()
-            })
-            .sum();
-        // USER_HZ is 100 on every Linux that Rust runs on.
-        Ok(ticks * 10_000)
+        cpu_us(&self.child.id().to_string())
     }
 
     pub(crate) fn bid_url(&self) -> String {
@@ -87,6 +83,29 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// User and system time that a process (`self`: this one) has used, in microseconds.
+pub(crate) fn cpu_us(process: &str) -> anyhow::Result<u64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The command's name, in parentheses, may hold spaces; fields count from after it.
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = [11, 12]
+        .iter()
+        .map(|index| {
+            fields
+                .get(*index)
+                .and_then(|ticks| ticks.parse::<u64>().ok())
+                .unwrap_or_default()
+        })
+        .sum();
+    // USER_HZ is 100 on every Linux that Rust runs on.
+    Ok(ticks * 10_000)
 }
 
 /// A program of this workspace, built like this one, on the given core.
