@@ -6,9 +6,8 @@ use anyhow::Context;
 use platform::config::{Backends, KafkaSettings, RedisSettings};
 use platform::{Clock, Mistakes, Process, Refusals, StartError};
 use std::sync::Arc;
-use storage::UserStates;
 use storage_kafka::KafkaLog;
-use storage_redis::RedisLedger;
+use storage_redis::{RedisLedger, RedisUsers};
 use storage_sqlite::SqliteStore;
 use tokio::sync::OnceCell;
 
@@ -68,7 +67,7 @@ pub fn embedded(store: Arc<SqliteStore>) -> Ports {
 /// Those of the backends that the settings name.
 struct Adapters {
     ledger: Option<Arc<RedisLedger>>,
-    users: Option<Arc<dyn UserStates>>,
+    users: Option<Arc<RedisUsers>>,
     log: Option<Arc<KafkaLog>>,
 }
 
@@ -76,10 +75,14 @@ impl Adapters {
     fn of(backends: &Backends) -> Result<Self, Mistakes> {
         let mut refusals = Refusals::default();
         let ledger = backends.redis.as_ref().map(|at| RedisLedger::new(&redis(at)));
+        let users = backends
+            .users_redis
+            .as_ref()
+            .map(|at| RedisUsers::new(&redis(at)));
         let log = backends.kafka.as_ref().map(|at| KafkaLog::new(&kafka(at)));
         let adapters = Self {
             ledger: refusals.adapter("REDIS_HOST", ledger).map(Arc::new),
-            users: refusals.adapter("REDIS_USERS_URL", backends.users_redis.as_ref().map(users)),
+            users: refusals.adapter("REDIS_USERS_URL", users).map(Arc::new),
             log: refusals.adapter("KAFKA_BROKERS", log).map(Arc::new),
         };
         refusals.finish().map(|()| adapters)
@@ -101,10 +104,6 @@ fn redis(at: &RedisSettings) -> storage_redis::Settings {
         password,
         ca_file,
     }
-}
-
-fn users(_: &RedisSettings) -> Result<Arc<dyn UserStates>, &'static str> {
-    Err("this build has no adapter for it yet")
 }
 
 fn kafka(at: &KafkaSettings) -> storage_kafka::Settings {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use platform::config::{Backends, KafkaSettings, PostgresSettings, RedisSettings};
 use platform::{Clock, Mistakes, Process, Refusals, StartError};
 use std::sync::Arc;
+use std::time::Duration;
 use storage_kafka::KafkaLog;
 use storage_postgres::PostgresStore;
 use storage_redis::RedisLedger;
@@ -47,6 +48,11 @@ pub async fn ports(
     );
     if let Some(store) = &campaigns {
         wait_for_schema(store.clone(), process);
+    }
+    if let Some(log) = &log
+        && process.settings.environment.is_development()
+    {
+        make_topics(log.clone(), process);
     }
     let file = OnceCell::new_with(shared);
     let embedded = || file.get_or_try_init(|| open(&backends.embedded_url, &process.clock));
@@ -161,6 +167,23 @@ fn wait_for_schema(store: Arc<PostgresStore>, process: &Process) {
     process.shutdown.spawn("schema", async move {
         tokio::select! {
             () = store.wait_for_schema(migrates) => is_current.set(),
+            () = stopped.cancelled() => {}
+        }
+    });
+}
+
+/// For development, as migrations are; elsewhere `adplatform topics` is a job.
+fn make_topics(log: Arc<KafkaLog>, process: &Process) {
+    let stopped = process.shutdown.requested().clone();
+    process.shutdown.spawn("topics", async move {
+        // Away or refused: told by the log itself, and tried again.
+        let made = async {
+            while log.create_topics(1, 1).await.is_err() {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        tokio::select! {
+            () = made => tracing::info!("kafka has every topic"),
             () = stopped.cancelled() => {}
         }
     });
