@@ -5,11 +5,14 @@
 
 #![expect(clippy::unwrap_used, reason = "test vocabulary: a failure is a failed test")]
 
+pub mod backends;
+pub mod deployment;
 pub mod fixtures;
 pub mod markup;
 pub mod platform;
 pub mod program;
 pub mod services;
+pub mod trader;
 pub mod waiting;
 
 pub use platform::Platform;

@@ -13,9 +13,8 @@ use tempfile::TempDir;
 
 /// `adplatform dev` on free ports, or the services by themselves. Killed when dropped.
 pub struct Platform {
-    pub(crate) child: Child,
-    /// Beside `child`, where the services are processes of their own.
-    pub(crate) others: Vec<Child>,
+    /// One, or one for each service; none where somebody else starts and stops them.
+    pub(crate) processes: Vec<Child>,
     pub campaigns: String,
     pub bidding: String,
     pub analytics: String,
@@ -84,8 +83,7 @@ impl Platform {
             key: word("key"),
             data_dir: data_dir.to_owned(),
             client: client(),
-            child,
-            others: Vec::new(),
+            processes: vec![child],
             _folder: None,
         };
         platform.ready().await;
@@ -104,20 +102,22 @@ impl Platform {
     }
 
     pub fn signal(&self, name: &str) {
-        signal(&self.child, name);
+        self.processes.iter().for_each(|process| signal(process, name));
     }
 
     /// SIGKILL: no time to say goodbye.
     pub fn kill_9(mut self) -> PathBuf {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        for process in &mut self.processes {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
         self.data_dir.clone()
     }
 
     /// Waits for the process to end by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         for _ in 0..1_200 {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.processes[0].try_wait().unwrap() {
                 return status;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
@@ -255,9 +255,9 @@ impl Tenant<'_> {
 
 impl Drop for Platform {
     fn drop(&mut self) {
-        for child in std::iter::once(&mut self.child).chain(&mut self.others) {
-            let _ = child.kill();
-            let _ = child.wait();
+        for process in &mut self.processes {
+            let _ = process.kill();
+            let _ = process.wait();
         }
     }
 }

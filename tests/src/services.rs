@@ -38,8 +38,7 @@ impl Platform {
             key: ADMIN_KEY.to_owned(),
             data_dir,
             client: client(),
-            child: campaigns.child,
-            others: vec![bidding.child, analytics.child],
+            processes: vec![campaigns.child, bidding.child, analytics.child],
             _folder: Some(folder),
         };
         platform.ready().await;

@@ -1,0 +1,84 @@
+//! Real PostgreSQL with a synchronous standby, a Redis Cluster of six, a Redis for user states, and Kafka; and what can
+//! happen to them.
+
+use test_servers::kafka::Broker;
+use test_servers::postgres::Server;
+use test_servers::redis::{Cluster, Node, Options};
+
+const DATABASE: &str = "adplatform";
+const PASSWORD: &str = "a-password-of-the-tests";
+/// What every key of the first group hashes by: the master that serves it is one of three.
+const SOME_GROUP: &str = "{g00}";
+
+pub struct Backends {
+    pub postgres: Server,
+    standby: Server,
+    pub ledger: Cluster,
+    users: Node,
+    pub kafka: Broker,
+}
+
+impl Backends {
+    /// `None`, said loudly, where one is not installed.
+    pub(crate) async fn start() -> Option<Self> {
+        let postgres = Server::start().await?;
+        postgres
+            .execute("postgres", &format!("CREATE DATABASE {DATABASE}"))
+            .await;
+        let standby = postgres.synchronous_standby().await;
+        let durable = Options {
+            password: Some(PASSWORD.to_owned()),
+            append_only: true,
+            ..Options::default()
+        };
+        Some(Self {
+            standby,
+            postgres,
+            ledger: Cluster::start_with(&durable).await?,
+            users: Node::start(&Options::default()).await?,
+            kafka: Broker::start().await?,
+        })
+    }
+
+    /// As a cluster's manifests set them. Of the database campaign- and analytics-service alone are told.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        let nodes: Vec<String> = self
+            .ledger
+            .addrs()
+            .iter()
+            .map(|addr| format!("redis://{addr}"))
+            .collect();
+        vec![
+            ("REDIS_URL", nodes.join(",")),
+            ("REDIS_CLUSTER", "true".to_owned()),
+            ("REDIS_PASSWORD", PASSWORD.to_owned()),
+            ("REDIS_USERS_URL", self.users.url()),
+            ("KAFKA_BROKERS", self.kafka.bootstrap()),
+        ]
+    }
+
+    /// Both hosts: the services find the one that is the primary.
+    pub(crate) fn database_url(&self) -> String {
+        let hosts = [&self.postgres, &self.standby].map(|server| format!("127.0.0.1:{}", server.port));
+        format!("postgres://postgres@{}/{DATABASE}", hosts.join(","))
+    }
+
+    /// The primary is lost for good; the standby, which has confirmed every commit, takes over.
+    pub async fn lose_the_primary(&mut self) {
+        self.postgres.stop();
+        self.standby.promote().await;
+        // It has no standby of its own to wait for.
+        self.standby
+            .execute("postgres", "ALTER SYSTEM RESET synchronous_standby_names")
+            .await;
+        self.standby.execute("postgres", "SELECT pg_reload_conf()").await;
+    }
+
+    /// Kills a master, and says which node it was.
+    pub async fn kill_a_redis_master(&mut self) -> usize {
+        let slot = self.ledger.slot_of(SOME_GROUP).await;
+        let master = self.ledger.master_of(slot).await;
+        self.ledger.node(master).kill();
+        master
+    }
+}

@@ -1,0 +1,240 @@
+//! The platform where it outgrows one machine: the services as processes of their own, several of a kind, on real
+//! PostgreSQL, Redis Cluster and Kafka. Every part can be stopped, killed and started again at the same address.
+
+use crate::backends::Backends;
+use crate::platform::client;
+use crate::program::command;
+use crate::{Platform, eventually};
+use reqwest::StatusCode;
+use serde_json::json;
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use tempfile::TempDir;
+
+const ADMIN_KEY: &str = "administrator-of-the-deployment";
+const NOTICE_SECRET: &str = "k1:a-notice-key-of-more-than-thirty-two-bytes";
+
+/// Two bidders and two of analytics, one campaign-service.
+pub struct Deployment {
+    pub backends: Backends,
+    pub campaigns: Service,
+    pub bidders: Vec<Service>,
+    pub analytics: Vec<Service>,
+    pub platform: Platform,
+    folder: TempDir,
+}
+
+impl Deployment {
+    /// Starts everything at once, prepares the backends by the commands that an operator would use, and waits until
+    /// all of it is ready. `None`, said loudly, where a server is not installed.
+    pub async fn start() -> Option<Self> {
+        let backends = Backends::start().await?;
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = backends.settings();
+        settings.extend([
+            ("ENVIRONMENT", "production".to_owned()),
+            ("ADMIN_API_KEY", ADMIN_KEY.to_owned()),
+            ("NOTICE_SECRET", NOTICE_SECRET.to_owned()),
+            ("API_RATE_LIMIT_PER_SECOND", "10000".to_owned()),
+            ("SHUTDOWN_DRAIN_SECONDS", "0".to_owned()),
+            ("LOG_FORMAT", "json".to_owned()),
+        ]);
+        let database = ("DATABASE_URL", backends.database_url());
+        let service = |name: &'static str, number: usize| {
+            let mut service = Service::new(name, folder.path().join(format!("{name}-{number}")), &settings);
+            // A bidder never talks to the database.
+            if name != "bidding-service" {
+                service.settings.push(database.clone());
+            }
+            service
+        };
+        let analytics = vec![service("analytics-service", 0), service("analytics-service", 1)];
+        let mut bidders = vec![service("bidding-service", 0), service("bidding-service", 1)];
+        let public_url = bidders[0].url();
+        for bidder in &mut bidders {
+            bidder.settings.push(("PUBLIC_BIDDING_URL", public_url.clone()));
+        }
+        let mut campaigns = service("campaign-service", 0);
+        campaigns.settings.push(("ANALYTICS_URL", analytics[0].url()));
+        let platform = Platform {
+            campaigns: campaigns.url(),
+            bidding: bidders[0].url(),
+            analytics: analytics[0].url(),
+            metrics: format!("{}/metrics", bidders[0].metrics_url()),
+            key: ADMIN_KEY.to_owned(),
+            data_dir: folder.path().to_owned(),
+            client: client(),
+            processes: Vec::new(),
+            _folder: None,
+        };
+        let mut deployment = Self {
+            backends,
+            campaigns,
+            bidders,
+            analytics,
+            platform,
+            folder,
+        };
+        // Before anything is prepared: the order is nobody's concern.
+        deployment.services().for_each(Service::start);
+        for command in ["migrate", "topics"] {
+            let (done, said) = deployment.adplatform(&[command]);
+            assert!(done, "{command}: {said}");
+        }
+        deployment.ready().await;
+        deployment.let_this_machine_bid().await;
+        Some(deployment)
+    }
+
+    pub fn services(&mut self) -> impl Iterator<Item = &mut Service> {
+        std::iter::once(&mut self.campaigns)
+            .chain(&mut self.bidders)
+            .chain(&mut self.analytics)
+    }
+
+    pub fn bidder_urls(&self) -> Vec<String> {
+        self.bidders.iter().map(Service::url).collect()
+    }
+
+    /// Waits until every service says that it is ready.
+    pub async fn ready(&mut self) {
+        let waited = self.platform.client.clone();
+        for service in self.services() {
+            service.ready(&waited).await;
+        }
+    }
+
+    /// Outside development an exchange must prove that its requests are its own.
+    async fn let_this_machine_bid(&self) {
+        let exchange = json!({"allowed_networks": ["127.0.0.0/8"]});
+        self.platform.patch("/exchanges/default", exchange).await;
+        for bidder in self.bidder_urls() {
+            eventually("the bidder takes requests of this machine", || async {
+                let offer = self.platform.client.post(format!("{bidder}/openrtb2/bid"));
+                let answer = offer.body(crate::fixtures::banner_request("first").to_string());
+                let status = answer.send().await.ok()?.status();
+                matches!(status, StatusCode::OK | StatusCode::NO_CONTENT).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Runs `adplatform` with the settings of the services; its output.
+    pub fn adplatform(&self, arguments: &[&str]) -> (bool, String) {
+        let output = command("adplatform")
+            .args(arguments)
+            .envs(self.campaigns.settings.iter().map(|(name, value)| (name, value)))
+            .env("DATA_DIR", self.folder.path().join("tool"))
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+    }
+}
+
+/// One service as a process; ended when dropped.
+pub struct Service {
+    name: &'static str,
+    folder: PathBuf,
+    port: u16,
+    metrics_port: u16,
+    pub settings: Vec<(&'static str, String)>,
+    running: Option<Child>,
+}
+
+impl Service {
+    fn new(name: &'static str, folder: PathBuf, settings: &[(&'static str, String)]) -> Self {
+        std::fs::create_dir_all(&folder).unwrap();
+        Self {
+            name,
+            folder,
+            port: free_port(),
+            metrics_port: free_port(),
+            settings: settings.to_vec(),
+            running: None,
+        }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn metrics_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.metrics_port)
+    }
+
+    /// At the same address and on the same folder each time.
+    pub fn start(&mut self) {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .unwrap();
+        let child = command(self.name)
+            .env("HTTP_ADDR", format!("127.0.0.1:{}", self.port))
+            .env("METRICS_ADDR", format!("127.0.0.1:{}", self.metrics_port))
+            .env("DATA_DIR", &self.folder)
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.running = Some(child);
+    }
+
+    pub async fn ready(&mut self, client: &reqwest::Client) {
+        let url = format!("{}/ready", self.url());
+        let log = self.log();
+        if let Some(child) = &mut self.running {
+            let ended = child.try_wait().unwrap();
+            assert!(ended.is_none(), "{} ended: {}", self.name, tail(&log));
+        }
+        let ready = tokio::time::timeout(
+            std::time::Duration::from_secs(60),
+            eventually(self.name, || async {
+                let answer = client.get(&url).send().await.ok()?;
+                (answer.status() == StatusCode::OK).then_some(())
+            }),
+        );
+        ready.await.unwrap_or_else(|_| panic!("{} is not ready: {}", self.name, tail(&log)));
+    }
+
+    /// SIGKILL: no time to say goodbye.
+    pub fn kill_9(&mut self) {
+        let mut child = self.running.take().expect("it runs");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// The last lines of its log.
+    pub fn last_words(&self) -> String {
+        tail(&self.log())
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("log")
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.running {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(25)..].join("\n")
+}
+
+/// Free now; nobody else on this machine takes it before the service does, or the test fails and says so.
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,61 @@
+//! Every backend and every service lost and found, while an exchange trades and an advertiser works. No acknowledged
+//! change and no money event may be lost or counted twice, budgets hold, and bids keep inside their time.
+
+use crate::weather::Weather;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// How long the broker is away.
+const KAFKA_AWAY: Duration = Duration::from_secs(60);
+const AWAY: Duration = Duration::from_secs(5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_acknowledged_is_lost_whatever_goes_away() {
+    let Some(mut weather) = Weather::fair().await else {
+        return;
+    };
+    weather.passed("fair weather");
+
+    weather.deployment.backends.postgres.stop();
+    sleep(AWAY).await;
+    weather.deployment.backends.postgres.resume().await;
+    weather.takes_changes_again("PostgreSQL was away").await;
+    weather.passed_with_every_bidder_up("PostgreSQL away");
+
+    weather.deployment.backends.lose_the_primary().await;
+    weather.takes_changes_again("the standby was promoted").await;
+    weather.passed_with_every_bidder_up("standby promoted");
+
+    let killed = weather.deployment.backends.kill_a_redis_master().await;
+    sleep(AWAY).await;
+    weather.deployment.backends.ledger.node(killed).restart().await;
+    weather.deployment.backends.ledger.wait_until_ok().await;
+    weather.bids_again("a Redis master was killed").await;
+    weather.passed_with_every_bidder_up("a Redis master killed");
+
+    weather.deployment.backends.kafka.stop().await;
+    sleep(KAFKA_AWAY).await;
+    weather.deployment.backends.kafka.restart().await;
+    weather.bids_again("Kafka was away").await;
+    weather.passed_with_every_bidder_up("Kafka away for a minute");
+
+    weather.deployment.backends.kafka.kill();
+    weather.deployment.backends.ledger.kill_all();
+    sleep(AWAY).await;
+    weather.deployment.backends.kafka.restart().await;
+    weather.deployment.backends.ledger.restart_all().await;
+    weather.bids_again("Kafka and Redis were away together").await;
+    weather.passed_with_every_bidder_up("Kafka and Redis away together");
+
+    for number in 0..weather.deployment.services().count() {
+        let service = weather.deployment.services().nth(number).unwrap();
+        service.kill_9();
+        sleep(Duration::from_secs(1)).await;
+        weather.deployment.services().nth(number).unwrap().start();
+        weather.deployment.ready().await;
+    }
+    weather.bids_again("every service was killed").await;
+    weather.passed("every service killed");
+
+    weather.settle().await;
+}

@@ -1,0 +1,40 @@
+//! From a campaign to the report of what it spent, across five processes on three backends.
+
+use adplatform_tests::deployment::Deployment;
+use adplatform_tests::eventually;
+use adplatform_tests::fixtures::{USD, banner_request, notice, only_bid};
+use reqwest::StatusCode;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_campaign_bids_is_billed_and_reported_on_real_backends() {
+    let Some(deployment) = Deployment::start().await else {
+        return;
+    };
+    let platform = &deployment.platform;
+    let campaign = platform.live_campaign(2 * USD, 100 * USD).await;
+
+    let response = platform.bid_on(&banner_request("r")).await;
+    let bid = only_bid(&response);
+    assert_eq!(bid["cid"], campaign.id.as_str());
+    // The win to one bidder, the billing to the other, and everything twice.
+    for round in 0..2 {
+        for (number, name) in ["nurl", "burl"].into_iter().enumerate() {
+            let url = notice(bid, name, "1.25");
+            let path = url.split_once("/notice/").unwrap().1;
+            let bidder = deployment.bidders[(number + round) % 2].url();
+            let status = platform.hit(&format!("{bidder}/notice/{path}")).await;
+            assert_eq!(status, StatusCode::OK, "{name}");
+        }
+    }
+
+    let totals = eventually("the report has it all", || async {
+        let totals = platform.report_totals("bids,wins,spend_nanos").await;
+        (totals["spend_nanos"] == 1_250_000 && totals["bids"].as_i64() >= Some(1)).then_some(totals)
+    })
+    .await;
+    assert_eq!(totals["wins"], 1);
+    let path = format!("/campaigns/{}", campaign.id);
+    assert_eq!(platform.get(&path).await["serving_status"], "serving");
+    let (agrees, said) = deployment.adplatform(&["reconcile"]);
+    assert!(agrees, "{said}");
+}

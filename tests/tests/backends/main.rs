@@ -1,0 +1,8 @@
+//! The platform on real PostgreSQL, Redis Cluster and Kafka: its journey, and every part of it lost under load.
+
+#![expect(clippy::unwrap_used, reason = "test helpers: a failure is a failed test")]
+
+mod editor;
+mod faults;
+mod journey;
+mod weather;

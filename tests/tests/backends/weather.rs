@@ -1,0 +1,125 @@
+//! One storm at a time over a platform that trades: what is measured during it, and what must hold after it.
+
+use crate::editor::Editor;
+use adplatform_tests::deployment::Deployment;
+use adplatform_tests::eventually;
+use adplatform_tests::fixtures::{Campaign, USD};
+use adplatform_tests::trader::{CLEARED_NANOS, Trader};
+use reqwest::StatusCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// A bid's whole budget, by the client's clock.
+const BUDGET: Duration = Duration::from_millis(100);
+/// Micros a day: fifty impressions at what they clear at.
+const SMALL_BUDGET_MICROS: i64 = 50_000;
+
+pub(crate) struct Weather {
+    pub(crate) deployment: Deployment,
+    trader: Trader,
+    editor: Editor,
+    small: Campaign,
+}
+
+impl Weather {
+    /// A campaign with money for everything, one that is soon spent, and an advertiser who never rests.
+    pub(crate) async fn fair() -> Option<Self> {
+        let deployment = Deployment::start().await?;
+        let platform = &deployment.platform;
+        let plenty = platform.live_campaign(2 * USD, 1_000 * USD).await;
+        let small = platform.live_campaign(3 * USD, SMALL_BUDGET_MICROS).await;
+        let editor = Editor::start(platform, &plenty.advertiser_id);
+        let trader = Trader::start(deployment.bidder_urls(), 4, Duration::from_millis(40));
+        let weather = Self {
+            deployment,
+            trader,
+            editor,
+            small,
+        };
+        weather.bids_again("trading has begun").await;
+        Some(weather)
+    }
+
+    /// What was measured since the last call: bids inside their budget, unless a bidder itself was away.
+    pub(crate) fn passed(&self, storm: &str) {
+        let (answers, p99) = self.trader.seen.take_p99();
+        let errors = self.trader.seen.errors.swap(0, Ordering::Relaxed);
+        let bids = self.trader.seen.bids.load(Ordering::Relaxed);
+        println!("{storm}: {answers} answers, p99 {p99:?}, {errors} errors, {bids} bids so far");
+        assert!(answers > 0, "{storm}: nothing was answered");
+        assert!(p99 <= BUDGET, "{storm}: p99 of {answers} answers is {p99:?}");
+    }
+
+    /// As [`Weather::passed`], and no offer went without an answer.
+    pub(crate) fn passed_with_every_bidder_up(&self, storm: &str) {
+        let errors = self.trader.seen.errors.load(Ordering::Relaxed);
+        assert_eq!(errors, 0, "{storm}: {}", self.trader.seen.last_error());
+        self.passed(storm);
+    }
+
+    /// Waits for a hundred more bids.
+    pub(crate) async fn bids_again(&self, after: &str) {
+        let bids = || self.trader.seen.bids.load(Ordering::Relaxed);
+        let begun = bids();
+        let patience = Duration::from_secs(60);
+        let more = tokio::time::timeout(patience, async {
+            while bids() < begun + 100 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        assert!(more.await.is_ok(), "no bids after {patience:?}: {after}");
+    }
+
+    /// Waits until a change is acknowledged again.
+    pub(crate) async fn takes_changes_again(&self, after: &str) {
+        let acknowledged = || self.editor.changes.acknowledged.lock().unwrap().len();
+        let begun = acknowledged();
+        eventually(&format!("changes are taken: {after}"), || async {
+            (acknowledged() > begun + 3).then_some(())
+        })
+        .await;
+    }
+
+    /// The end: every change is there, every billing counted once, no budget exceeded, all books agree.
+    pub(crate) async fn settle(self) {
+        let Self {
+            deployment,
+            trader,
+            editor,
+            small,
+        } = self;
+        let seen = trader.finish().await;
+        let changes = editor.finish().await;
+        assert_eq!(*changes.unexpected.lock().unwrap(), Vec::<String>::new());
+        let platform = &deployment.platform;
+        let acknowledged = std::mem::take(&mut *changes.acknowledged.lock().unwrap());
+        println!("{} changes, {} billings acknowledged", acknowledged.len(), seen.billed());
+        for id in &acknowledged {
+            let url = format!("{}/campaigns/{id}", platform.campaigns);
+            let read = platform.client.get(url).bearer_auth(&platform.key).send();
+            assert_eq!(read.await.unwrap().status(), StatusCode::OK, "campaign {id} is lost");
+        }
+        assert_eq!(seen.unacknowledged.load(Ordering::Relaxed), 0);
+        let owed = seen.billed() * CLEARED_NANOS;
+        let totals = eventually("the report has every billing", || async {
+            let totals = platform
+                .report_totals("wins,spend_nanos,over_delivery_nanos")
+                .await;
+            let counted = totals["spend_nanos"].as_i64()? + totals["over_delivery_nanos"].as_i64()?;
+            assert!(counted <= owed, "{counted} nanos of {owed} owed: counted twice");
+            (counted == owed).then_some(totals)
+        })
+        .await;
+        println!("{totals}");
+        let (agrees, said) = deployment.adplatform(&["reconcile"]);
+        assert!(agrees, "{said}");
+        let spent = format!("/analytics/campaigns/{}/delivery", small.id);
+        println!("{}", platform.get(&spent).await);
+        assert!(
+            seen.billed_of(&small.id) * CLEARED_NANOS <= SMALL_BUDGET_MICROS * 1_000,
+            "{} billings of {}",
+            seen.billed_of(&small.id),
+            small.id
+        );
+    }
+}
