@@ -182,15 +182,16 @@ impl Router {
         known().ok_or_else(|| unavailable("no node serves the group"))
     }
 
-    /// The server that a group is on, by the connection for notices.
+    /// The server that a group is on now: it is asked, since a connection that nobody uses does not learn that its server
+    /// was started again.
     pub(crate) async fn run_id(&self, group: u32) -> Result<String, StorageError> {
         let find = async {
             let place = self.place(group).await?;
-            let connection = place.node.link(Lane::Notices).connection().await;
-            if connection.is_err() {
+            let outcome = place.node.answering().await;
+            if outcome.is_err() {
                 self.look(false).await;
             }
-            Ok(connection?.run_id.clone())
+            Ok(outcome?.run_id.clone())
         };
         tokio::time::timeout(CALL_WITHIN, find)
             .await
@@ -304,6 +305,15 @@ impl Node {
             renewals: Link::new(info.clone()),
             notices: Link::new(info.clone()),
         }
+    }
+
+    async fn answering(&self) -> Result<Arc<Connection>, StorageError> {
+        let connection = self.notices.connection().await?;
+        if let Err(error) = connection.send(&redis::cmd("PING")).await {
+            self.notices.failed(&connection, &error).await;
+            return Err(storage_error(&error));
+        }
+        Ok(connection)
     }
 
     async fn view(&self, host: &str, is_tls: bool) -> Option<Vec<Master>> {

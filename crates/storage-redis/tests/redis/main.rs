@@ -4,4 +4,5 @@
 #![expect(clippy::unwrap_used, reason = "test code, its helper functions included")]
 
 mod contract;
+mod faults;
 mod harness;
