@@ -232,6 +232,16 @@ impl KafkaLog {
 
     /// A new partition is known a moment before a broker serves it.
     async fn until_it_is_led(&self, topic: Topic) -> Result<(), StorageError> {
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = self.ends(topic).await {
+            if Instant::now() > deadline {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn ends(&self, topic: Topic) -> Result<(), StorageError> {
         let mut asking = tokio::task::JoinSet::new();
         for partition in 0..partitions_of(topic) {
             let (queries, name) = (self.queries(), self.name(topic));
