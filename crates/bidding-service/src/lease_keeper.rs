@@ -16,6 +16,8 @@
 mod account;
 mod day_lease;
 mod ended_bids;
+#[cfg(test)]
+mod group_tests;
 mod heartbeat;
 mod open_bids;
 mod pacer;

@@ -12,8 +12,6 @@ mod books;
 mod checkpoints;
 mod facts;
 mod records;
-#[cfg(test)]
-mod tests;
 
 use crate::lease_keeper::LeaseKeeper;
 use crate::metrics::MoneyMetrics;
@@ -24,11 +22,11 @@ use checkpoints::Checkpoints;
 use domain::id::AdvertiserId;
 use platform::{Clock, Shutdown};
 use records::Records;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::event_log::Topic;
-use storage::spend_ledger::{Fact, Rebuild};
+use storage::spend_ledger::Rebuild;
 use storage::{EventLog, SpendLedger, StorageError};
 
 const POLL: Duration = Duration::from_secs(1);
@@ -219,20 +217,27 @@ impl Rebuilder {
         now_ms: i64,
     ) -> Result<(), StorageError> {
         wins.start(&earliest(starts));
+        let refuses_since_ms = now_ms.saturating_sub(self.keeper.hold_ms());
+        // A repeat of the notice does not know how the first one fared.
+        let mut unbacked = HashSet::new();
         while let Some((partition, batch)) = wins.next().await? {
             for record in batch {
                 let Some(event) = facts::win_event(&record) else {
                     self.skipped(Topic::Wins);
                     continue;
                 };
-                let Some(fact @ Fact::Won { .. }) = facts::won(event, now_ms) else {
+                let group = self
+                    .ledger
+                    .group_of(&AdvertiserId(event.dimensions.advertiser.clone()));
+                if !is_of(starts, group, partition, record.offset) {
                     continue;
-                };
-                let Fact::Won { reservation, .. } = &fact else {
-                    continue;
-                };
-                let group = self.ledger.group_of(&reservation.advertiser_id);
-                if is_of(starts, group, partition, record.offset) {
+                }
+                let bid_id = event.bid_id;
+                if event.reservation.is_none() {
+                    unbacked.insert(bid_id);
+                } else if !unbacked.contains(&bid_id)
+                    && let Some(fact) = facts::won(event, refuses_since_ms)
+                {
                     books.add(group, fact).await;
                 }
             }

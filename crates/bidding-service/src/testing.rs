@@ -1,5 +1,8 @@
 //! What unit tests of several files share.
 
+pub(crate) mod model_books;
+pub(crate) mod model_ledger;
+
 use crate::metrics::{BiddingMetrics, IndexMetrics};
 use domain::creative::Creative;
 use domain::serving::ServingCampaign;

@@ -8,8 +8,6 @@ use storage::spend_ledger::{BidRef, Fact, Reservation};
 
 /// No day is longer; of events older than the field that tells when their day is.
 const LONGEST_DAY_MS: i64 = 25 * 60 * 60 * 1_000;
-/// A billing may wait in a spool this long beyond its window.
-const SPOOLED_MS: i64 = 60_000;
 
 pub(super) fn spend_event(record: &Record) -> Option<SpendEvent> {
     serde_json::from_slice(record.value.as_deref()?).ok()
@@ -51,14 +49,12 @@ fn day_of(event: &SpendEvent) -> Day {
     }
 }
 
-/// `None` when its billing can come no more, or the event is older than the field that tells what was reserved.
-pub(super) fn won(event: BidEvent, now_ms: i64) -> Option<Fact> {
+/// `None` when the ledger may have freed it while it still served, which was until `refuses_since_ms` at least: the money
+/// may be another's since. Or when nothing was held for it, or the event is older than the field that tells.
+pub(super) fn won(event: BidEvent, refuses_since_ms: i64) -> Option<Fact> {
     let won = event.reservation?;
-    let billable_until_ms = event
-        .at_ms
-        .saturating_add(won.billing_window_ms.max(0))
-        .saturating_add(SPOOLED_MS);
-    (now_ms < billable_until_ms).then(|| Fact::Won {
+    let held_until_ms = event.at_ms.saturating_add(won.billing_window_ms.max(0));
+    (held_until_ms > refuses_since_ms).then(|| Fact::Won {
         reservation: Reservation {
             bid_id: event.bid_id,
             advertiser_id: AdvertiserId(event.dimensions.advertiser),

@@ -3,8 +3,12 @@
 
 mod faults;
 mod market;
+mod memory_log;
+mod memory_loss;
 
 use super::*;
+use crate::rebuild::Rebuilder;
+use crate::testing::model_ledger::ModelLedger;
 use crate::token::BidToken;
 use bidding_engine::{LeaseCell, Now};
 use domain::advertiser::AdvertiserStatus;
@@ -31,7 +35,8 @@ const BIDDERS: u64 = 3;
 
 struct Bidder {
     keeper: Arc<LeaseKeeper>,
-    settlement: Settlement,
+    settlement: Arc<Settlement>,
+    rebuilder: Rebuilder,
     cells: Vec<Arc<LeaseCell>>,
 }
 
@@ -39,6 +44,10 @@ struct World {
     dice: fastrand::Rng,
     clock: Clock,
     store: Arc<SqliteStore>,
+    ledger: Arc<dyn SpendLedger>,
+    log: Arc<dyn EventLog>,
+    /// The ledger, when it is one that forgets.
+    model: Option<Arc<ModelLedger>>,
     ledger_fate: Arc<Fate>,
     log_fate: Arc<Fate>,
     campaigns: Vec<Arc<ServingCampaign>>,
@@ -96,15 +105,35 @@ fn limits(daily_bids: i64, total_bids: i64) -> Limits {
     }
 }
 
+async fn embedded(clock: &Clock) -> Arc<SqliteStore> {
+    let ledger_clock = clock.clone();
+    let store = SqliteStore::open("sqlite::memory:", Arc::new(move || ledger_clock.unix_ms())).await;
+    Arc::new(store.unwrap())
+}
+
 impl World {
+    /// Everything in one embedded store.
     async fn new(seed: u64, is_orderly: bool, campaigns: Vec<Arc<ServingCampaign>>) -> Self {
         let clock = Clock::manual(MIDNIGHT_MS - 20_000);
-        let ledger_clock = clock.clone();
-        let store = SqliteStore::open("sqlite::memory:", Arc::new(move || ledger_clock.unix_ms())).await;
+        let store = embedded(&clock).await;
+        Self::over(store.clone(), store.clone(), store, (seed, is_orderly), clock, campaigns)
+    }
+
+    fn over(
+        store: Arc<SqliteStore>,
+        ledger: Arc<dyn SpendLedger>,
+        log: Arc<dyn EventLog>,
+        (seed, is_orderly): (u64, bool),
+        clock: Clock,
+        campaigns: Vec<Arc<ServingCampaign>>,
+    ) -> Self {
         let mut world = Self {
             dice: fastrand::Rng::with_seed(seed),
             clock,
-            store: Arc::new(store.unwrap()),
+            store,
+            ledger,
+            log,
+            model: None,
             ledger_fate: Fate::new(seed + 1),
             log_fate: Fate::new(seed + 2),
             campaigns,
@@ -127,11 +156,11 @@ impl World {
         let metrics =
             crate::metrics::BiddingMetrics::register(&platform::Metrics::new("test").unwrap()).unwrap();
         let ledger = Arc::new(FaultyLedger {
-            inner: self.store.clone(),
+            inner: self.ledger.clone(),
             fate: self.ledger_fate.clone(),
         });
         let log = Arc::new(FaultyLog {
-            inner: self.store.clone(),
+            inner: self.log.clone(),
             fate: self.log_fate.clone(),
         });
         let keeper = Arc::new(LeaseKeeper::new(
@@ -142,16 +171,25 @@ impl World {
             metrics.money.clone(),
             self.dice.u64(..),
         ));
+        let settlement = Arc::new(Settlement::new(
+            ledger.clone(),
+            log.clone(),
+            self.store.clone(),
+            keeper.clone(),
+            self.clock.clone(),
+            metrics.money.clone(),
+        ));
         Bidder {
             cells: keeper.cells_for(&self.campaigns),
-            settlement: Settlement::new(
+            rebuilder: Rebuilder {
                 ledger,
                 log,
-                self.store.clone(),
-                keeper.clone(),
-                self.clock.clone(),
-                metrics.money,
-            ),
+                settlement: settlement.clone(),
+                keeper: keeper.clone(),
+                clock: self.clock.clone(),
+                metrics: metrics.money,
+            },
+            settlement,
             keeper,
         }
     }
@@ -161,6 +199,7 @@ impl World {
         if self.clock.monotonic_ms() % 1_000 == 0 {
             for bidder in &self.bidders {
                 let _ = bidder.keeper.beat().await;
+                let _ = bidder.rebuilder.rebuild_what_is_due().await;
             }
         }
         self.check().await;
@@ -219,6 +258,7 @@ impl World {
             user_key: None,
             dimensions: Dimensions {
                 advertiser: serving.campaign.spec.advertiser_id.0.clone(),
+                campaign: serving.campaign.id.0.clone(),
                 ..Dimensions::default()
             },
             billing: Billing::Notice,
@@ -249,12 +289,15 @@ impl World {
             .iter()
             .map(|serving| (advertiser_of(serving), serving.campaign.id.clone()))
             .collect();
-        self.store.balances(BalancesOf::Campaigns(&ids)).await.unwrap()
+        self.ledger.balances(BalancesOf::Campaigns(&ids)).await.unwrap()
     }
 
     /// The cap: nothing beyond the limit, or beyond what was there when the limit was cut.
     async fn check(&mut self) {
         for balance in self.balances().await {
+            if self.is_rebuilding(&balance.campaign_id) {
+                continue;
+            }
             let account = balance.account;
             let committed = account.spent_nanos + account.pending_nanos + account.leased_nanos;
             let key = (balance.campaign_id, balance.day.map(|day| day.date));
@@ -265,6 +308,14 @@ impl World {
                 "{key:?}: {committed} committed, {bound} allowed"
             );
         }
+    }
+
+    /// Its books are not what was committed: they are compared again when they are good.
+    fn is_rebuilding(&self, campaign_id: &CampaignId) -> bool {
+        let Some(model) = &self.model else { return false };
+        let mut campaigns = self.campaigns.iter().map(|serving| &serving.campaign);
+        let of = campaigns.find(|campaign| campaign.id == *campaign_id);
+        of.is_some_and(|campaign| model.is_lost(model.group_of(&campaign.spec.advertiser_id)))
     }
 
     fn cut_limits(&mut self, limits: Limits) {
@@ -291,7 +342,7 @@ impl World {
     }
 
     async fn spend_events(&self) -> HashMap<String, SpendEvent> {
-        let log: &dyn EventLog = &*self.store;
+        let log = &self.log;
         let mut events = HashMap::new();
         for partition in 0..log.partitions(Topic::Spend).await.unwrap() {
             let mut next = 0;

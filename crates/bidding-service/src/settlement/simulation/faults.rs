@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use storage::event_log::{Batch, Membership, NewRecord, Topic};
 use storage::spend_ledger::{
-    Balance, BalancesOf, BidRef, BillVerdict, Billing, Fact, Grant, LeaseRequest, Rebuild, Reservation, Settled,
-    WinVerdict,
+    Balance, BalancesOf, BidRef, BillVerdict, Billing, Fact, Grant, LeaseRequest, Rebuild, Reservation,
+    Settled, WinVerdict,
 };
 use storage::{EventLog, SpendLedger, StorageError};
 
@@ -119,7 +119,7 @@ impl SpendLedger for FaultyLedger {
     }
 
     async fn rebuilds(&self, bidder_id: &BidderId, hold_ms: i64) -> Result<Vec<Rebuild>, StorageError> {
-        self.inner.rebuilds(bidder_id, hold_ms).await
+        self.fate.call(self.inner.rebuilds(bidder_id, hold_ms)).await
     }
 
     async fn restore(
@@ -128,11 +128,13 @@ impl SpendLedger for FaultyLedger {
         bidder_id: &BidderId,
         facts: &[Fact],
     ) -> Result<(), StorageError> {
-        self.inner.restore(rebuild, bidder_id, facts).await
+        self.fate
+            .call(self.inner.restore(rebuild, bidder_id, facts))
+            .await
     }
 
     async fn rebuilt(&self, rebuild: &Rebuild, bidder_id: &BidderId) -> Result<(), StorageError> {
-        self.inner.rebuilt(rebuild, bidder_id).await
+        self.fate.call(self.inner.rebuilt(rebuild, bidder_id)).await
     }
 }
 
@@ -159,7 +161,8 @@ impl EventLog for FaultyLog {
         limit: u32,
         wait: Duration,
     ) -> Result<Batch, StorageError> {
-        self.inner.read(topic, partition, from_offset, limit, wait).await
+        let read = self.inner.read(topic, partition, from_offset, limit, wait);
+        self.fate.call(read).await
     }
 
     async fn end_offset(&self, topic: Topic, partition: u32) -> Result<i64, StorageError> {
