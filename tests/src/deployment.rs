@@ -130,7 +130,10 @@ impl Deployment {
             .output()
             .unwrap();
         let said = [output.stdout, output.stderr].concat();
-        (output.status.success(), String::from_utf8_lossy(&said).into_owned())
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
     }
 }
 
@@ -199,7 +202,9 @@ impl Service {
                 (answer.status() == StatusCode::OK).then_some(())
             }),
         );
-        ready.await.unwrap_or_else(|_| panic!("{} is not ready: {}", self.name, tail(&log)));
+        ready
+            .await
+            .unwrap_or_else(|_| panic!("{} is not ready: {}", self.name, tail(&log)));
     }
 
     /// SIGKILL: no time to say goodbye.
@@ -236,5 +241,9 @@ fn tail(log: &Path) -> String {
 
 /// Free now; nobody else on this machine takes it before the service does, or the test fails and says so.
 fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    TcpListener::bind(("127.0.0.1", 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }

@@ -26,6 +26,8 @@ pub struct Seen {
     pub errors: AtomicU64,
     last_error: Mutex<String>,
     latencies: Mutex<Vec<Duration>>,
+    /// Of a probe after each offer, which does nothing: what this machine and the network cost just then.
+    probes: Mutex<Vec<Duration>>,
     /// Acknowledged billings by campaign.
     billed: Mutex<BTreeMap<String, i64>>,
     /// Billings that were sent and never acknowledged.
@@ -49,21 +51,21 @@ impl Seen {
     }
 
     pub fn billed_of(&self, campaign_id: &str) -> i64 {
-        self.billed
-            .lock()
-            .unwrap()
-            .get(campaign_id)
-            .copied()
-            .unwrap_or(0)
+        self.billed.lock().unwrap().get(campaign_id).copied().unwrap_or(0)
     }
 
-    /// Of the answers since the last call: how many, and the time that 99 % of them took at most.
-    pub fn take_p99(&self) -> (usize, Duration) {
-        let mut latencies = std::mem::take(&mut *self.latencies.lock().unwrap());
-        latencies.sort_unstable();
-        let p99 = latencies.get(latencies.len() * 99 / 100).copied();
-        (latencies.len(), p99.unwrap_or_default())
+    /// Of the answers since the last call: how many, the time that 99 % of them took at most, and the same of the probes.
+    pub fn take_p99(&self) -> (usize, Duration, Duration) {
+        let (answers, p99) = take_p99(&self.latencies);
+        (answers, p99, take_p99(&self.probes).1)
     }
+}
+
+fn take_p99(latencies: &Mutex<Vec<Duration>>) -> (usize, Duration) {
+    let mut latencies = std::mem::take(&mut *latencies.lock().unwrap());
+    latencies.sort_unstable();
+    let p99 = latencies.get(latencies.len() * 99 / 100).copied();
+    (latencies.len(), p99.unwrap_or_default())
 }
 
 /// A trading exchange; ends when told to.
@@ -123,6 +125,7 @@ impl Worker {
             ticks.tick().await;
             offers += 1;
             self.offer(offers).await;
+            self.probe(offers).await;
         }
     }
 
@@ -146,7 +149,17 @@ impl Worker {
                 }
             }
             StatusCode::NO_CONTENT => {}
-            status => self.seen.failed(format!("a bid request is answered with {status}")),
+            status => self
+                .seen
+                .failed(format!("a bid request is answered with {status}")),
+        }
+    }
+
+    async fn probe(&self, offers: usize) {
+        let bidder = &self.bidders[offers % self.bidders.len()];
+        let began = Instant::now();
+        if self.client.get(format!("{bidder}/health")).send().await.is_ok() {
+            self.seen.probes.lock().unwrap().push(began.elapsed());
         }
     }
 
@@ -166,7 +179,8 @@ impl Worker {
 
     async fn notify(&self, bid: &Value, offers: usize) {
         let campaign_id = bid["cid"].as_str().unwrap();
-        self.until_acknowledged(&notice(bid, "nurl", CLEARED), offers + 1).await;
+        self.until_acknowledged(&notice(bid, "nurl", CLEARED), offers + 1)
+            .await;
         if self
             .until_acknowledged(&notice(bid, "burl", CLEARED), offers + 2)
             .await

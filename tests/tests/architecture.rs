@@ -23,7 +23,9 @@ fn allowed(name: &str) -> Option<Vec<&'static str>> {
         "domain" | "openrtb" | "platform" => vec![],
         "bidding-engine" => vec!["domain", "openrtb"],
         "storage" => vec!["domain"],
-        "storage-sqlite" | "storage-postgres" | "storage-redis" | "storage-kafka" => vec!["storage", "domain"],
+        "storage-sqlite" | "storage-postgres" | "storage-redis" | "storage-kafka" => {
+            vec!["storage", "domain"]
+        }
         "campaign-service" | "analytics-service" => service.to_vec(),
         "bidding-service" => [&service[..], &["bidding-engine", "openrtb"]].concat(),
         "adplatform" => [&service[..], &["openrtb"], &SERVICES[..]].concat(),
@@ -81,9 +83,14 @@ fn only_wiring_names_an_adapter() {
         for file in rust_files(source.as_std_path()) {
             let text = std::fs::read_to_string(&file).unwrap();
             let is_wiring = file.file_name().is_some_and(|name| name == "wiring.rs");
-            let names_it = ["storage_sqlite", "storage_postgres", "storage_redis", "storage_kafka"]
-                .iter()
-                .any(|adapter| shipped(&text).contains(adapter))
+            let names_it = [
+                "storage_sqlite",
+                "storage_postgres",
+                "storage_redis",
+                "storage_kafka",
+            ]
+            .iter()
+            .any(|adapter| shipped(&text).contains(adapter))
                 && !test_modules(source.as_std_path(), &file);
             if names_it && !is_wiring {
                 broken.push(file);

@@ -30,7 +30,10 @@ impl Editor {
         let changes = Arc::new(Changes::default());
         let stop = Arc::new(AtomicBool::new(false));
         let work = Work {
-            client: Client::builder().timeout(Duration::from_secs(20)).build().unwrap(),
+            client: Client::builder()
+                .timeout(Duration::from_secs(20))
+                .build()
+                .unwrap(),
             url: format!("{}/campaigns", platform.campaigns),
             key: platform.key.clone(),
             // A draft is stored and published like any other, and wins nobody's auctions.
@@ -74,7 +77,11 @@ impl Work {
     }
 
     async fn create(&self) {
-        let request = self.client.post(&self.url).bearer_auth(&self.key).json(&self.body);
+        let request = self
+            .client
+            .post(&self.url)
+            .bearer_auth(&self.key)
+            .json(&self.body);
         // Refused or cut off while the service itself is down: nothing was acknowledged.
         let Ok(answer) = request.send().await else { return };
         let status = answer.status();
