@@ -34,7 +34,7 @@ pub(super) struct Door {
 
 enum Way {
     Node(Arc<Node>),
-    Cluster(ClusterClient, OnceLock<ClusterConnection>),
+    Cluster(Box<ClusterClient>, OnceLock<ClusterConnection>),
 }
 
 struct Node {
@@ -73,7 +73,7 @@ impl Door {
             if let Some(certificates) = settings.certificates()? {
                 builder = builder.certs(certificates);
             }
-            Way::Cluster(builder.build().map_err(unreadable)?, OnceLock::new())
+            Way::Cluster(Box::new(builder.build().map_err(unreadable)?), OnceLock::new())
         } else {
             // Never empty, says `connection_infos`.
             let info = infos.into_iter().next().ok_or(SettingsError::NoNode)?;
