@@ -190,7 +190,10 @@ pub enum Fact {
     },
     /// A win of topic `wins`: pending, unless the bid is settled, for what is left of its billing window and at least a minute
     /// (its billing may wait in a spool).
-    Won { reservation: Reservation, won_at_ms: i64 },
+    Won {
+        reservation: Reservation,
+        won_at_ms: i64,
+    },
 }
 
 /// One account, for readers.
