@@ -1,16 +1,19 @@
 //! Counts bids per combination of dimensions; once a second they leave as records of topic `bids`.
 //!
-//! The bid path puts one message in a bounded queue and goes on: a full queue costs a counted drop, never time.
+//! The bid path puts one message in a bounded queue and goes on: a full queue costs a counted drop, never time. The
+//! queue is emptied while an append is under way too, so that a log that hangs fills nothing but the counts.
 //! Records of one producer carry a sequence without gaps and one key, hence one partition and their order: a
 //! reader that has seen a sequence ignores its repeat, so an append that failed half-way is simply repeated.
 
 use domain::event::{BidCount, BidCounts, Dimensions, SCHEMA, quarter_start_ms};
 use domain::id::BidderId;
+use futures_util::future::BoxFuture;
 use platform::{Clock, Shutdown};
 use prometheus::IntCounter;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use storage::StorageError;
 use storage::event_log::{EventLog, NewRecord, Topic};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
@@ -24,6 +27,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const COUNTS_PER_RECORD: usize = 1_000;
 /// Combinations kept while the log is away; bids of further ones are dropped and counted.
 const MAX_COMBINATIONS: usize = 200_000;
+/// Longer than a log waits for its servers; then the append is repeated.
+const APPEND_PATIENCE: Duration = Duration::from_secs(10);
+/// At the end of the process. Counts are not money, and leases are still to be given back.
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 struct BidMade {
     quarter_start_ms: i64,
@@ -72,6 +79,8 @@ impl BidEvents {
     }
 }
 
+type Appending = BoxFuture<'static, Result<(), StorageError>>;
+
 struct Counting {
     log: Arc<dyn EventLog>,
     producer: BidderId,
@@ -90,20 +99,24 @@ impl Counting {
         let mut looks = tokio::time::interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut under_way: Option<Appending> = None;
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.background().cancelled() => break,
                 _ = looks.tick() => self.count_queued(&mut queue),
-                _ = ticks.tick() => self.flush().await,
+                outcome = outcome_of(&mut under_way) => {
+                    under_way = None;
+                    self.appended(outcome);
+                }
+                _ = ticks.tick(), if under_way.is_none() => under_way = self.append(),
             }
         }
         self.count_queued(&mut queue);
-        while !self.flush_all().await {
-            tokio::select! {
-                () = shutdown.hard().cancelled() => return self.tell_loss(),
-                () = tokio::time::sleep(EVERY / 4) => {}
-            }
+        tokio::select! {
+            () = shutdown.hard().cancelled() => self.tell_loss(),
+            () = tokio::time::sleep(LAST_PATIENCE) => self.tell_loss(),
+            () = self.flush_all() => {}
         }
     }
 
@@ -125,24 +138,48 @@ impl Counting {
         }
     }
 
-    async fn flush_all(&mut self) -> bool {
-        self.flush().await;
-        // What was unsent before has gone; now what was counted since.
-        self.flush().await;
-        self.unsent.is_empty() && self.counts.is_empty()
+    /// An append that was under way is repeated: readers know it by its sequence.
+    async fn flush_all(&mut self) {
+        while let Some(append) = self.append() {
+            let outcome = append.await;
+            let is_away = outcome.is_err();
+            self.appended(outcome);
+            if is_away {
+                tokio::time::sleep(EVERY / 4).await;
+            }
+        }
     }
 
-    async fn flush(&mut self) {
+    /// What is unsent goes first, as it was. `None`: there is nothing to say.
+    fn append(&mut self) -> Option<Appending> {
         let now_ms = self.clock.unix_ms();
         if self.unsent.is_empty() {
             self.unsent = self.records(now_ms);
         }
         if self.unsent.is_empty() {
-            return;
+            return None;
         }
-        match self.log.append(Topic::Bids, self.unsent.clone(), now_ms).await {
+        let (log, records) = (self.log.clone(), self.unsent.clone());
+        Some(Box::pin(async move {
+            let append = log.append(Topic::Bids, records, now_ms);
+            let late = |_| {
+                Err(StorageError::Unavailable(
+                    "the event log does not answer".to_owned(),
+                ))
+            };
+            tokio::time::timeout(APPEND_PATIENCE, append)
+                .await
+                .unwrap_or_else(late)
+        }))
+    }
+
+    fn appended(&mut self, outcome: Result<(), StorageError>) {
+        match outcome {
             Ok(()) => {
                 self.unsent.clear();
+                if self.is_failing {
+                    tracing::info!("bid counts are appended again");
+                }
                 self.is_failing = false;
             }
             Err(error) => {
@@ -193,6 +230,14 @@ impl Counting {
         let bids: u64 = self.counts.values().sum();
         let records = self.unsent.len();
         tracing::error!(bids, records, "stopped before bid counts could be appended");
+    }
+}
+
+/// Never, while nothing is under way.
+async fn outcome_of(under_way: &mut Option<Appending>) -> Result<(), StorageError> {
+    match under_way {
+        Some(append) => append.await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,19 +2,23 @@ use super::*;
 use async_trait::async_trait;
 use platform::Readiness;
 use std::sync::Mutex;
-use storage::StorageError;
+use std::sync::atomic::{AtomicBool, Ordering};
 use storage::event_log::{AllPartitions, Batch, Membership};
 
 /// Keeps what was appended; the first `failures` appends store their records and then fail, as a lost answer does.
 struct ForgetfulLog {
     failures: Mutex<u32>,
     appended: Mutex<Vec<BidCounts>>,
+    hangs: AtomicBool,
 }
 
 #[async_trait]
 impl EventLog for ForgetfulLog {
     async fn append(&self, topic: Topic, records: Vec<NewRecord>, _now_ms: i64) -> Result<(), StorageError> {
         assert_eq!(topic, Topic::Bids);
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         let counts = records.iter().map(|record| {
             let counts: BidCounts = serde_json::from_slice(record.value.as_ref().unwrap()).unwrap();
             assert_eq!(record.key, counts.producer.0);
@@ -64,6 +68,7 @@ fn counted(failures: u32) -> Counted {
     let log = Arc::new(ForgetfulLog {
         failures: Mutex::new(failures),
         appended: Mutex::default(),
+        hangs: AtomicBool::new(false),
     });
     let shutdown = Shutdown::new(Default::default(), Readiness::new());
     let events = BidEvents::start(
@@ -162,4 +167,33 @@ async fn a_full_queue_drops_and_counts() {
         counted.events.bid_made(0, of("a"));
     }
     assert_eq!(counted.events.dropped.get(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_hangs_costs_no_bid_its_count() {
+    let counted = counted(0);
+    counted.log.hangs.store(true, Ordering::Relaxed);
+    for _ in 0..6 {
+        for _ in 0..QUEUE / 2 {
+            counted.events.bid_made(0, of("a"));
+        }
+        tokio::time::sleep(EVERY * 3).await;
+    }
+    assert_eq!(counted.events.dropped.get(), 0);
+    counted.log.hangs.store(false, Ordering::Relaxed);
+    let records = counted.stop().await;
+    let counts = records.iter().flat_map(|record| &record.counts);
+    assert_eq!(counts.map(|count| count.bids).sum::<u64>(), 3 * QUEUE as u64);
+    let sequences: Vec<u64> = records.iter().map(|record| record.sequence).collect();
+    assert_eq!(sequences, (1..=records.len() as u64).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_hangs_does_not_hold_the_process_at_its_end() {
+    let counted = counted(0);
+    counted.log.hangs.store(true, Ordering::Relaxed);
+    counted.events.bid_made(0, of("a"));
+    counted.shutdown.request("test");
+    let ended = counted.shutdown.finished().await;
+    assert_eq!(ended, platform::shutdown::Ended::Clean);
 }

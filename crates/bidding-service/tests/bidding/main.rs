@@ -12,5 +12,6 @@ mod journal;
 mod others_requests;
 mod overload;
 mod stage;
+mod stalled_log;
 mod transport;
 mod users;
