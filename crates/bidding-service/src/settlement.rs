@@ -237,7 +237,11 @@ impl Settlement {
         let (Some(spool), Ok(payload)) = (&self.spool, serde_json::to_vec(work)) else {
             return false;
         };
-        let worth = if work.is_money() { Worth::Money } else { Worth::Report };
+        let worth = if work.is_money() {
+            Worth::Money
+        } else {
+            Worth::Report
+        };
         let record = Spooled {
             arrived_at_ms: work.at_ms(),
             payload,

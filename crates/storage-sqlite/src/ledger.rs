@@ -20,8 +20,8 @@ use books::Account;
 use domain::id::{AdvertiserId, BidId, BidderId};
 use notices::{Notice, Verdict};
 use storage::spend_ledger::{
-    Balance, BalancesOf, BidRef, BillVerdict, Billing, Fact, Grant, LeaseRequest, Rebuild, Reservation, Settled,
-    WinVerdict,
+    Balance, BalancesOf, BidRef, BillVerdict, Billing, Fact, Grant, LeaseRequest, Rebuild, Reservation,
+    Settled, WinVerdict,
 };
 use storage::{LedgerClock, SpendLedger, StorageError};
 

@@ -8,6 +8,7 @@ use domain::event::Dimensions;
 use domain::id::CampaignId;
 use sqlx::SqliteConnection;
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use storage::event_log::Topic;
@@ -212,11 +213,12 @@ async fn bound_sites<'a>(
         if !site.is_empty() && site != OTHER {
             let day_start_ms = quarter_start_ms.div_euclid(DAY_MS).saturating_mul(DAY_MS);
             let key = (day_start_ms, dimensions.campaign.as_str());
-            if !days.contains_key(&key) {
-                let known = known_sites(connection, day_start_ms, &dimensions.campaign).await?;
-                days.insert(key, known);
-            }
-            let known = days.entry(key).or_default();
+            let known = match days.entry(key) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(unread) => {
+                    unread.insert(known_sites(connection, day_start_ms, &dimensions.campaign).await?)
+                }
+            };
             if !known.contains(site) {
                 if known.len() < SITES_A_DAY {
                     known.insert(site.to_owned());

@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "test code, its helper functions included")]
 
-use domain::id::{BidId, BidderId, CampaignId};
+use domain::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use domain::period::{Day, Limits};
 use sqlx::{Connection, SqliteConnection};
 use std::collections::HashSet;
@@ -12,11 +12,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use storage::event_log::{NewRecord, Topic};
-use storage::spend_ledger::{BalancesOf, Billing, LeaseRequest, Reservation};
+use storage::spend_ledger::{BalancesOf, BidRef, Billing, LeaseRequest, Reservation};
 use storage::{CampaignStore, EventLog, SpendLedger};
 use storage_sqlite::SqliteStore;
 
 const NOW_MS: i64 = 1_800_000_000_000;
+const ADVERTISER: &str = "adv";
 const TASK: &str = "STORAGE_SQLITE_TEST_TASK";
 const FILE: &str = "STORAGE_SQLITE_TEST_FILE";
 
@@ -35,6 +36,7 @@ fn day() -> Day {
 /// Tells the ledger of a campaign without limits.
 async fn without_limits(store: &SqliteStore) {
     let request = LeaseRequest {
+        advertiser_id: AdvertiserId::from(ADVERTISER),
         campaign_id: CampaignId::from("c"),
         generation: 1,
         revision: 1,
@@ -46,7 +48,7 @@ async fn without_limits(store: &SqliteStore) {
         bids: 0,
     };
     store
-        .renew(&BidderId::from("b"), 1_000, &[request])
+        .renew(0, &BidderId::from("b"), 1_000, &[request])
         .await
         .unwrap();
 }
@@ -60,6 +62,7 @@ async fn append_and_bill(store: &SqliteStore, process: u64, n: u64) {
     let billing = Billing {
         reservation: Reservation {
             bid_id: BidId(u128::from(process) << 64 | u128::from(n)),
+            advertiser_id: AdvertiserId::from(ADVERTISER),
             campaign_id: CampaignId::from("c"),
             day: day(),
             bidder_id: BidderId::from("b"),
@@ -105,7 +108,7 @@ async fn acknowledged_keys(store: &SqliteStore) -> HashSet<String> {
 }
 
 async fn spent_and_settled(store: &SqliteStore) -> (i64, i64) {
-    let campaign = [CampaignId::from("c")];
+    let campaign = [(AdvertiserId::from(ADVERTISER), CampaignId::from("c"))];
     let balances = store.balances(BalancesOf::Campaigns(&campaign)).await.unwrap();
     (balances[0].account.spent_nanos, balances[0].settled_bids)
 }
@@ -147,8 +150,11 @@ async fn what_was_acknowledged_survives_kill_9() {
     assert!(lost.is_empty(), "{lost:?}");
     for key in &acknowledged {
         let (process, n) = key.split_once(':').unwrap();
-        let bid = u128::from(process.parse::<u64>().unwrap()) << 64 | n.parse::<u128>().unwrap();
-        assert!(store.settled(BidId(bid)).await.unwrap().is_some(), "{key}");
+        let bid = BidRef {
+            advertiser_id: AdvertiserId::from(ADVERTISER),
+            bid_id: BidId(u128::from(process.parse::<u64>().unwrap()) << 64 | n.parse::<u128>().unwrap()),
+        };
+        assert!(store.settled(&bid).await.unwrap().is_some(), "{key}");
     }
     let (spent, settled) = spent_and_settled(&store).await;
     assert_eq!(spent, 7 * settled);

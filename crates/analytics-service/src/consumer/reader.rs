@@ -129,8 +129,8 @@ impl Reader {
         segment.poison = segment.set_aside.len();
         self.tell(&segment.set_aside);
         let weight = records.saturating_add(rows);
-        if records > 0 {
-            let each = u32::try_from(weight / records).unwrap_or(u32::MAX);
+        if let Some(each) = weight.checked_div(records) {
+            let each = u32::try_from(each).unwrap_or(u32::MAX);
             self.weight_of_a_record = self.weight_of_a_record / 2 + each.div_ceil(2);
         }
         (segment, weight)

@@ -22,11 +22,11 @@ fn replica(store: &Arc<SqliteStore>, log: &Arc<SharedLog>) -> App {
 fn spent(id: u128) -> (u128, SpendEvent) {
     let campaign = format!("cmp_{}", id % 3);
     let mut event = bid(id, "adv_1", &campaign, "2026-11-23T10:00:00Z").spend(1 << (id % 40));
-    if id % 5 == 0 {
+    if id.is_multiple_of(5) {
         event.day = "2026-11-22".to_owned();
         (event.day_start_ms, event.day_end_ms) = (event.day_start_ms - 86_400_000, event.day_start_ms);
     }
-    if id % 7 == 0 {
+    if id.is_multiple_of(7) {
         // Long over: in the lifetime alone.
         event.day = "2026-11-01".to_owned();
         (event.day_start_ms, event.day_end_ms) = (1_793_491_200_000, 1_793_577_600_000);

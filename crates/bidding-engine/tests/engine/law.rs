@@ -389,7 +389,9 @@ pub(crate) fn history() -> impl Strategy<Value = History> {
 pub(crate) fn decide_alike((mut campaigns, steps, user): History) {
     let mut world = World::of([]);
     for (changes, text) in steps {
-        changes.into_iter().for_each(|change| change.apply(&mut campaigns));
+        changes
+            .into_iter()
+            .for_each(|change| change.apply(&mut campaigns));
         let described = campaigns
             .iter()
             .enumerate()

@@ -120,9 +120,9 @@ impl ReadRecord<ServingExchange> {
 }
 
 impl<T> ReadRecord<T> {
-    fn of<R: DeserializeOwned>(record: Record, prepare: impl FnOnce(R) -> T) -> Self
+    fn of<R>(record: Record, prepare: impl FnOnce(R) -> T) -> Self
     where
-        R: Versioned,
+        R: DeserializeOwned + Versioned,
     {
         Self {
             key: record.key,

@@ -32,7 +32,10 @@ pub(super) fn campaign(daily_bids: i64) -> Arc<ServingCampaign> {
     Arc::new(serving.unwrap())
 }
 
-pub(super) fn changed(campaign: &ServingCampaign, change: impl FnOnce(&mut ServingCampaign)) -> Arc<ServingCampaign> {
+pub(super) fn changed(
+    campaign: &ServingCampaign,
+    change: impl FnOnce(&mut ServingCampaign),
+) -> Arc<ServingCampaign> {
     let mut campaign = campaign.clone();
     campaign.revision += 1;
     change(&mut campaign);

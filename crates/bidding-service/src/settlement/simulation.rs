@@ -116,7 +116,14 @@ impl World {
     async fn new(seed: u64, is_orderly: bool, campaigns: Vec<Arc<ServingCampaign>>) -> Self {
         let clock = Clock::manual(MIDNIGHT_MS - 20_000);
         let store = embedded(&clock).await;
-        Self::over(store.clone(), store.clone(), store, (seed, is_orderly), clock, campaigns)
+        Self::over(
+            store.clone(),
+            store.clone(),
+            store,
+            (seed, is_orderly),
+            clock,
+            campaigns,
+        )
     }
 
     fn over(

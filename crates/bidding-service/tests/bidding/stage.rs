@@ -36,6 +36,9 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// The embedded log, and what stands before it.
+pub(crate) type BeforeTheLog = fn(Arc<SqliteStore>) -> Arc<dyn EventLog>;
+
 /// What a stage is made of.
 pub(crate) struct Setting<'a> {
     pub(crate) settings: Vec<(&'a str, String)>,
@@ -44,7 +47,7 @@ pub(crate) struct Setting<'a> {
     /// Stands in for the store of user states.
     pub(crate) user_states: Option<Arc<dyn storage::UserStates>>,
     /// Stands before the embedded event log.
-    pub(crate) event_log: Option<fn(Arc<SqliteStore>) -> Arc<dyn EventLog>>,
+    pub(crate) event_log: Option<BeforeTheLog>,
     /// Changes what no setting says.
     pub(crate) tune: fn(&mut Config),
 }

@@ -101,7 +101,7 @@ pub(super) async fn forget_some(
 mod tests {
     use super::*;
     use crate::SqliteStore;
-    use domain::id::{BidderId, CampaignId};
+    use domain::id::{AdvertiserId, BidderId, CampaignId};
     use domain::period::{Day, Limits};
     use sqlx::{AssertSqlSafe, Row};
     use std::sync::Arc;
@@ -147,6 +147,7 @@ mod tests {
     async fn more_days_than_one_step_takes_are_all_forgotten() {
         let store = store().await;
         let request = |number: i64| LeaseRequest {
+            advertiser_id: AdvertiserId::from("adv"),
             campaign_id: CampaignId(format!("cmp_{number}")),
             generation: 1,
             revision: 1,
@@ -162,7 +163,7 @@ mod tests {
             bids: 0,
         };
         let requests: Vec<LeaseRequest> = (0..=FORGET_STEP).map(request).collect();
-        store.renew(&BidderId::from("b1"), 0, &requests).await.unwrap();
+        store.renew(0, &BidderId::from("b1"), 0, &requests).await.unwrap();
         store.forget(NOW_MS).await.unwrap();
         let all = BalancesOf::All {
             after: None,

@@ -9,10 +9,13 @@ use storage::{EventLog, StorageError};
 
 const PARTITIONS: u32 = 3;
 
+/// When it was appended, and the record.
+type Kept = (i64, Record);
+
 /// By topic and partition: records in the order of their offsets, each with the time it was appended.
 #[derive(Default)]
 pub(super) struct MemoryLog {
-    records: Mutex<HashMap<(Topic, u32), Vec<(i64, Record)>>>,
+    records: Mutex<HashMap<(Topic, u32), Vec<Kept>>>,
 }
 
 #[async_trait]

@@ -97,7 +97,7 @@ impl Forgetful {
 
     async fn trouble(&mut self, step: u32) {
         let world = &mut self.world;
-        if step % 12 == 0 {
+        if step.is_multiple_of(12) {
             let ledger = [0, 0, 0, 10, 30, 100][world.dice.usize(..6)];
             let log = [0, 0, 0, 10, 40, 100][world.dice.usize(..6)];
             world.ledger_fate.fail(ledger);
