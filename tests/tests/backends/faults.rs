@@ -11,6 +11,7 @@ const AWAY: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_whatever_goes_away() {
+    let _alone = crate::ALONE.lock().await;
     let Some(mut weather) = Weather::fair().await else {
         return;
     };

@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_campaign_bids_is_billed_and_reported_on_real_backends() {
+    let _alone = crate::ALONE.lock().await;
     let Some(deployment) = Deployment::start().await else {
         return;
     };

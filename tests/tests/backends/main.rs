@@ -6,3 +6,6 @@ mod editor;
 mod faults;
 mod journey;
 mod weather;
+
+/// Held by each test: a machine carries one such platform at a time.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

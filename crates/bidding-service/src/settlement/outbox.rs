@@ -133,8 +133,9 @@ impl Settlement {
             for (settled, error) in &unreadable {
                 self.tell_unreadable(settled, error);
             }
-            // Unreadable ones stay and come first again: beyond them nothing more is seen of a page that is not full of others.
-            if page.len() < SWEPT_AT_ONCE as usize || events.is_empty() {
+            // A short page says nothing: a ledger in groups gives of each what it has at hand. Unreadable ones stay, and come
+            // first again: beyond them nothing more is seen of a page that is full of them.
+            if events.is_empty() {
                 return Ok(appended);
             }
         }
