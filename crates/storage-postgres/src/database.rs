@@ -50,9 +50,10 @@ const WRITE: Begin = Begin {
     own: begin!("BEGIN"),
     shared: begin!("BEGIN; DEALLOCATE ALL"),
 };
+/// All of one instant, however many statements it takes.
 const READ: Begin = Begin {
-    own: begin!("BEGIN READ ONLY"),
-    shared: begin!("BEGIN READ ONLY; DEALLOCATE ALL"),
+    own: begin!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+    shared: begin!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; DEALLOCATE ALL"),
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]

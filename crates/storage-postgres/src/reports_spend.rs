@@ -96,7 +96,7 @@ struct StoredRow {
     settled_bids: i64,
 }
 
-/// Precondition: nothing was read in this transaction yet.
+/// Precondition: the transaction reads everything as of one instant.
 pub(crate) async fn page(
     connection: &mut PgConnection,
     changed_since: Option<i64>,
@@ -104,9 +104,6 @@ pub(crate) async fn page(
     days_from_ms: i64,
     limit: u32,
 ) -> Result<SpendPage, Failure> {
-    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        .execute(&mut *connection)
-        .await?;
     // A transaction that is still running, or not begun, changes nothing below the mark.
     let mark: i64 = sqlx::query_scalar("SELECT pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT")
         .fetch_one(&mut *connection)

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn a_users_keys_share_a_slot_and_do_not_name_the_user() {
         let keys = of("ifa:6d92078a-8246-4ba4-ae5b-76104861e7dc");
-        assert_eq!(keys.counters, "{u:gqF1vDQmdWPzVrgH}c");
+        assert_eq!(keys.counters, "{u:c4yE-hUbVBi7L0BF}c");
         assert_eq!(
             keys.events.trim_end_matches('e'),
             keys.audiences.trim_end_matches('a')

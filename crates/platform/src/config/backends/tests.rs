@@ -116,7 +116,7 @@ fn a_database_url_of_another_kind_is_a_mistake_told_once() {
             PRODUCTION,
             ("DATABASE_URL", url),
             ("REDIS_HOST", "r"),
-            ("KAFKA_BROKERS", "k"),
+            ("KAFKA_BROKERS", "k:9092"),
         ];
         assert_eq!(refused(&named), ["DATABASE_URL"], "{url}");
     }
