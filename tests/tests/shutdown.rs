@@ -33,9 +33,13 @@ async fn a_termination_under_load_fails_nothing_and_gives_leases_back() {
 
     stopping.store(true, Ordering::SeqCst);
     platform.signal("TERM");
+    let mut cut_off = 0;
     for client in clients {
-        client.await.unwrap();
+        cut_off += u32::from(client.await.unwrap());
     }
+    // The kernel completes a handshake by itself: one may fall between the last accept and the close of the listener, and
+    // no server can tell. It is a matter of microseconds, so hardly ever one, and never two.
+    assert!(cut_off <= 1, "{cut_off} requests in flight failed");
     let status = platform.ended().await;
     assert!(status.success(), "{status}");
 
@@ -61,10 +65,11 @@ async fn a_termination_under_load_fails_nothing_and_gives_leases_back() {
 }
 
 /// Asks one request after the other. Once the server is stopping, a connection that cannot be made is the end; a request
-/// that was sent must still be answered in full.
-async fn ask_until_refused(url: String, bids: Arc<AtomicU64>, stopping: Arc<AtomicBool>) {
+/// that was sent must still be answered in full. True if one was not, just before connections were refused.
+async fn ask_until_refused(url: String, bids: Arc<AtomicU64>, stopping: Arc<AtomicBool>) -> bool {
     let client = reqwest::Client::new();
     let body = banner_request("r").to_string();
+    let mut cut_off = false;
     loop {
         let request = client
             .post(&url)
@@ -72,6 +77,7 @@ async fn ask_until_refused(url: String, bids: Arc<AtomicU64>, stopping: Arc<Atom
             .body(body.clone());
         match request.send().await {
             Ok(answer) => {
+                assert!(!cut_off, "a request failed before the listener closed");
                 assert!(
                     matches!(answer.status().as_u16(), 200 | 204),
                     "{}",
@@ -86,8 +92,11 @@ async fn ask_until_refused(url: String, bids: Arc<AtomicU64>, stopping: Arc<Atom
                     stopping.load(Ordering::SeqCst),
                     "refused before the stop: {error:?}"
                 );
-                assert!(error.is_connect(), "a request in flight failed: {error:?}");
-                return;
+                if error.is_connect() {
+                    return cut_off;
+                }
+                assert!(!cut_off, "a second request in flight failed: {error:?}");
+                cut_off = true;
             }
         }
     }
