@@ -7,6 +7,8 @@ use anyhow::Context;
 use platform::config::{Backends, KafkaSettings, PostgresSettings, RedisSettings};
 use platform::{Clock, Mistakes, Process, Refusals, StartError};
 use std::sync::Arc;
+use storage::event_log::Topic;
+use storage::{EventLog, SpendLedger};
 use storage_kafka::KafkaLog;
 use storage_postgres::PostgresStore;
 use storage_redis::RedisLedger;
@@ -41,6 +43,7 @@ pub async fn ports(
             ("event log", adapters.log.as_ref().map_or(EMBEDDED, |_| "kafka")),
         ],
     );
+    adapters.watch(process);
     if let Some(store) = &adapters.database {
         wait_for_schema(store.clone(), process);
     }
@@ -92,6 +95,32 @@ impl Adapters {
             log: refusals.adapter("KAFKA_BROKERS", log).map(Arc::new),
         };
         refusals.finish().map(|()| adapters)
+    }
+
+    /// Metric `backend_up`.
+    fn watch(&self, process: &Process) {
+        if let Some(store) = &self.database {
+            let store = store.clone();
+            process.watch_backend(SERVICE, "postgresql", move || {
+                let store = store.clone();
+                async move { store.is_migrated().await.is_ok() }
+            });
+        }
+        if let Some(ledger) = &self.ledger {
+            let ledger = ledger.clone();
+            process.watch_backend(SERVICE, "redis_ledger", move || {
+                let ledger = ledger.clone();
+                // Of every group, and not refused while one is rebuilt.
+                async move { ledger.outbox(0, 1).await.is_ok() }
+            });
+        }
+        if let Some(log) = &self.log {
+            let log = log.clone();
+            process.watch_backend(SERVICE, "kafka", move || {
+                let log = log.clone();
+                async move { log.partitions(Topic::Campaigns).await.is_ok() }
+            });
+        }
     }
 
     async fn beside(

@@ -3,9 +3,12 @@
 use crate::config::Config;
 use crate::{Ports, SERVICE};
 use anyhow::Context;
+use futures_util::future::join_all;
 use platform::config::{Backends, KafkaSettings, RedisSettings};
 use platform::{Clock, Mistakes, Process, Refusals, StartError};
 use std::sync::Arc;
+use storage::event_log::Topic;
+use storage::{EventLog, SpendLedger, UserStates};
 use storage_kafka::KafkaLog;
 use storage_redis::{RedisLedger, RedisUsers};
 use storage_sqlite::SqliteStore;
@@ -13,6 +16,9 @@ use tokio::sync::OnceCell;
 
 /// What stands for a backend that is not named.
 const EMBEDDED: &str = "embedded sqlite";
+
+/// Nobody's keys, spread over the slots of a cluster, so that the loss of one of its nodes is seen.
+const PROBED_USERS: [&str; 6] = ["probe:1", "probe:2", "probe:3", "probe:4", "probe:5", "probe:6"];
 
 /// Makes an adapter for each backend that the settings name, and opens the embedded file for the others, unless it
 /// is `shared` with other services of this process. Waits for no server: readiness does.
@@ -25,7 +31,9 @@ pub async fn ports(
     shared: Option<Arc<SqliteStore>>,
 ) -> Result<Ports, StartError> {
     let backends = &config.backends;
-    let Adapters { ledger, users, log } = Adapters::of(backends)?;
+    let adapters = Adapters::of(backends)?;
+    adapters.watch(process);
+    let Adapters { ledger, users, log } = adapters;
     let redis_or_embedded =
         |redis: &Option<RedisSettings>| redis.as_ref().map_or(EMBEDDED, RedisSettings::kind);
     process.tell_backends(
@@ -86,6 +94,37 @@ impl Adapters {
             log: refusals.adapter("KAFKA_BROKERS", log).map(Arc::new),
         };
         refusals.finish().map(|()| adapters)
+    }
+
+    /// Metric `backend_up`.
+    fn watch(&self, process: &Process) {
+        if let Some(ledger) = &self.ledger {
+            let ledger = ledger.clone();
+            process.watch_backend(SERVICE, "redis_ledger", move || {
+                let ledger = ledger.clone();
+                // Of every group, and not refused while one is rebuilt.
+                async move { ledger.outbox(0, 1).await.is_ok() }
+            });
+        }
+        if let Some(users) = &self.users {
+            let users = users.clone();
+            process.watch_backend(SERVICE, "redis_users", move || {
+                let users = users.clone();
+                async move {
+                    join_all(PROBED_USERS.map(|user| users.read(user, 0)))
+                        .await
+                        .iter()
+                        .all(Result::is_ok)
+                }
+            });
+        }
+        if let Some(log) = &self.log {
+            let log = log.clone();
+            process.watch_backend(SERVICE, "kafka", move || {
+                let log = log.clone();
+                async move { log.partitions(Topic::Campaigns).await.is_ok() }
+            });
+        }
     }
 }
 

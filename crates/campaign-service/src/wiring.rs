@@ -7,6 +7,8 @@ use platform::config::{Backends, KafkaSettings, PostgresSettings, RedisSettings}
 use platform::{Clock, Mistakes, Process, Refusals, StartError};
 use std::sync::Arc;
 use std::time::Duration;
+use storage::event_log::Topic;
+use storage::{EventLog, SpendLedger};
 use storage_kafka::KafkaLog;
 use storage_postgres::PostgresStore;
 use storage_redis::RedisLedger;
@@ -27,11 +29,13 @@ pub async fn ports(
     shared: Option<Arc<SqliteStore>>,
 ) -> Result<Ports, StartError> {
     let backends = &config.backends;
+    let adapters = Adapters::of(backends)?;
+    adapters.watch(process);
     let Adapters {
         campaigns,
         ledger,
         log,
-    } = Adapters::of(backends)?;
+    } = adapters;
     process.tell_backends(
         SERVICE,
         &[
@@ -104,6 +108,32 @@ impl Adapters {
             log: refusals.adapter("KAFKA_BROKERS", log).map(Arc::new),
         };
         refusals.finish().map(|()| adapters)
+    }
+
+    /// Metric `backend_up`.
+    fn watch(&self, process: &Process) {
+        if let Some(store) = &self.campaigns {
+            let store = store.clone();
+            process.watch_backend(SERVICE, "postgresql", move || {
+                let store = store.clone();
+                async move { store.is_migrated().await.is_ok() }
+            });
+        }
+        if let Some(ledger) = &self.ledger {
+            let ledger = ledger.clone();
+            process.watch_backend(SERVICE, "redis_ledger", move || {
+                let ledger = ledger.clone();
+                // Of every group, and not refused while one is rebuilt.
+                async move { ledger.outbox(0, 1).await.is_ok() }
+            });
+        }
+        if let Some(log) = &self.log {
+            let log = log.clone();
+            process.watch_backend(SERVICE, "kafka", move || {
+                let log = log.clone();
+                async move { log.partitions(Topic::Campaigns).await.is_ok() }
+            });
+        }
     }
 }
 

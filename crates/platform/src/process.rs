@@ -6,6 +6,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+use std::future::Future;
 use std::net::SocketAddr;
 
 use axum::Router;
@@ -37,6 +38,12 @@ impl Process {
         let readiness = Readiness::new();
         let shutdown = Shutdown::new(settings.shutdown, readiness.clone());
         let metrics = Metrics::new(service)?;
+        let asked = readiness.clone();
+        metrics.asked_gauge(
+            "ready",
+            "1 while the process is ready for traffic, else 0: it starts, waits for a backend, or drains.",
+            move || i64::from(asked.is_ready()),
+        )?;
         Ok(Self {
             service,
             settings,
@@ -56,6 +63,15 @@ impl Process {
             .collect();
         tracing::info!(service, backends = told.join(", "), "backends are chosen");
         self.metrics.show_backends(service, ports);
+    }
+
+    /// Keeps `backend_up{service,backend}` by asking now and again; `ask` says whether the backend answered.
+    pub fn watch_backend<Ask, Asking>(&self, service: &'static str, backend: &'static str, ask: Ask)
+    where
+        Ask: Fn() -> Asking + Send + 'static,
+        Asking: Future<Output = bool> + Send,
+    {
+        self.metrics.watch_backend(service, backend, &self.shutdown, ask);
     }
 
     /// Serves `router`, and the probes beside it, on `HTTP_ADDR`. Returns the bound address.
