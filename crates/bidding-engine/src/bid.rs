@@ -93,7 +93,7 @@ fn survey<'a>(
     buffers: &mut Buffers,
 ) -> Result<Ask<'a>, NoBidReason> {
     let ask = open(exchange, user, now, request, facts)?;
-    buffers.counted.reset(snapshot.len());
+    buffers.counted.reset(snapshot.numbers());
     snapshot
         .index()
         .of_request(ask.facts, &mut buffers.of_request, &mut buffers.work)?;

@@ -27,6 +27,12 @@ impl Bits {
         }
     }
 
+    pub(crate) fn remove(&mut self, number: usize) {
+        if let Some(word) = self.0.get_mut(number / 64) {
+            *word &= !(1 << (number % 64));
+        }
+    }
+
     pub(crate) fn contains(&self, number: usize) -> bool {
         self.0
             .get(number / 64)

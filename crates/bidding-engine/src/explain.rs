@@ -52,7 +52,7 @@ pub fn explain(
     request: &BidRequest<'_>,
     number: usize,
 ) -> Option<Explanation> {
-    let campaign = snapshot.compiled().get(number)?;
+    let campaign = snapshot.compiled(number)?;
     let mut facts = Facts::default();
     let ask = match open(exchange, user, now, request, &mut facts) {
         Ok(ask) => ask,

@@ -14,46 +14,103 @@ use std::sync::Arc;
 /// By a text's hash, which is not hashed again.
 type ByHash<T> = HashMap<u64, T, HashedBy>;
 
-#[derive(Debug, Default)]
+/// Copies share what is equal: putting a campaign in or taking it out copies the sets that it is in.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
-    active: Bits,
+    /// Numbers are below.
+    room: usize,
+    active: Arc<Bits>,
     exchanges: Dimension,
     inventory: Dimension,
     countries: Dimension,
     devices: Dimension,
     formats: Dimension,
-    open_auction: Bits,
+    open_auction: Arc<Bits>,
     /// Deals have few campaigns each: numbers, rising.
-    deals: ByHash<Vec<usize>>,
+    deals: Arc<ByHash<Arc<Vec<usize>>>>,
 }
 
 impl Index {
-    pub(crate) fn build(campaigns: &[Arc<CompiledCampaign>]) -> Self {
-        let set = |holds: fn(&CompiledCampaign) -> bool| {
-            let mut bits = Bits::empty(campaigns.len());
-            campaigns
-                .iter()
-                .enumerate()
-                .filter(|(_, campaign)| holds(campaign))
-                .for_each(|(number, _)| bits.insert(number));
-            bits
-        };
-        let mut deals: ByHash<Vec<usize>> = ByHash::default();
-        for (number, campaign) in campaigns.iter().enumerate() {
-            for deal in &campaign.deals {
-                deals.entry(*deal).or_default().push(number);
+    pub(crate) fn build(numbered: &[Option<Arc<CompiledCampaign>>]) -> Self {
+        let mut index = Self::empty(numbered.len());
+        for (number, campaign) in numbered.iter().enumerate() {
+            if let Some(campaign) = campaign {
+                index.insert(number, campaign);
             }
         }
+        index
+    }
+
+    fn empty(room: usize) -> Self {
+        let none = || Arc::new(Bits::empty(room));
+        let dimension = || Dimension {
+            any: none(),
+            ..Dimension::default()
+        };
         Self {
-            active: set(|campaign| campaign.is_active),
-            exchanges: Dimension::build(campaigns, |campaign| &campaign.exchanges),
-            inventory: Dimension::build(campaigns, |campaign| &campaign.inventory),
-            countries: Dimension::build(campaigns, |campaign| &campaign.countries),
-            devices: Dimension::build(campaigns, |campaign| &campaign.devices),
-            formats: Dimension::build(campaigns, |campaign| &campaign.formats),
-            open_auction: set(|campaign| campaign.open_auction),
-            deals,
+            room,
+            active: none(),
+            exchanges: dimension(),
+            inventory: dimension(),
+            countries: dimension(),
+            devices: dimension(),
+            formats: dimension(),
+            open_auction: none(),
+            deals: Arc::default(),
         }
+    }
+
+    pub(crate) fn insert(&mut self, number: usize, campaign: &CompiledCampaign) {
+        if campaign.is_active {
+            Arc::make_mut(&mut self.active).insert(number);
+        }
+        if campaign.open_auction {
+            Arc::make_mut(&mut self.open_auction).insert(number);
+        }
+        let room = self.room;
+        for (dimension, list) in self.dimensions(campaign) {
+            dimension.insert(number, list, room);
+        }
+        if !campaign.deals.is_empty() {
+            let deals = Arc::make_mut(&mut self.deals);
+            for deal in &campaign.deals {
+                let numbers = Arc::make_mut(deals.entry(*deal).or_default());
+                if let Err(at) = numbers.binary_search(&number) {
+                    numbers.insert(at, number);
+                }
+            }
+        }
+    }
+
+    /// `campaign` is the one that was put in under the number.
+    pub(crate) fn remove(&mut self, number: usize, campaign: &CompiledCampaign) {
+        if campaign.is_active {
+            Arc::make_mut(&mut self.active).remove(number);
+        }
+        if campaign.open_auction {
+            Arc::make_mut(&mut self.open_auction).remove(number);
+        }
+        for (dimension, list) in self.dimensions(campaign) {
+            dimension.remove(number, list);
+        }
+        if !campaign.deals.is_empty() {
+            let deals = Arc::make_mut(&mut self.deals);
+            for deal in &campaign.deals {
+                if let Some(numbers) = deals.get_mut(deal) {
+                    Arc::make_mut(numbers).retain(|one| *one != number);
+                }
+            }
+        }
+    }
+
+    fn dimensions<'a>(&'a mut self, campaign: &'a CompiledCampaign) -> [(&'a mut Dimension, &'a List); 5] {
+        [
+            (&mut self.exchanges, &campaign.exchanges),
+            (&mut self.inventory, &campaign.inventory),
+            (&mut self.countries, &campaign.countries),
+            (&mut self.devices, &campaign.devices),
+            (&mut self.formats, &campaign.formats),
+        ]
     }
 
     /// Puts into `found` the campaigns that pass the conditions that all imps of a request share.
@@ -115,7 +172,7 @@ impl Index {
             let numbers = self
                 .deals
                 .get(&slot.deal_hash)
-                .map(Vec::as_slice)
+                .map(|numbers| numbers.as_slice())
                 .unwrap_or_default();
             numbers.iter().for_each(|number| work.insert(*number));
         }
@@ -124,33 +181,46 @@ impl Index {
 }
 
 /// One list condition, turned around.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Dimension {
     /// Campaigns that allow every value.
-    any: Bits,
-    allow: ByHash<Bits>,
-    block: ByHash<Bits>,
+    any: Arc<Bits>,
+    allow: Arc<ByHash<Arc<Bits>>>,
+    block: Arc<ByHash<Arc<Bits>>>,
 }
 
 impl Dimension {
-    fn build(campaigns: &[Arc<CompiledCampaign>], list: fn(&CompiledCampaign) -> &List) -> Self {
-        let empty = || Bits::empty(campaigns.len());
-        let mut dimension = Self {
-            any: empty(),
-            ..Self::default()
-        };
-        for (number, list) in campaigns.iter().map(|campaign| list(campaign)).enumerate() {
-            if list.allow.is_empty() {
-                dimension.any.insert(number);
+    fn insert(&mut self, number: usize, list: &List, room: usize) {
+        if list.allow.is_empty() {
+            Arc::make_mut(&mut self.any).insert(number);
+        }
+        for (values, sets) in [(&list.allow, &mut self.allow), (&list.block, &mut self.block)] {
+            if values.is_empty() {
+                continue;
             }
-            for value in &list.allow {
-                dimension.allow.entry(*value).or_insert_with(empty).insert(number);
-            }
-            for value in &list.block {
-                dimension.block.entry(*value).or_insert_with(empty).insert(number);
+            let sets = Arc::make_mut(sets);
+            for value in values {
+                let set = sets.entry(*value).or_insert_with(|| Arc::new(Bits::empty(room)));
+                Arc::make_mut(set).insert(number);
             }
         }
-        dimension
+    }
+
+    fn remove(&mut self, number: usize, list: &List) {
+        if list.allow.is_empty() {
+            Arc::make_mut(&mut self.any).remove(number);
+        }
+        for (values, sets) in [(&list.allow, &mut self.allow), (&list.block, &mut self.block)] {
+            if values.is_empty() {
+                continue;
+            }
+            let sets = Arc::make_mut(sets);
+            for value in values {
+                if let Some(set) = sets.get_mut(value) {
+                    Arc::make_mut(set).remove(number);
+                }
+            }
+        }
     }
 
     /// As [`List::admits`] for each campaign of `found`.

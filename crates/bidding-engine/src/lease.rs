@@ -1,6 +1,7 @@
 //! What one bidder may still commit for one campaign, without asking anyone.
 
 use crate::Now;
+use crate::pages::Pages;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 #[derive(Clone, Debug, Default)]
 pub struct Leases {
     /// Parallel to the snapshot's campaign numbers.
-    pub cells: Vec<Arc<LeaseCell>>,
+    pub cells: Pages<Arc<LeaseCell>>,
 }
 
 /// Cumulative counters against ceilings: the bid path alone adds to the counters, the lease keeper

@@ -73,7 +73,7 @@ fn decide_imp(
 ) -> (Vec<Decision>, Option<NoBidReason>) {
     let mut furthest = NoBidReason::NoActiveCampaign;
     let mut eligible = Vec::new();
-    for (number, campaign) in snapshot.compiled().iter().enumerate() {
+    for (number, campaign) in snapshot.numbered() {
         match fitting_creatives(campaign, offer) {
             Ok(fitting) => eligible.extend(pending(number, campaign, &fitting, offer, &mut furthest)),
             Err(reason) => furthest = furthest.max(reason),

@@ -69,7 +69,7 @@ impl Search<'_> {
         // Taken out, so that the rest can be borrowed while the numbers come.
         let candidates = std::mem::take(&mut self.buffers.of_imp);
         for number in candidates.iter() {
-            let Some(campaign) = self.snapshot.compiled().get(number) else {
+            let Some(campaign) = self.snapshot.compiled(number) else {
                 continue;
             };
             let ask = self.offer.ask;
@@ -195,8 +195,7 @@ pub(crate) fn decide(
     is_first: bool,
 ) -> Result<Decision, NoBidReason> {
     let campaign = snapshot
-        .compiled()
-        .get(pending.campaign)
+        .compiled(pending.campaign)
         .ok_or(NoBidReason::NoActiveCampaign)?;
     let creative = campaign
         .creatives
@@ -240,7 +239,7 @@ pub(crate) fn decide(
 /// Remembers what an imp's decisions exclude from the imps after it.
 pub(crate) fn remember(snapshot: &Snapshot, imp: &Imp<'_>, decisions: &[Decision], history: &mut History) {
     for decision in decisions {
-        let Some(campaign) = snapshot.compiled().get(decision.campaign) else {
+        let Some(campaign) = snapshot.compiled(decision.campaign) else {
             continue;
         };
         if !history.advertisers.contains(&campaign.advertiser) {

@@ -3,37 +3,61 @@
 use crate::campaign::CompiledCampaign;
 use crate::exchange::{ExchangeState, scale_up};
 use crate::index::Index;
+use crate::pages::Pages;
 use domain::money::RATE_ONE_E9;
 use domain::serving::{ServingCampaign, ServingExchange};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-/// Immutable, shared by all threads, replaced as a whole.
+/// Immutable, shared by all threads, replaced as a whole; its copies share what is equal.
 ///
-/// Campaigns are numbered from 0 in falling order of what they could be worth at most in USD.
-#[derive(Debug, Default)]
+/// Campaigns are numbered from 0 in falling order of what they could be worth at most in USD. Some numbers may be
+/// nobody's: [`crate::Catalog`] leaves them for campaigns to come.
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    campaigns: Vec<Arc<CompiledCampaign>>,
-    /// Parallel to the campaigns: at least the worth of a thousand impressions, micros of USD, at the rates of every
-    /// exchange.
-    bounds_usd_micros: Vec<i64>,
-    exchanges: Vec<ExchangeState>,
-    index: Index,
-    campaigns_without_rate: usize,
+    pub(crate) campaigns: Pages<Option<Arc<CompiledCampaign>>>,
+    /// By number, falling: at least the worth of a thousand impressions, micros of USD, at the rates of every exchange,
+    /// of this campaign and of all after it.
+    pub(crate) bounds_usd_micros: Pages<i64>,
+    pub(crate) exchanges: Arc<[ExchangeState]>,
+    pub(crate) index: Index,
+    pub(crate) counts: Counts,
+}
+
+/// Of the campaigns of a snapshot.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    all: usize,
+    without_rate: usize,
+    needing_user_state: usize,
+}
+
+impl Counts {
+    pub(crate) fn add(&mut self, campaign: &CompiledCampaign, has_rate: bool) {
+        self.all += 1;
+        self.without_rate += usize::from(!has_rate);
+        self.needing_user_state += usize::from(campaign.needs_user_state);
+    }
+
+    pub(crate) fn remove(&mut self, campaign: &CompiledCampaign, has_rate: bool) {
+        self.all -= 1;
+        self.without_rate -= usize::from(!has_rate);
+        self.needing_user_state -= usize::from(campaign.needs_user_state);
+    }
 }
 
 impl Snapshot {
     /// Compiles every campaign and builds the index over them. Takes time in proportion to their number:
     /// not for the bid path.
     ///
-    /// The numbers depend on ids, prices and rates alone, not on the order of the arguments.
+    /// The numbers depend on ids, prices and rates alone, not on the order of the arguments, and all are taken.
     #[must_use]
     pub fn build(campaigns: Vec<Arc<ServingCampaign>>, exchanges: &[ServingExchange]) -> Self {
-        let compiled = campaigns
-            .into_iter()
-            .map(|serving| (Arc::new(CompiledCampaign::compile(serving)), ()))
-            .collect();
-        Self::of_compiled(compiled, exchanges).0
+        let exchanges = exchange_states(exchanges);
+        let compiled = campaigns.into_iter().map(CompiledCampaign::compile).map(Arc::new);
+        let in_order = in_order(compiled.map(|campaign| (campaign, ())), &exchanges);
+        let numbered = in_order.into_iter().map(|one| Some(one.apart().0)).collect();
+        Self::of_numbered(numbered, exchanges)
     }
 
     /// The same of campaigns that are compiled already, each with a companion. The companions come back in the order
@@ -43,64 +67,81 @@ impl Snapshot {
         campaigns: Vec<(Arc<CompiledCampaign>, T)>,
         exchanges: &[ServingExchange],
     ) -> (Self, Vec<T>) {
-        let exchanges: Vec<ExchangeState> = exchanges.iter().cloned().map(ExchangeState::new).collect();
-        let mut campaigns_without_rate = 0;
-        let mut in_order: Vec<InOrder<T>> = campaigns
+        let exchanges = exchange_states(exchanges);
+        let in_order = in_order(campaigns.into_iter(), &exchanges);
+        let (numbered, companions): (Vec<_>, Vec<T>) = in_order
             .into_iter()
-            .map(|(campaign, companion)| {
-                let bound_usd_micros = bound_usd_micros(&campaign.serving, &exchanges);
-                campaigns_without_rate += usize::from(bound_usd_micros.is_none());
-                InOrder {
-                    bound_usd_micros: bound_usd_micros.unwrap_or(0),
-                    hash: campaign.hash,
-                    campaign,
-                    companion,
-                }
-            })
-            .collect();
-        in_order.sort_unstable_by(InOrder::compare);
-        let bounds_usd_micros = in_order.iter().map(|one| one.bound_usd_micros).collect();
-        let (campaigns, companions): (Vec<_>, Vec<T>) = in_order
-            .into_iter()
-            .map(|one| (one.campaign, one.companion))
+            .map(Ranked::apart)
+            .map(|(campaign, companion)| (Some(campaign), companion))
             .unzip();
-        let snapshot = Self {
-            index: Index::build(&campaigns),
-            campaigns,
-            bounds_usd_micros,
-            exchanges,
-            campaigns_without_rate,
-        };
-        (snapshot, companions)
+        (Self::of_numbered(numbered, exchanges), companions)
     }
 
-    /// How many campaigns there are, those that can never bid included: the length of [`crate::Leases`].
+    /// Of campaigns by their numbers, in the order of [`in_order`].
+    pub(crate) fn of_numbered(
+        numbered: Vec<Option<Arc<CompiledCampaign>>>,
+        exchanges: Arc<[ExchangeState]>,
+    ) -> Self {
+        let mut counts = Counts::default();
+        let mut bounds: Vec<i64> = Vec::with_capacity(numbered.len());
+        // From the last: a number that is nobody's has the bound of the next one.
+        let mut bound = 0;
+        for campaign in numbered.iter().rev() {
+            if let Some(campaign) = campaign {
+                let own = bound_usd_micros(&campaign.serving, &exchanges);
+                counts.add(campaign, own.is_some());
+                bound = own.unwrap_or(0).max(bound);
+            }
+            bounds.push(bound);
+        }
+        Self {
+            index: Index::build(&numbered),
+            campaigns: numbered.into_iter().collect(),
+            bounds_usd_micros: bounds.into_iter().rev().collect(),
+            exchanges,
+            counts,
+        }
+    }
+
+    /// How many campaigns there are, those that can never bid included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.campaigns.len()
+        self.counts.all
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.campaigns.is_empty()
+        self.len() == 0
+    }
+
+    /// One past the greatest number that a campaign has or could get: the length of [`crate::Leases`].
+    #[must_use]
+    pub fn numbers(&self) -> usize {
+        self.campaigns.len()
     }
 
     /// The record of a campaign, by its number.
     #[must_use]
     pub fn campaign(&self, number: usize) -> Option<&Arc<ServingCampaign>> {
-        self.campaigns.get(number).map(|campaign| &campaign.serving)
+        self.compiled(number).map(|campaign| &campaign.serving)
     }
 
     /// All records, in the order of their numbers.
-    pub fn campaigns(&self) -> impl ExactSizeIterator<Item = &Arc<ServingCampaign>> {
-        self.campaigns.iter().map(|campaign| &campaign.serving)
+    pub fn campaigns(&self) -> impl Iterator<Item = &Arc<ServingCampaign>> {
+        self.numbered().map(|(_, campaign)| &campaign.serving)
     }
 
     /// Campaigns whose currency no exchange has a rate for. They are numbered last, and bid only at an
     /// exchange that trades in that very currency.
     #[must_use]
     pub fn campaigns_without_rate(&self) -> usize {
-        self.campaigns_without_rate
+        self.counts.without_rate
+    }
+
+    /// Whether any campaign asks for frequency counters or own audiences.
+    #[must_use]
+    pub fn needs_user_state(&self) -> bool {
+        self.counts.needing_user_state > 0
     }
 
     /// An exchange by its id.
@@ -111,8 +152,14 @@ impl Snapshot {
             .find(|exchange| exchange.serving().exchange.id.as_str() == id)
     }
 
-    pub(crate) fn compiled(&self) -> &[Arc<CompiledCampaign>] {
-        &self.campaigns
+    pub(crate) fn compiled(&self, number: usize) -> Option<&Arc<CompiledCampaign>> {
+        self.campaigns.get(number)?.as_ref()
+    }
+
+    /// By rising number.
+    pub(crate) fn numbered(&self) -> impl Iterator<Item = (usize, &Arc<CompiledCampaign>)> {
+        let numbers = self.campaigns.iter().enumerate();
+        numbers.filter_map(|(number, campaign)| Some((number, campaign.as_ref()?)))
     }
 
     /// Falls with the number.
@@ -125,8 +172,12 @@ impl Snapshot {
     }
 }
 
+pub(crate) fn exchange_states(exchanges: &[ServingExchange]) -> Arc<[ExchangeState]> {
+    exchanges.iter().cloned().map(ExchangeState::new).collect()
+}
+
 /// A campaign with what it is sorted by at hand: reading it from each campaign costs more than the sorting.
-struct InOrder<T> {
+pub(crate) struct Ranked<T> {
     bound_usd_micros: i64,
     /// Of the id.
     hash: u64,
@@ -134,7 +185,11 @@ struct InOrder<T> {
     companion: T,
 }
 
-impl<T> InOrder<T> {
+impl<T> Ranked<T> {
+    pub(crate) fn apart(self) -> (Arc<CompiledCampaign>, T) {
+        (self.campaign, self.companion)
+    }
+
     fn compare(&self, other: &Self) -> Ordering {
         let by_worth = other.bound_usd_micros.cmp(&self.bound_usd_micros);
         by_worth
@@ -143,9 +198,25 @@ impl<T> InOrder<T> {
     }
 }
 
+/// In the order of the numbers they are to have.
+pub(crate) fn in_order<T>(
+    campaigns: impl Iterator<Item = (Arc<CompiledCampaign>, T)>,
+    exchanges: &[ExchangeState],
+) -> Vec<Ranked<T>> {
+    let ranked = campaigns.map(|(campaign, companion)| Ranked {
+        bound_usd_micros: bound_usd_micros(&campaign.serving, exchanges).unwrap_or(0),
+        hash: campaign.hash,
+        campaign,
+        companion,
+    });
+    let mut in_order: Vec<Ranked<T>> = ranked.collect();
+    in_order.sort_unstable_by(Ranked::compare);
+    in_order
+}
+
 /// The maximum CPM at the best rate that any exchange has, rounded up. Exchanges may differ in their
 /// rates; a bound that holds for all of them lets one numbering serve them all.
-fn bound_usd_micros(serving: &ServingCampaign, exchanges: &[ExchangeState]) -> Option<i64> {
+pub(crate) fn bound_usd_micros(serving: &ServingCampaign, exchanges: &[ExchangeState]) -> Option<i64> {
     let spec = &serving.campaign.spec;
     let rates = exchanges
         .iter()

@@ -252,7 +252,7 @@ impl Following {
         let in_order: Vec<Arc<ServingCampaign>> = snapshot.campaigns().cloned().collect();
         Live {
             leases: Leases {
-                cells: (self.follower.cells_for)(&in_order),
+                cells: (self.follower.cells_for)(&in_order).into_iter().collect(),
             },
             prepared,
             gates: self.gates(exchanges),

@@ -318,7 +318,7 @@ fn who_is_withheld_gives_way_to_the_next() {
     let mut world = two().leases(&[(2_000_000, 1, MAX), (1_000_000, 1, MAX)]);
     assert_eq!(world.winners(&site()), ["rich"]);
     assert_eq!(
-        world.leases.cells[1].opportunities_total(),
+        world.leases.cells.get(1).unwrap().opportunities_total(),
         0,
         "it could not have won"
     );
@@ -382,7 +382,7 @@ fn one_campaign_in_two_slots_is_one_opportunity_and_two_reservations() {
             .collect::<Vec<_>>(),
         [None]
     );
-    assert_eq!(world.leases.cells[0].opportunities_total(), 1);
+    assert_eq!(world.leases.cells.get(0).unwrap().opportunities_total(), 1);
 }
 
 #[test]
@@ -416,7 +416,7 @@ fn a_test_request_bids_and_reserves_nothing() {
         (decision.test, decision.reserved_nanos, decision.price_cpm_micros),
         (true, 0, 1_000_000)
     );
-    assert_eq!(world.leases.cells[0].opportunities_total(), 0);
+    assert_eq!(world.leases.cells.get(0).unwrap().opportunities_total(), 0);
 }
 
 #[test]

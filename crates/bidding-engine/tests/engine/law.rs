@@ -1,10 +1,13 @@
 //! The law: for any campaigns, leases and requests, the search decides exactly as the linear reference.
 
 use crate::world::*;
+use bidding_engine::{Catalog, Change as CatalogChange, CompiledCampaign, Decision, Entry, Scratch};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::LazyJust;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A list that allows, blocks, or says nothing; mostly nothing.
 fn list(values: &'static [&'static str]) -> impl Strategy<Value = Value> {
@@ -385,24 +388,106 @@ pub(crate) fn history() -> impl Strategy<Value = History> {
     )
 }
 
-/// The buffers of one thread serve snapshot after snapshot, and requests that no exchange should send.
+/// A catalog to which only what changed is told.
+struct Patched {
+    catalog: Catalog<()>,
+    told: BTreeMap<String, (CampaignBuilder, (i64, i64, i64))>,
+}
+
+impl Patched {
+    fn new() -> Self {
+        Self {
+            catalog: Catalog::build([], &[exchange(json!({}))]),
+            told: BTreeMap::new(),
+        }
+    }
+
+    fn follow(&mut self, campaigns: &[Drawn]) {
+        let described = campaigns.iter().enumerate();
+        let wanted: BTreeMap<_, _> = described
+            .map(|(number, drawn)| drawn.describe(number))
+            .zip(campaigns)
+            .map(|(described, drawn)| (described.id(), (described, drawn.lease)))
+            .collect();
+        let gone = self.told.keys().filter(|id| !wanted.contains_key(*id));
+        let gone = gone.cloned().map(CatalogChange::Gone);
+        let serves = wanted
+            .iter()
+            .filter(|(id, one)| self.told.get(*id) != Some(*one))
+            .map(|(_, (described, lease))| CatalogChange::Serves(entry(described, *lease)));
+        let changes: Vec<CatalogChange<()>> = gone.chain(serves).collect();
+        self.catalog.apply(changes).unwrap();
+        self.told = wanted;
+        self.renew_leases();
+    }
+
+    /// What an earlier step took from a lease is no part of this law.
+    fn renew_leases(&mut self) {
+        for (number, cell) in self.catalog.leases().cells.iter().enumerate() {
+            if let Some(campaign) = self.catalog.snapshot().campaign(number) {
+                let (nanos, bids, until_ms) = self.told[campaign.campaign.id.as_str()].1;
+                cell.set_reserve_ceiling_nanos(nanos.saturating_add(cell.reserved_total_nanos()));
+                cell.set_bids_ceiling(bids.saturating_add(cell.bids_total()));
+                cell.set_valid_until_monotonic_ms(until_ms);
+            }
+        }
+    }
+}
+
+fn entry(described: &CampaignBuilder, lease: (i64, i64, i64)) -> Entry<()> {
+    Entry {
+        campaign: Arc::new(CompiledCampaign::compile(described.clone().build())),
+        cell: cell(lease),
+        companion: (),
+    }
+}
+
+/// An answer with campaigns by their ids: numbers are a snapshot's own.
+fn by_id(world: &World, answer: Answer) -> (Answer, Vec<String>) {
+    let ids = answer
+        .decisions
+        .iter()
+        .map(|decision| world.id(decision))
+        .collect();
+    let decisions = answer.decisions.into_iter().map(|decision| Decision {
+        campaign: 0,
+        ..decision
+    });
+    let decisions = decisions.collect();
+    (Answer { decisions, ..answer }, ids)
+}
+
+/// The buffers of one thread serve snapshot after snapshot, and requests that no exchange should send. A snapshot made
+/// from the one before by what changed decides as one built anew.
 pub(crate) fn decide_alike((mut campaigns, steps, user): History) {
-    let mut world = World::of([]);
+    let mut scratch = Scratch::default();
+    let mut patched = Patched::new();
     for (changes, text) in steps {
         changes
             .into_iter()
             .for_each(|change| change.apply(&mut campaigns));
-        let described = campaigns
-            .iter()
-            .enumerate()
-            .map(|(number, drawn)| drawn.describe(number));
-        let cells: Vec<_> = campaigns.iter().map(|drawn| drawn.lease).collect();
-        let scratch = std::mem::take(&mut world.scratch);
-        world = World::of(described).user(user.clone()).leases(&cells);
-        world.scratch = scratch;
-        if openrtb::read_request(text.as_bytes(), &bumpalo::Bump::new()).is_ok() {
-            world.bid_on_text(&text);
+        patched.follow(&campaigns);
+        if openrtb::read_request(text.as_bytes(), &bumpalo::Bump::new()).is_err() {
+            continue;
         }
+        let anew = Catalog::build(
+            patched.told.values().map(|(of, lease)| entry(of, *lease)),
+            &[exchange(json!({}))],
+        );
+        let mut answers = Vec::new();
+        for catalog in [&anew, &patched.catalog] {
+            let mut world = World::of_catalog(catalog).user(user.clone());
+            world.scratch = std::mem::take(&mut scratch);
+            let answer = world.bid_on_text(&text);
+            answers.push(by_id(&world, answer));
+            scratch = std::mem::take(&mut world.scratch);
+        }
+        assert_eq!(answers[0], answers[1], "{text}");
+        assert_eq!(anew.snapshot().len(), patched.catalog.snapshot().len());
+        assert_eq!(
+            anew.snapshot().needs_user_state(),
+            patched.catalog.snapshot().needs_user_state()
+        );
     }
 }
 

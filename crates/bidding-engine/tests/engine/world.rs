@@ -1,7 +1,8 @@
 //! A world small enough to read: `World::of([campaign("a").cpm(2)]).bid(&site())`.
 
 use bidding_engine::{
-    Counter, Decision, LeaseCell, Leases, NoBidReason, Now, Outcome, Scratch, Snapshot, UserView, oracle,
+    Catalog, Counter, Decision, LeaseCell, Leases, NoBidReason, Now, Outcome, Scratch, Snapshot, UserView,
+    oracle,
 };
 use bumpalo::Bump;
 use domain::serving::{ServingCampaign, ServingExchange};
@@ -17,7 +18,7 @@ pub(crate) const DAY_START_MS: i64 = NOW.unix_ms - 12 * 3_600_000;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// A campaign that is being described; any field can be set by its JSON pointer in the serving record.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct CampaignBuilder(Value);
 
 /// Active, 1 USD, one banner of 300x250, its id also its advertiser's.
@@ -77,6 +78,10 @@ impl CampaignBuilder {
 
     pub(crate) fn deals(self, ids: &[&str]) -> Self {
         self.targeting("deals", json!(ids))
+    }
+
+    pub(crate) fn id(&self) -> String {
+        self.0["campaign"]["id"].as_str().unwrap().to_owned()
     }
 
     pub(crate) fn build(mut self) -> Arc<ServingCampaign> {
@@ -210,16 +215,17 @@ pub(crate) fn rich(count: usize) -> Leases {
 
 /// (nanos, bids, end on the monotonic clock) of each campaign.
 pub(crate) fn leases(cells: &[(i64, i64, i64)]) -> Leases {
-    let cells = cells.iter().map(|(nanos, bids, until_ms)| {
-        let cell = LeaseCell::default();
-        cell.set_reserve_ceiling_nanos(*nanos);
-        cell.set_bids_ceiling(*bids);
-        cell.set_valid_until_monotonic_ms(*until_ms);
-        Arc::new(cell)
-    });
     Leases {
-        cells: cells.collect(),
+        cells: cells.iter().copied().map(cell).collect(),
     }
+}
+
+pub(crate) fn cell((nanos, bids, until_ms): (i64, i64, i64)) -> Arc<LeaseCell> {
+    let cell = LeaseCell::default();
+    cell.set_reserve_ceiling_nanos(nanos);
+    cell.set_bids_ceiling(bids);
+    cell.set_valid_until_monotonic_ms(until_ms);
+    Arc::new(cell)
 }
 
 impl World {
@@ -242,6 +248,15 @@ impl World {
         self.exchange = exchange(spec);
         self.snapshot = Snapshot::build(self.campaigns.clone(), std::slice::from_ref(&self.exchange));
         self
+    }
+
+    /// Of a catalog as it now is.
+    pub(crate) fn of_catalog<T: Clone>(catalog: &Catalog<T>) -> Self {
+        Self {
+            snapshot: catalog.snapshot().clone(),
+            leases: catalog.leases().clone(),
+            ..Self::of([])
+        }
     }
 
     pub(crate) fn user(mut self, user: OwnedUser) -> Self {
@@ -366,7 +381,7 @@ impl OwnedUser {
 
 fn copy(of: &Leases) -> Leases {
     let fresh = leases(&of.cells.iter().map(ceilings).collect::<Vec<_>>());
-    for (cell, original) in fresh.cells.iter().zip(&of.cells) {
+    for (cell, original) in fresh.cells.iter().zip(of.cells.iter()) {
         // A cell's past is made up for by lower ceilings.
         cell.set_bids_ceiling(original.bids_ceiling().saturating_sub(original.bids_total()));
         let left = original

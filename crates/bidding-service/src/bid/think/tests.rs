@@ -56,7 +56,9 @@ fn live(cell: Arc<LeaseCell>) -> Live {
     let creatives = serving.creatives.iter().map(PreparedCreative::new);
     Live {
         prepared: vec![creatives.collect()],
-        leases: Leases { cells: vec![cell] },
+        leases: Leases {
+            cells: std::iter::once(cell).collect(),
+        },
         snapshot: Snapshot::build(vec![Arc::new(serving)], &[exchange()]),
         ..Live::default()
     }
