@@ -1,6 +1,8 @@
 //! What the binaries export is written down in `k8s/monitoring/metrics.json`, which rules, alerts and dashboards are
 //! checked against. `UPDATE_METRICS=1` writes it anew.
 
+#![expect(clippy::unwrap_used, reason = "test helpers: a failure is a failed test")]
+
 use platform::metrics::Family;
 use platform::{Process, ProcessSettings, Settings};
 use serde_json::{Value, json};

@@ -36,7 +36,10 @@ impl<T> Pages<T> {
 impl<T: Clone> Pages<T> {
     /// False when the list is not that long.
     pub fn set(&mut self, at: usize, item: T) -> bool {
-        let page = self.pages.get_mut(at / PAGE).filter(|page| at % PAGE < page.len());
+        let page = self
+            .pages
+            .get_mut(at / PAGE)
+            .filter(|page| at % PAGE < page.len());
         let page = page.map(Arc::make_mut);
         page.and_then(|page| page.get_mut(at % PAGE))
             .map(|place| *place = item)

@@ -141,20 +141,27 @@ impl Metrics {
     }
 
     pub fn counter(&self, name: &str, help: &str) -> prometheus::Result<IntCounter> {
-        self.catalogue.register(Kind::Counter, &[], IntCounter::new(name, help)?)
+        self.catalogue
+            .register(Kind::Counter, &[], IntCounter::new(name, help)?)
     }
 
     pub fn counter_vec(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
-        self.catalogue.register(Kind::Counter, &[], IntCounterVec::new(Opts::new(name, help), labels)?)
+        self.catalogue.register(
+            Kind::Counter,
+            &[],
+            IntCounterVec::new(Opts::new(name, help), labels)?,
+        )
     }
 
     /// A gauge of whole numbers.
     pub fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
-        self.catalogue.register(Kind::Gauge, &[], IntGauge::new(name, help)?)
+        self.catalogue
+            .register(Kind::Gauge, &[], IntGauge::new(name, help)?)
     }
 
     pub fn gauge_vec(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.catalogue.register(Kind::Gauge, &[], IntGaugeVec::new(Opts::new(name, help), labels)?)
+        self.catalogue
+            .register(Kind::Gauge, &[], IntGaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     /// A gauge of fractions, such as an age in seconds.
@@ -163,13 +170,15 @@ impl Metrics {
     }
 
     pub fn float_gauge_vec(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
-        self.catalogue.register(Kind::Gauge, &[], GaugeVec::new(Opts::new(name, help), labels)?)
+        self.catalogue
+            .register(Kind::Gauge, &[], GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
     /// A histogram with the given upper bounds, such as [`DURATION_BUCKETS_SECONDS`].
     pub fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.catalogue.register(Kind::Histogram, buckets, Histogram::with_opts(opts)?)
+        self.catalogue
+            .register(Kind::Histogram, buckets, Histogram::with_opts(opts)?)
     }
 
     pub fn histogram_vec(
@@ -180,7 +189,8 @@ impl Metrics {
         buckets: &[f64],
     ) -> prometheus::Result<HistogramVec> {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.catalogue.register(Kind::Histogram, buckets, HistogramVec::new(opts, labels)?)
+        self.catalogue
+            .register(Kind::Histogram, buckets, HistogramVec::new(opts, labels)?)
     }
 
     /// A gauge that is asked when it is scraped.
