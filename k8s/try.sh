@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Applies kustomizations to a real API server, each to an empty one. A warning is a failure: it is how the server speaks of
+# pods that break "restricted" and of versions that go away.
+#   k8s/try.sh [FOLDER...]     default: k8s/base
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tests/tools.sh
+. k8s/apiserver/control-plane.sh
+[ $# -gt 0 ] || set -- k8s/base
+failed=0
+dir=
+
+end() { [ -z "$dir" ] || stop_control_plane "$dir"; }
+trap end EXIT
+
+# A fresh server, and what it has to say about one folder.
+try() {
+    local rendered answer
+    end
+    dir=$(mktemp -d)
+    start_control_plane "$dir"
+    apply_definitions
+    rendered=$(kubectl kustomize "$1")
+    if answer=$(kubectl apply --warnings-as-errors -f - <<<"$rendered" 2>&1); then
+        echo "ok: $1 ($(grep -c ' created$' <<<"$answer") objects)"
+    else
+        failed=1
+        echo "FAILED: $1"
+        grep -v ' created$' <<<"$answer" || true
+    fi
+}
+
+need_program openssl openssl
+build_kubernetes etcd kube-apiserver kubectl
+for folder in "$@"; do
+    try "$folder"
+done
+exit "$failed"
