@@ -60,23 +60,6 @@ impl Snapshot {
         Self::of_numbered(numbered, exchanges)
     }
 
-    /// The same of campaigns that are compiled already, each with a companion. The companions come back in the order
-    /// of the campaigns' numbers.
-    #[must_use]
-    pub fn of_compiled<T>(
-        campaigns: Vec<(Arc<CompiledCampaign>, T)>,
-        exchanges: &[ServingExchange],
-    ) -> (Self, Vec<T>) {
-        let exchanges = exchange_states(exchanges);
-        let in_order = in_order(campaigns.into_iter(), &exchanges);
-        let (numbered, companions): (Vec<_>, Vec<T>) = in_order
-            .into_iter()
-            .map(Ranked::apart)
-            .map(|(campaign, companion)| (Some(campaign), companion))
-            .unzip();
-        (Self::of_numbered(numbered, exchanges), companions)
-    }
-
     /// Of campaigns by their numbers, in the order of [`in_order`].
     pub(crate) fn of_numbered(
         numbered: Vec<Option<Arc<CompiledCampaign>>>,

@@ -5,18 +5,16 @@
 //! the bid path and never twice at once, so that a burst of changes costs few builds. The service is ready when
 //! the snapshot holds everything that was in the topics at the start.
 
+mod builder;
 mod fold;
 
-use crate::exchange_gate::ExchangeGate;
+use crate::lease_keeper::LeaseKeeper;
 use crate::live::Live;
-use crate::markup::PreparedCreative;
 use crate::metrics::{BidMetrics, IndexMetrics};
 use arc_swap::ArcSwap;
-use bidding_engine::{CompiledCampaign, LeaseCell, Leases, Snapshot};
-use domain::serving::{ServingCampaign, ServingExchange};
+use builder::Builder;
 use fold::{Fold, ReadRecord};
 use platform::{Clock, Latch, Shutdown};
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,14 +31,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// quarters of a core; but a change is never kept waiting longer than this.
 const LONGEST_REST: Duration = Duration::from_millis(400);
 
-/// The lease cells of campaigns, parallel to them.
-pub(crate) type CellsFor = dyn Fn(&[Arc<ServingCampaign>]) -> Vec<Arc<LeaseCell>> + Send + Sync;
-
 /// What the follower needs.
 pub(crate) struct Follower {
     pub(crate) log: Arc<dyn EventLog>,
     pub(crate) live: Arc<ArcSwap<Live>>,
-    pub(crate) cells_for: Box<CellsFor>,
+    pub(crate) keeper: Arc<LeaseKeeper>,
     /// T1, kept at the longest of any exchange in use.
     pub(crate) win_notice_delay_ms: Arc<AtomicI64>,
     /// Outside development every exchange must be able to prove its requests.
@@ -52,8 +47,15 @@ pub(crate) struct Follower {
 }
 
 struct Following {
-    follower: Follower,
+    log: Arc<dyn EventLog>,
+    live: Arc<ArcSwap<Live>>,
+    caught_up: Latch,
+    clock: Clock,
+    index_metrics: IndexMetrics,
+    builder: Builder,
     fold: Mutex<Fold>,
+    /// What was live before.
+    retired: Mutex<Arc<Live>>,
     changed: Notify,
     /// Held while records are read once bids are served.
     reading: TaskMutex<()>,
@@ -81,8 +83,20 @@ impl Follower {
     fn follow(self, partitions: &[(Topic, u32)], shutdown: &Shutdown) {
         let now_ms = self.clock.monotonic_ms();
         let following = Arc::new(Following {
-            follower: self,
+            log: self.log,
+            live: self.live,
+            caught_up: self.caught_up,
+            clock: self.clock,
+            index_metrics: self.index_metrics,
+            builder: Builder {
+                keeper: self.keeper,
+                win_notice_delay_ms: self.win_notice_delay_ms,
+                needs_proof: self.needs_proof,
+                bid_metrics: self.bid_metrics,
+                catalog: Mutex::default(),
+            },
             fold: Mutex::default(),
+            retired: Mutex::default(),
             changed: Notify::new(),
             reading: TaskMutex::default(),
             behind: AtomicUsize::new(partitions.len()),
@@ -118,7 +132,7 @@ async fn partitions(log: &dyn EventLog) -> Result<Vec<(Topic, u32)>, StorageErro
 
 impl Following {
     async fn read(self: Arc<Self>, slot: usize, topic: Topic, partition: u32) {
-        let log = &self.follower.log;
+        let log = &self.log;
         let mut outage = Outage::new(topic.name());
         let mut end_at_start = Some(outage.until_ok(|| log.end_offset(topic, partition)).await);
         let mut next_offset = 0;
@@ -138,7 +152,7 @@ impl Following {
             next_offset = batch.next_offset;
             // After compaction the last offsets may be gone: an empty batch is the end as well.
             if is_empty || end_at_start.is_some_and(|end| next_offset >= end) {
-                self.read_at_ms[slot].store(self.follower.clock.monotonic_ms(), Ordering::Relaxed);
+                self.read_at_ms[slot].store(self.clock.monotonic_ms(), Ordering::Relaxed);
                 if end_at_start.take().is_some() {
                     self.behind.fetch_sub(1, Ordering::AcqRel);
                     self.changed.notify_one();
@@ -167,7 +181,7 @@ impl Following {
     }
 
     fn read_and_fold(&self, topic: Topic, records: Vec<Record>) -> bool {
-        let metrics = &self.follower.index_metrics;
+        let metrics = &self.index_metrics;
         if topic == Topic::Exchanges {
             let read: Vec<_> = records.into_iter().map(ReadRecord::exchange).collect();
             let mut fold = self.fold();
@@ -204,7 +218,7 @@ impl Following {
                     self.tell_of_exchanges(&mut exchanges_known);
                     // Until then every answer is a 404, which exchanges count as an error.
                     if exchanges_known == Some(true) {
-                        self.follower.caught_up.set();
+                        self.caught_up.set();
                     }
                 }
                 Err(error) => tracing::error!(%error, "the index could not be built, the last one serves on"),
@@ -213,75 +227,22 @@ impl Following {
         }
     }
 
-    /// Takes time in proportion to the number of campaigns.
     fn build(&self) {
         let began = Instant::now();
-        let (campaigns, exchanges) = {
-            let fold = self.fold();
-            let campaigns = fold.campaigns.serving();
-            let campaigns: Vec<_> = campaigns
-                .map(|campaign| (campaign.compiled.clone(), campaign.creatives.clone()))
-                .collect();
-            let exchanges: Vec<ServingExchange> = fold.exchanges.serving().cloned().collect();
-            (campaigns, exchanges)
-        };
-        if let Some(longest_ms) = exchanges
-            .iter()
-            .map(|serving| serving.exchange.spec.win_notice_delay_ms)
-            .max()
-        {
-            self.follower
-                .win_notice_delay_ms
-                .store(longest_ms, Ordering::Relaxed);
-        }
-        let live = self.live_of(campaigns, &exchanges);
-        let metrics = &self.follower.index_metrics;
+        let live = self.builder.build(&self.fold, &self.live.load());
+        let metrics = &self.index_metrics;
         metrics
             .campaigns
             .set(i64::try_from(live.snapshot.len()).unwrap_or(i64::MAX));
-        self.follower.live.store(Arc::new(live));
+        // The one before lives on until the next, so that no bid has to take a whole snapshot down.
+        *self.retired.lock().unwrap_or_else(PoisonError::into_inner) = self.live.swap(Arc::new(live));
         metrics.build_seconds.observe(began.elapsed().as_secs_f64());
-    }
-
-    fn live_of(
-        &self,
-        campaigns: Vec<(Arc<CompiledCampaign>, Arc<[PreparedCreative]>)>,
-        exchanges: &[ServingExchange],
-    ) -> Live {
-        let (snapshot, prepared) = Snapshot::of_compiled(campaigns, exchanges);
-        let in_order: Vec<Arc<ServingCampaign>> = snapshot.campaigns().cloned().collect();
-        Live {
-            leases: Leases {
-                cells: (self.follower.cells_for)(&in_order).into_iter().collect(),
-            },
-            prepared,
-            gates: self.gates(exchanges),
-            needs_user_state: in_order.iter().any(|serving| needs_user_state(serving)),
-            snapshot,
-        }
-    }
-
-    fn gates(&self, exchanges: &[ServingExchange]) -> HashMap<String, Arc<ExchangeGate>> {
-        let previous = self.follower.live.load();
-        let gate = |serving: &ServingExchange| {
-            let id = &serving.exchange.id.0;
-            let metrics = self.follower.bid_metrics.of_exchange(id);
-            let previous = previous.gates.get(id).map(|gate| &**gate);
-            let gate = ExchangeGate::new(
-                &serving.exchange.spec,
-                self.follower.needs_proof,
-                metrics,
-                previous,
-            );
-            (id.clone(), Arc::new(gate))
-        };
-        exchanges.iter().map(gate).collect()
     }
 
     /// Without exchanges every bid request is a 404, which nobody would look for here. `known` is what was told
     /// last.
     fn tell_of_exchanges(&self, known: &mut Option<bool>) {
-        let are_known = !self.follower.live.load().gates.is_empty();
+        let are_known = !self.live.load().gates.is_empty();
         match (known.replace(are_known), are_known) {
             (None | Some(true), false) => tracing::warn!(
                 topic = Topic::Exchanges.name(),
@@ -295,24 +256,13 @@ impl Following {
 
     fn tell_age(&self) {
         let oldest_ms = self.read_at_ms.iter().map(|at| at.load(Ordering::Relaxed)).min();
-        let age_ms = oldest_ms.map_or(0, |oldest| self.follower.clock.monotonic_ms() - oldest);
-        self.follower
-            .index_metrics
-            .age_seconds
-            .set(age_ms as f64 / 1_000.0);
+        let age_ms = oldest_ms.map_or(0, |oldest| self.clock.monotonic_ms() - oldest);
+        self.index_metrics.age_seconds.set(age_ms as f64 / 1_000.0);
     }
 
     fn fold(&self) -> MutexGuard<'_, Fold> {
         self.fold.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Own lists start with `aud_`; segments come with the request.
-fn needs_user_state(serving: &ServingCampaign) -> bool {
-    let spec = &serving.campaign.spec;
-    let audiences = &spec.targeting.audiences;
-    let is_own_list = |name: &String| !name.starts_with("segment:");
-    !spec.frequency_caps.is_empty() || audiences.allow.iter().chain(&audiences.block).any(is_own_list)
 }
 
 /// Repeats a call until it works; says so once when it begins to fail and once when it is over.

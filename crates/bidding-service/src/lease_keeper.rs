@@ -61,12 +61,14 @@ pub(crate) struct LeaseKeeper {
     /// T1: the greatest `win_notice_delay_ms` of the exchanges in use.
     win_notice_delay_ms: Arc<AtomicI64>,
     metrics: MoneyMetrics,
-    /// In the order of their ids, so that a seed's coins fall the same way each time.
-    accounts: Mutex<BTreeMap<CampaignId, Arc<Held>>>,
+    accounts: Mutex<Accounts>,
     ended: Mutex<EndedBids>,
     /// One heartbeat at a time.
     heartbeats: tokio::sync::Mutex<Heartbeats>,
 }
+
+/// In the order of their ids, so that a seed's coins fall the same way each time.
+type Accounts = BTreeMap<CampaignId, Arc<Held>>;
 
 struct LedgerPort(Arc<dyn SpendLedger>);
 
@@ -125,17 +127,7 @@ impl LeaseKeeper {
         let mut accounts = self.accounts();
         let cells = campaigns
             .iter()
-            .map(|campaign| {
-                let held = accounts.entry(campaign.campaign.id.clone()).or_insert_with(|| {
-                    Arc::new(Held {
-                        group: self.ledger.0.group_of(&campaign.campaign.spec.advertiser_id),
-                        cell: Arc::default(),
-                        account: Mutex::new(Account::new(campaign.clone())),
-                    })
-                });
-                held.account().update(campaign, &held.cell);
-                held.cell.clone()
-            })
+            .map(|campaign| self.cell_for(&mut accounts, campaign))
             .collect();
         let serving: HashSet<&CampaignId> = campaigns.iter().map(|campaign| &campaign.campaign.id).collect();
         if serving.len() < accounts.len() {
@@ -146,6 +138,30 @@ impl LeaseKeeper {
             }
         }
         cells
+    }
+
+    /// The cell of one campaign that is new or has changed.
+    pub(crate) fn serves(&self, campaign: &Arc<ServingCampaign>) -> Arc<LeaseCell> {
+        self.cell_for(&mut self.accounts(), campaign)
+    }
+
+    /// The campaign serves no more: it makes no bid from now on, and is drained.
+    pub(crate) fn gone(&self, campaign: &CampaignId) {
+        if let Some(held) = self.accounts().get(campaign) {
+            held.account().stop(&held.cell);
+        }
+    }
+
+    fn cell_for(&self, accounts: &mut Accounts, campaign: &Arc<ServingCampaign>) -> Arc<LeaseCell> {
+        let held = accounts.entry(campaign.campaign.id.clone()).or_insert_with(|| {
+            Arc::new(Held {
+                group: self.ledger.0.group_of(&campaign.campaign.spec.advertiser_id),
+                cell: Arc::default(),
+                account: Mutex::new(Account::new(campaign.clone())),
+            })
+        });
+        held.account().update(campaign, &held.cell);
+        held.cell.clone()
     }
 
     /// A notice says that one of this bidder's bids has ended: lost, or its price moved to pending, which left its
@@ -209,7 +225,7 @@ impl LeaseKeeper {
         self.give_back().await;
     }
 
-    fn accounts(&self) -> MutexGuard<'_, BTreeMap<CampaignId, Arc<Held>>> {
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

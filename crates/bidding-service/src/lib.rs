@@ -152,7 +152,7 @@ impl Start<'_> {
         let follower = Follower {
             log: self.ports.event_log.clone(),
             live: live.clone(),
-            cells_for: Box::new(move |campaigns| keeper.cells_for(campaigns)),
+            keeper,
             win_notice_delay_ms,
             needs_proof: !self.config.environment.is_development(),
             caught_up: self

@@ -2,7 +2,7 @@
 
 use crate::exchange_gate::ExchangeGate;
 use crate::markup::PreparedCreative;
-use bidding_engine::{Leases, Snapshot};
+use bidding_engine::{Leases, Pages, Snapshot};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -12,14 +12,12 @@ pub(crate) struct Live {
     /// Parallel to the snapshot's campaign numbers.
     pub(crate) leases: Leases,
     /// Parallel to the snapshot's campaign numbers, then to the campaign's creatives.
-    pub(crate) prepared: Vec<Arc<[PreparedCreative]>>,
+    pub(crate) prepared: Pages<Option<Arc<[PreparedCreative]>>>,
     pub(crate) gates: HashMap<String, Arc<ExchangeGate>>,
-    /// Whether any campaign asks for frequency counters or own audiences.
-    pub(crate) needs_user_state: bool,
 }
 
 impl Live {
     pub(crate) fn prepared(&self, campaign: usize, creative: usize) -> Option<&PreparedCreative> {
-        self.prepared.get(campaign)?.get(creative)
+        self.prepared.get(campaign)?.as_ref()?.get(creative)
     }
 }

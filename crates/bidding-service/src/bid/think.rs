@@ -108,7 +108,8 @@ impl Thinking<'_> {
         if parsed_at >= deadline {
             return Thought::Done(Answered::Late);
         }
-        let asks_for_user = self.live.needs_user_state && matches!(self.gathered, Gathered::Unasked);
+        let asks_for_user =
+            self.live.snapshot.needs_user_state() && matches!(self.gathered, Gathered::Unasked);
         match asks_for_user
             .then(|| user_key(&request, self.exchange_id))
             .flatten()

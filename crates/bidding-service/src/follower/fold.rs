@@ -7,7 +7,7 @@ use bidding_engine::CompiledCampaign;
 use domain::serving::{SCHEMA, ServingCampaign, ServingExchange};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use storage::event_log::Record;
 
@@ -19,7 +19,7 @@ const CAPABILITIES: [&str; 0] = [];
 pub(super) enum LeftOut {
     /// Of a schema or in need of a capability that this version does not have.
     NotUnderstood,
-    /// No JSON, or not of the shape that its schema says.
+    /// No JSON, not of the shape that its schema says, or about another than its key.
     Unreadable,
 }
 
@@ -52,6 +52,17 @@ impl PreparedCampaign {
 pub(super) struct Fold {
     pub(super) campaigns: Keys<PreparedCampaign>,
     pub(super) exchanges: Keys<ServingExchange>,
+    news: News,
+}
+
+/// What changed since it was last taken.
+#[derive(Debug, Default)]
+pub(super) enum News {
+    /// Nobody has asked yet, or an exchange changed, on which the order of all campaigns depends.
+    #[default]
+    Everything,
+    /// The ids of campaigns.
+    Campaigns(HashSet<String>),
 }
 
 /// Of each key the newest record seen.
@@ -91,12 +102,27 @@ struct Head {
 impl Fold {
     /// Says whether anything changed.
     pub(super) fn campaign(&mut self, read: ReadRecord<PreparedCampaign>, metrics: &IndexMetrics) -> bool {
-        self.campaigns.apply(read, metrics)
+        let id = read.key.clone();
+        let is_changed = self.campaigns.apply(read, metrics);
+        if let News::Campaigns(ids) = &mut self.news
+            && is_changed
+        {
+            ids.insert(id);
+        }
+        is_changed
     }
 
     /// Says whether anything changed.
     pub(super) fn exchange(&mut self, read: ReadRecord<ServingExchange>, metrics: &IndexMetrics) -> bool {
-        self.exchanges.apply(read, metrics)
+        let is_changed = self.exchanges.apply(read, metrics);
+        if is_changed {
+            self.news = News::Everything;
+        }
+        is_changed
+    }
+
+    pub(super) fn take_news(&mut self) -> News {
+        std::mem::replace(&mut self.news, News::Campaigns(HashSet::new()))
     }
 }
 
@@ -125,11 +151,11 @@ impl<T> ReadRecord<T> {
         R: DeserializeOwned + Versioned,
     {
         Self {
-            key: record.key,
             read: match record.value {
                 None => Read::Removed,
-                Some(value) => read(&value, prepare),
+                Some(value) => read(&record.key, &value, prepare),
             },
+            key: record.key,
         }
     }
 }
@@ -140,6 +166,13 @@ impl<T> Keys<T> {
             State::Serving(value) => Some(value),
             State::Removed | State::LeftOut(_) => None,
         })
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&T> {
+        match &self.0.get(key)?.state {
+            State::Serving(value) => Some(value),
+            State::Removed | State::LeftOut(_) => None,
+        }
     }
 
     fn apply(&mut self, record: ReadRecord<T>, metrics: &IndexMetrics) -> bool {
@@ -183,11 +216,18 @@ enum Read<T> {
 /// What is compared before a value is taken: schema, version, needed capabilities.
 trait Versioned {
     fn head(&self) -> (u32, (i64, i64), &[String]);
+
+    /// Must be the record's key.
+    fn id(&self) -> &str;
 }
 
 impl Versioned for ServingCampaign {
     fn head(&self) -> (u32, (i64, i64), &[String]) {
         (self.schema, (self.generation, self.revision), &self.requires)
+    }
+
+    fn id(&self) -> &str {
+        self.campaign.id.as_str()
     }
 }
 
@@ -195,31 +235,35 @@ impl Versioned for ServingExchange {
     fn head(&self) -> (u32, (i64, i64), &[String]) {
         (self.schema, (self.generation, self.revision), &[])
     }
-}
 
-impl Versioned for Head {
-    fn head(&self) -> (u32, (i64, i64), &[String]) {
-        (self.schema, (self.generation, self.revision), &self.requires)
+    fn id(&self) -> &str {
+        self.exchange.id.as_str()
     }
 }
 
-fn read<R: DeserializeOwned + Versioned, T>(value: &[u8], prepare: impl FnOnce(R) -> T) -> Read<T> {
+fn read<R: DeserializeOwned + Versioned, T>(
+    key: &str,
+    value: &[u8],
+    prepare: impl FnOnce(R) -> T,
+) -> Read<T> {
     // Checked as a whole it is read faster than text by text.
     let Ok(text) = std::str::from_utf8(value) else {
         return Read::LeftOut(None, LeftOut::Unreadable);
     };
     if let Ok(value) = serde_json::from_str::<R>(text) {
         let (schema, version, requires) = value.head();
-        return if is_understood(schema, requires) {
-            Read::Serving(version, prepare(value))
-        } else {
+        return if !is_understood(schema, requires) {
             Read::LeftOut(Some(version), LeftOut::NotUnderstood)
+        } else if value.id() != key {
+            Read::LeftOut(Some(version), LeftOut::Unreadable)
+        } else {
+            Read::Serving(version, prepare(value))
         };
     }
     match serde_json::from_str::<Head>(text) {
         Ok(head) => {
-            let (schema, version, requires) = head.head();
-            let why = if is_understood(schema, requires) {
+            let version = (head.generation, head.revision);
+            let why = if is_understood(head.schema, &head.requires) {
                 LeftOut::Unreadable
             } else {
                 LeftOut::NotUnderstood
@@ -324,7 +368,7 @@ mod tests {
     fn an_unreadable_record_stops_its_campaign_and_no_other() {
         let (mut fold, metrics) = (Fold::default(), index_metrics());
         apply(&mut fold, record(Some(&at(1, 1))), &metrics);
-        let mut other = record(Some(&at(1, 1)));
+        let mut other = record(Some(&serde_json::to_value(campaign("cmp_2")).unwrap()));
         other.key = "cmp_2".into();
         apply(&mut fold, other, &metrics);
         let garbage = Record {
@@ -335,5 +379,32 @@ mod tests {
         apply(&mut fold, garbage, &metrics);
         assert_eq!(fold.campaigns.serving().count(), 1);
         assert_eq!(metrics.left_out.with_label_values(&["unreadable"]).get(), 1);
+    }
+
+    #[test]
+    fn a_record_about_another_than_its_key_is_left_out() {
+        let (mut fold, metrics) = (Fold::default(), index_metrics());
+        let misfiled = Record {
+            key: "cmp_2".into(),
+            ..record(Some(&at(1, 1)))
+        };
+        apply(&mut fold, misfiled, &metrics);
+        assert_eq!(fold.campaigns.serving().count(), 0);
+        assert_eq!(metrics.left_out.with_label_values(&["unreadable"]).get(), 1);
+    }
+
+    #[test]
+    fn news_are_everything_at_first_then_what_changed() {
+        let (mut fold, metrics) = (Fold::default(), index_metrics());
+        apply(&mut fold, record(Some(&at(1, 1))), &metrics);
+        assert!(matches!(fold.take_news(), News::Everything));
+        apply(&mut fold, record(Some(&at(1, 1))), &metrics);
+        apply(&mut fold, record(Some(&at(1, 0))), &metrics);
+        let News::Campaigns(ids) = fold.take_news() else {
+            panic!("no exchange has changed");
+        };
+        assert_eq!(ids, HashSet::from(["cmp_1".to_owned()]));
+        apply(&mut fold, record(Some(&at(1, 0))), &metrics);
+        assert!(matches!(fold.take_news(), News::Campaigns(ids) if ids.is_empty()));
     }
 }

@@ -55,7 +55,7 @@ fn live(cell: Arc<LeaseCell>) -> Live {
     let serving = serving();
     let creatives = serving.creatives.iter().map(PreparedCreative::new);
     Live {
-        prepared: vec![creatives.collect()],
+        prepared: std::iter::once(Some(creatives.collect())).collect(),
         leases: Leases {
             cells: std::iter::once(cell).collect(),
         },
