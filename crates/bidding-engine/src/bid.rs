@@ -1,8 +1,8 @@
 //! The decision on a whole request.
 
 use crate::facts::Facts;
+use crate::index::{Plan, RequestPlan};
 use crate::offer::{Ask, Offer, read_slots};
-use crate::scratch::Buffers;
 use crate::search::{Search, remember};
 use crate::{Decision, ExchangeState, Leases, NoBidReason, Now, Outcome, Scratch, Snapshot, UserView};
 use openrtb::BidRequest;
@@ -47,57 +47,36 @@ pub fn bid(
     } = scratch;
     reasons.clear();
     arena.reset();
-    let ask = match survey(snapshot, exchange, user, now, request, facts, buffers) {
+    let ask = match open(exchange, user, now, request, facts) {
         Ok(ask) => ask,
         Err(reason) => {
             reasons.resize(request.imp.len(), Some(reason));
             return Outcome::NoBid(reason);
         }
     };
+    buffers.counted.begin(snapshot.numbers());
     history.advertisers.clear();
     history.pod_categories.clear();
+    let arena = &*arena;
+    let shared = RequestPlan::new(snapshot.index(), &ask, arena);
     for (position, imp) in request.imp.iter().enumerate() {
         read_slots(imp, slots);
         let first_decision = out.len();
         let offer = Offer::new(&ask, position, imp, slots, history, arena);
-        buffers.of_imp.copy_from(&buffers.of_request);
-        let found = snapshot
-            .index()
-            .of_offer(&offer, &mut buffers.of_imp, &mut buffers.work);
-        let reason = found.map_or_else(Some, |()| {
-            let furthest = NoBidReason::NoActiveCampaign;
-            Search {
-                snapshot,
-                leases,
-                offer: &offer,
-                buffers: &mut *buffers,
-                out: &mut *out,
-                furthest,
-            }
-            .run()
-        });
+        let search = Search {
+            snapshot,
+            leases,
+            offer: &offer,
+            plan: &Plan::new(&shared, &offer, arena),
+            buffers: &mut *buffers,
+            out: &mut *out,
+            furthest: NoBidReason::NoActiveCampaign,
+        };
+        let reason = search.run();
         reasons.push(reason);
         remember(snapshot, imp, &out[first_decision..], history);
     }
     outcome(out, reasons)
-}
-
-/// What holds for the request as a whole; leaves in `buffers` the campaigns that it leaves.
-fn survey<'a>(
-    snapshot: &Snapshot,
-    exchange: &'a ExchangeState,
-    user: &UserView<'a>,
-    now: Now,
-    request: &'a BidRequest<'a>,
-    facts: &'a mut Facts,
-    buffers: &mut Buffers,
-) -> Result<Ask<'a>, NoBidReason> {
-    let ask = open(exchange, user, now, request, facts)?;
-    buffers.counted.reset(snapshot.numbers());
-    snapshot
-        .index()
-        .of_request(ask.facts, &mut buffers.of_request, &mut buffers.work)?;
-    Ok(ask)
 }
 
 /// Reads the request; fails by the conditions that concern no campaign.

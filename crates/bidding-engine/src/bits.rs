@@ -1,80 +1,92 @@
 //! Sets of campaign numbers.
 
-/// A bit for each number, 64 to a word. Sets that are combined have the same length.
+/// How many numbers are looked at together.
+pub(crate) const BLOCK_NUMBERS: usize = 64 * BLOCK_WORDS;
+const BLOCK_WORDS: usize = 16;
+
+/// A bit for each of [`BLOCK_NUMBERS`] numbers, 64 to a word.
+pub(crate) type Block = [u64; BLOCK_WORDS];
+
+pub(crate) const EMPTY_BLOCK: Block = [0; BLOCK_WORDS];
+
+/// A bit for each number. Sets that are combined have the same length.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Bits(Vec<u64>);
+pub(crate) struct Bits(Vec<Block>);
 
 impl Bits {
-    /// Empty, with room for numbers below `len`.
+    /// Empty, with room for numbers below `len` at least.
     pub(crate) fn empty(len: usize) -> Self {
-        Self(vec![0; len.div_ceil(64)])
-    }
-
-    /// Becomes the empty set over numbers below `len`.
-    pub(crate) fn reset(&mut self, len: usize) {
-        self.0.clear();
-        self.0.resize(len.div_ceil(64), 0);
-    }
-
-    pub(crate) fn copy_from(&mut self, other: &Self) {
-        self.0.clone_from(&other.0);
+        Self(vec![EMPTY_BLOCK; len.div_ceil(BLOCK_NUMBERS)])
     }
 
     /// A number beyond the room is left out.
     pub(crate) fn insert(&mut self, number: usize) {
-        if let Some(word) = self.0.get_mut(number / 64) {
-            *word |= 1 << (number % 64);
+        if let Some(block) = self.0.get_mut(number / BLOCK_NUMBERS) {
+            set(block, number % BLOCK_NUMBERS);
         }
     }
 
     pub(crate) fn remove(&mut self, number: usize) {
-        if let Some(word) = self.0.get_mut(number / 64) {
-            *word &= !(1 << (number % 64));
+        if let Some(block) = self.0.get_mut(number / BLOCK_NUMBERS) {
+            clear(block, number % BLOCK_NUMBERS);
         }
     }
 
-    pub(crate) fn contains(&self, number: usize) -> bool {
-        self.0
-            .get(number / 64)
-            .is_some_and(|word| word >> (number % 64) & 1 == 1)
+    pub(crate) fn blocks(&self) -> usize {
+        self.0.len()
     }
 
-    pub(crate) fn union(&mut self, other: &Self) {
-        self.0
-            .iter_mut()
-            .zip(&other.0)
-            .for_each(|(word, other)| *word |= other);
+    /// Numbers from `at * BLOCK_NUMBERS` on.
+    pub(crate) fn block(&self, at: usize) -> &Block {
+        self.0.get(at).unwrap_or(&EMPTY_BLOCK)
     }
+}
 
-    pub(crate) fn intersect(&mut self, other: &Self) {
-        self.0
-            .iter_mut()
-            .zip(&other.0)
-            .for_each(|(word, other)| *word &= other);
-    }
+/// `number` counts from the block's beginning, here and below.
+pub(crate) fn set(block: &mut Block, number: usize) {
+    block[number / 64 % BLOCK_WORDS] |= 1 << (number % 64);
+}
 
-    pub(crate) fn subtract(&mut self, other: &Self) {
-        self.0
-            .iter_mut()
-            .zip(&other.0)
-            .for_each(|(word, other)| *word &= !other);
-    }
+pub(crate) fn clear(block: &mut Block, number: usize) {
+    block[number / 64 % BLOCK_WORDS] &= !(1 << (number % 64));
+}
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
+pub(crate) fn union(block: &mut Block, other: &Block) {
+    block
+        .iter_mut()
+        .zip(other)
+        .for_each(|(word, other)| *word |= other);
+}
 
-    /// Rising.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(at, word)| {
-            let mut rest = *word;
-            std::iter::from_fn(move || {
-                let bit = rest.trailing_zeros() as usize;
-                rest &= rest.checked_sub(1)?;
-                Some(at * 64 + bit)
-            })
+pub(crate) fn intersect(block: &mut Block, other: &Block) {
+    block
+        .iter_mut()
+        .zip(other)
+        .for_each(|(word, other)| *word &= other);
+}
+
+pub(crate) fn subtract(block: &mut Block, other: &Block) {
+    block
+        .iter_mut()
+        .zip(other)
+        .for_each(|(word, other)| *word &= !other);
+}
+
+/// Without a branch for each word, so that words are looked at several at a time.
+pub(crate) fn is_empty(block: &Block) -> bool {
+    block.iter().fold(0, |all, word| all | word) == 0
+}
+
+/// Rising.
+pub(crate) fn numbers(block: &Block) -> impl Iterator<Item = usize> {
+    block.iter().enumerate().flat_map(|(at, word)| {
+        let mut rest = *word;
+        std::iter::from_fn(move || {
+            let bit = rest.trailing_zeros() as usize;
+            rest &= rest.checked_sub(1)?;
+            Some(at * 64 + bit)
         })
-    }
+    })
 }
 
 #[cfg(test)]
@@ -83,11 +95,14 @@ mod tests {
 
     #[test]
     fn a_set_gives_its_numbers_in_rising_order() {
-        let mut bits = Bits::empty(130);
-        [129, 0, 64, 63]
+        let mut bits = Bits::empty(BLOCK_NUMBERS + 2);
+        [BLOCK_NUMBERS + 1, 129, 0, 64, 63, 5 * BLOCK_NUMBERS]
             .into_iter()
             .for_each(|number| bits.insert(number));
-        assert_eq!(bits.iter().collect::<Vec<_>>(), [0, 63, 64, 129]);
-        assert!(bits.contains(63) && !bits.contains(1));
+        bits.remove(64);
+        assert_eq!(bits.blocks(), 2);
+        assert_eq!(numbers(bits.block(0)).collect::<Vec<_>>(), [0, 63, 129]);
+        assert_eq!(numbers(bits.block(1)).collect::<Vec<_>>(), [1]);
+        assert!(is_empty(bits.block(2)) && !is_empty(bits.block(1)));
     }
 }

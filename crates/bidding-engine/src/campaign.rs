@@ -29,6 +29,8 @@ pub struct CompiledCampaign {
     pub(crate) devices: List,
     /// Of its creatives; never "any".
     pub(crate) formats: List,
+    /// Sizes of its banners, formats of the others; never "any".
+    pub(crate) fitting_sizes: List,
     /// Sorted.
     pub(crate) deals: Box<[u64]>,
     pub(crate) open_auction: bool,
@@ -78,6 +80,7 @@ impl CompiledCampaign {
             inventory: List::compile(&targeting.inventory, folded),
             devices: List::compile(&targeting.devices, folded),
             formats: List::allowing(formats(&creatives)),
+            fitting_sizes: List::allowing(fitting_sizes(&creatives)),
             deals: sorted(targeting.deals.iter().map(|id| exact(id))),
             open_auction: targeting.open_auction,
             operating_systems: List::compile(&targeting.operating_systems, folded),
@@ -134,6 +137,21 @@ fn formats(creatives: &[CompiledCreative]) -> Vec<u64> {
         .iter()
         .map(|creative| format_word(creative.format))
         .collect()
+}
+
+/// A banner without a size fits nowhere; one with a size also goes by its format, where any size is taken.
+fn fitting_sizes(creatives: &[CompiledCreative]) -> Vec<u64> {
+    let mut fitting = vec![exact("none")];
+    for creative in creatives {
+        match (creative.format, creative.width.zip(creative.height)) {
+            (Format::Banner, None) => {}
+            (Format::Banner, Some((width, height))) => {
+                fitting.extend([words::size(width, height), format_word(Format::Banner)]);
+            }
+            (other, _) => fitting.push(format_word(other)),
+        }
+    }
+    fitting
 }
 
 pub(crate) const fn format_word(format: Format) -> u64 {

@@ -9,6 +9,7 @@
 mod blocks;
 mod context;
 mod creative;
+mod indexed;
 mod media;
 mod native;
 mod party;
@@ -21,6 +22,7 @@ use crate::offer::{Offer, Slot};
 use crate::reason::NoBidReason::{self, *};
 use domain::period;
 
+pub(crate) use indexed::{LISTS, failing, has_fitting_size};
 pub use media::protocols;
 pub use native::answers_native_asset;
 pub(crate) use price::{quote, value_cpm_micros};
@@ -29,29 +31,6 @@ pub(crate) use price::{quote, value_cpm_micros};
 pub(crate) type CampaignCondition = fn(&CompiledCampaign, &Offer<'_>) -> bool;
 pub(crate) type CreativeCondition = fn(&CompiledCampaign, &CompiledCreative, &Offer<'_>) -> bool;
 pub(crate) type SlotCondition = fn(&CompiledCampaign, &CompiledCreative, &Offer<'_>, &Slot) -> bool;
-
-/// Those that the index answers for all campaigns at once.
-pub(crate) const INDEXED: &[(NoBidReason, CampaignCondition)] = &[
-    (NoActiveCampaign, |campaign, _| campaign.is_active),
-    (Exchange, |campaign, offer| {
-        campaign.exchanges.admits(&offer.ask.facts.exchange)
-    }),
-    (Inventory, |campaign, offer| {
-        campaign.inventory.admits(&offer.ask.facts.inventory)
-    }),
-    (Country, |campaign, offer| {
-        campaign.countries.admits(&offer.ask.facts.country)
-    }),
-    (Device, |campaign, offer| {
-        campaign.devices.admits(&offer.ask.facts.devices)
-    }),
-    (Format, |campaign, offer| {
-        campaign.formats.admits(offer.format_words().as_slice())
-    }),
-    (Deal, |campaign, offer| {
-        offer.slots.iter().any(|slot| slot.suits(campaign))
-    }),
-];
 
 pub(crate) const CAMPAIGN: &[(NoBidReason, CampaignCondition)] = &[
     (OutOfFlight, |campaign, offer| {
@@ -71,37 +50,8 @@ pub(crate) const CAMPAIGN: &[(NoBidReason, CampaignCondition)] = &[
     (Geo, |campaign, offer| {
         campaign.geo.admits(&offer.ask.facts.whereabouts)
     }),
-    (OperatingSystem, |campaign, offer| {
-        campaign
-            .operating_systems
-            .admits(&offer.ask.facts.operating_system)
-    }),
-    (Browser, |campaign, offer| {
-        campaign.browsers.admits(&offer.ask.facts.browser)
-    }),
-    (Language, |campaign, offer| {
-        campaign.languages.admits(&offer.ask.facts.language)
-    }),
-    (Connection, |campaign, offer| {
-        campaign.connections.admits(&offer.ask.facts.connections)
-    }),
-    (Carrier, |campaign, offer| {
-        campaign.carriers.admits(&offer.ask.facts.carrier)
-    }),
-    (Site, context::site_is_wanted),
-    (App, context::app_is_wanted),
-    (ContentCategory, |campaign, offer| {
-        campaign.categories.admits(&offer.ask.facts.categories)
-    }),
-    (Keyword, |campaign, offer| {
-        campaign.keywords.admits(&offer.ask.facts.keywords)
-    }),
     (AdvertiserRepeated, |campaign, offer| {
         !offer.history.advertisers.contains(&campaign.advertiser)
-    }),
-    (UserStateUnavailable, user::has_needed_state),
-    (Audience, |campaign, offer| {
-        campaign.audiences.admits(&offer.ask.facts.audiences)
     }),
 ];
 
@@ -161,9 +111,12 @@ mod tests {
 
     #[test]
     fn conditions_stand_in_the_order_of_the_reasons_and_none_is_missing() {
-        let tables: Vec<NoBidReason> = [UnsupportedCurrency]
+        let (audience, other_lists) = LISTS.split_last().unwrap();
+        let tables: Vec<NoBidReason> = [UnsupportedCurrency, NoActiveCampaign]
             .into_iter()
-            .chain(INDEXED.iter().map(|(reason, _)| *reason))
+            .chain(other_lists.iter().map(|list| list.reason))
+            .chain([UserStateUnavailable, audience.reason])
+            .chain([Deal, Format, NoFittingSize])
             .chain(CAMPAIGN.iter().map(|(reason, _)| *reason))
             .chain(CREATIVE.iter().map(|(reason, _)| *reason))
             .chain(SLOT.iter().map(|(reason, _)| *reason))

@@ -2,7 +2,7 @@
 
 use crate::bid::open;
 use crate::campaign::CompiledCampaign;
-use crate::conditions::{CAMPAIGN, CREATIVE, INDEXED, SLOT, quote};
+use crate::conditions::{CAMPAIGN, CREATIVE, SLOT, failing, quote};
 use crate::creative::CompiledCreative;
 use crate::facts::Facts;
 use crate::offer::{History, Offer, read_slots};
@@ -87,11 +87,10 @@ fn explain_imp(
     leases: &Leases,
     number: usize,
 ) -> ImpExplanation {
-    let failing = INDEXED
-        .iter()
-        .chain(CAMPAIGN)
-        .filter(|(_, holds)| !holds(campaign, offer));
-    let failing: Vec<NoBidReason> = failing.map(|(reason, _)| *reason).collect();
+    let own = CAMPAIGN.iter().filter(|(_, holds)| !holds(campaign, offer));
+    let failing: Vec<NoBidReason> = failing(campaign, offer)
+        .chain(own.map(|(reason, _)| *reason))
+        .collect();
     let suiting: Vec<usize> = (0..offer.slots.len())
         .filter(|slot| offer.slots[*slot].suits(campaign))
         .collect();

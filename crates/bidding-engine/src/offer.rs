@@ -3,6 +3,7 @@
 use crate::campaign::{CompiledCampaign, format_word};
 use crate::facts::Facts;
 use crate::hash::exact;
+use crate::words::size;
 use crate::{ExchangeState, Now, UserView};
 use bumpalo::Bump;
 use domain::creative::Format;
@@ -10,7 +11,7 @@ use domain::currency::Currency;
 use openrtb::BidRequest;
 use openrtb::codes::auction_type;
 use openrtb::native::NativeRequest;
-use openrtb::request::{AudioVideo, Deal, Imp};
+use openrtb::request::{AudioVideo, Banner, Deal, Format as BannerFormat, Imp};
 
 /// What all imps of a request share.
 #[derive(Debug)]
@@ -167,10 +168,56 @@ impl<'a> Offer<'a> {
         Few::of(offered.map(|(_, format)| format_word(format)))
     }
 
+    /// Gives the words of [`CompiledCampaign::fitting_sizes`] that fit.
+    pub(crate) fn size_words(&self, mut give: impl FnMut(u64)) {
+        let formats = self.format_words();
+        let banner = const { format_word(Format::Banner) };
+        formats
+            .as_slice()
+            .iter()
+            .filter(|word| **word != banner)
+            .for_each(|word| give(*word));
+        let Some(offered) = self.imp.banner else {
+            return;
+        };
+        if takes_many_sizes(offered) {
+            give(banner);
+        }
+        let sizes = offered.format.iter().map(|format| (format.w, format.h));
+        let named = sizes
+            .chain([(offered.w, offered.h)])
+            .filter_map(|(w, h)| w.zip(h));
+        named.for_each(|(width, height)| give(size(width.into(), height.into())));
+    }
+
+    /// Whether those words say all: what a ratio or a screen takes is seen at the creative alone.
+    pub(crate) fn size_words_say_all(&self) -> bool {
+        let Some(offered) = self.imp.banner.filter(|banner| takes_many_sizes(banner)) else {
+            return true;
+        };
+        names_no_size(offered) && !self.imp.instl
+    }
+
     /// The video or audio object that a creative of this format answers.
     pub(crate) fn media(&self, format: Format) -> Option<&'a AudioVideo<'a>> {
         media(self.imp, format)
     }
+}
+
+/// More than can be named: any, or a ratio.
+fn takes_many_sizes(banner: &Banner<'_>) -> bool {
+    let has_ratio = |format: &BannerFormat| format.wratio.zip(format.hratio).is_some();
+    names_no_size(banner) || banner.format.iter().any(has_ratio)
+}
+
+/// Any size fits then, on an interstitial any that the screen holds.
+pub(crate) fn names_no_size(banner: &Banner<'_>) -> bool {
+    let has_own = banner.w.zip(banner.h).is_some();
+    let has_format = banner
+        .format
+        .iter()
+        .any(|format| format.w.zip(format.h).is_some() || format.wratio.zip(format.hratio).is_some());
+    !has_own && !has_format
 }
 
 fn media<'a>(imp: &Imp<'a>, format: Format) -> Option<&'a AudioVideo<'a>> {

@@ -4,7 +4,7 @@
 
 use crate::bid::{open, outcome};
 use crate::campaign::CompiledCampaign;
-use crate::conditions::{CAMPAIGN, CREATIVE, INDEXED, SLOT, value_cpm_micros};
+use crate::conditions::{CAMPAIGN, CREATIVE, SLOT, failing, value_cpm_micros};
 use crate::facts::Facts;
 use crate::offer::{History, Offer, Slot, read_slots};
 use crate::rotation::rotate;
@@ -105,12 +105,12 @@ fn decide_imp(
 
 /// The creatives that fit the imp, or the condition that leaves none.
 fn fitting_creatives(campaign: &CompiledCampaign, offer: &Offer<'_>) -> Result<Vec<usize>, NoBidReason> {
-    if let Some((reason, _)) = INDEXED
-        .iter()
-        .chain(CAMPAIGN)
-        .find(|(_, holds)| !holds(campaign, offer))
+    let own = CAMPAIGN.iter().filter(|(_, holds)| !holds(campaign, offer));
+    if let Some(reason) = failing(campaign, offer)
+        .chain(own.map(|(reason, _)| *reason))
+        .next()
     {
-        return Err(*reason);
+        return Err(reason);
     }
     let mut fitting = Vec::new();
     let mut furthest = NoBidReason::Format;

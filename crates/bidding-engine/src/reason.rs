@@ -49,10 +49,24 @@ reasons! {
     /// The country alone; the rest of a place is `Geo`.
     Country "country" UNKNOWN_ERROR;
     Device "device" UNSUPPORTED_DEVICE;
-    /// A creative of a format that the imp offers.
-    Format "format" UNKNOWN_ERROR;
+    OperatingSystem "operating_system" UNSUPPORTED_DEVICE;
+    Browser "browser" UNSUPPORTED_DEVICE;
+    Language "language" UNKNOWN_ERROR;
+    Connection "connection" UNKNOWN_ERROR;
+    Carrier "carrier" UNKNOWN_ERROR;
+    Site "site" BLOCKED_PUBLISHER_OR_SITE;
+    App "app" BLOCKED_PUBLISHER_OR_SITE;
+    ContentCategory "content_category" BLOCKED_PUBLISHER_OR_SITE;
+    Keyword "keyword" UNKNOWN_ERROR;
+    /// The campaign needs the user's state, and it came late.
+    UserStateUnavailable "user_state_unavailable" UNMATCHED_USER;
+    Audience "audience" UNMATCHED_USER;
     /// A deal of the imp, or the open auction where both sides want it.
     Deal "deal" UNKNOWN_ERROR;
+    /// A creative of a format that the imp offers.
+    Format "format" UNKNOWN_ERROR;
+    /// Of those creatives, one that is no banner of another size.
+    NoFittingSize "no_fitting_size" UNKNOWN_ERROR;
 
     // Of the campaign, one by one.
     OutOfFlight "out_of_flight" UNKNOWN_ERROR;
@@ -64,20 +78,8 @@ reasons! {
     /// What the Digital Services Act asks a bid to say.
     Dsa "dsa" UNKNOWN_ERROR;
     Geo "geo" UNKNOWN_ERROR;
-    OperatingSystem "operating_system" UNSUPPORTED_DEVICE;
-    Browser "browser" UNSUPPORTED_DEVICE;
-    Language "language" UNKNOWN_ERROR;
-    Connection "connection" UNKNOWN_ERROR;
-    Carrier "carrier" UNKNOWN_ERROR;
-    Site "site" BLOCKED_PUBLISHER_OR_SITE;
-    App "app" BLOCKED_PUBLISHER_OR_SITE;
-    ContentCategory "content_category" BLOCKED_PUBLISHER_OR_SITE;
-    Keyword "keyword" UNKNOWN_ERROR;
     /// The advertiser has bid on an earlier imp of the request.
     AdvertiserRepeated "advertiser_repeated" UNKNOWN_ERROR;
-    /// The campaign needs the user's state, and it came late.
-    UserStateUnavailable "user_state_unavailable" UNMATCHED_USER;
-    Audience "audience" UNMATCHED_USER;
 
     // Of the creative.
     /// The exchange has rejected it or not yet approved it.

@@ -1,8 +1,10 @@
 //! The search for the winners of one imp: candidates of the index in falling order of their bound,
 //! conditions as far as they hold, the best first to the lease, an end as soon as nobody better can come.
 
+use crate::bits::{BLOCK_NUMBERS, EMPTY_BLOCK, numbers};
 use crate::campaign::CompiledCampaign;
-use crate::conditions::{CAMPAIGN, CREATIVE, SLOT, day, quote, value_cpm_micros};
+use crate::conditions::{CAMPAIGN, CREATIVE, SLOT, day, has_fitting_size, quote, value_cpm_micros};
+use crate::index::Plan;
 use crate::offer::{History, Offer, pod};
 use crate::rotation::rotate;
 use crate::scratch::Buffers;
@@ -52,6 +54,7 @@ pub(crate) struct Search<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) leases: &'a Leases,
     pub(crate) offer: &'a Offer<'a>,
+    pub(crate) plan: &'a Plan<'a>,
     pub(crate) buffers: &'a mut Buffers,
     pub(crate) out: &'a mut Vec<Decision>,
     /// The latest condition at which anybody dropped out.
@@ -63,30 +66,51 @@ impl Search<'_> {
     pub(crate) fn run(mut self) -> Option<NoBidReason> {
         let decisions_before = self.out.len();
         self.buffers.pending.clear();
+        // A deal that nobody wants is as good as won. Where that is all, the search goes on to find the reason.
+        let index = self.snapshot.index();
+        let slots = self.offer.slots.iter();
+        let is_unwanted = slots.map(|slot| slot.deal.is_some() && !index.knows_deal(slot.deal_hash));
         self.buffers.is_won.clear();
-        self.buffers.is_won.resize(self.offer.slots.len(), false);
+        self.buffers.is_won.extend(is_unwanted);
+        if self.is_decided() {
+            self.buffers.is_won.fill(false);
+        }
 
-        // Taken out, so that the rest can be borrowed while the numbers come.
-        let candidates = std::mem::take(&mut self.buffers.of_imp);
-        for number in candidates.iter() {
-            let Some(campaign) = self.snapshot.compiled(number) else {
-                continue;
-            };
-            let ask = self.offer.ask;
-            let bound_usd_micros = self.snapshot.bound_usd_micros(number);
-            self.settle_above(ask.exchange.bound_in(ask.currency, bound_usd_micros));
-            if self.is_decided() {
+        let mut found = EMPTY_BLOCK;
+        for at in 0..self.plan.blocks() {
+            let first = at * BLOCK_NUMBERS;
+            if self.is_decided_from(first) {
                 break;
             }
-            self.appraise(number, campaign);
+            if let Err(reason) = self.plan.find(at, &mut found) {
+                self.drop_out(reason);
+                continue;
+            }
+            for number in numbers(&found).map(|number| first + number) {
+                if self.is_decided_from(number) {
+                    break;
+                }
+                if let Some(campaign) = self.snapshot.compiled(number) {
+                    self.appraise(number, campaign);
+                }
+            }
         }
-        self.buffers.of_imp = candidates;
         self.settle_all();
         (self.out.len() == decisions_before).then_some(self.furthest)
     }
 
+    /// Whether nobody from this number on can win any more.
+    fn is_decided_from(&mut self, number: usize) -> bool {
+        let ask = self.offer.ask;
+        let bound_usd_micros = self.snapshot.bound_usd_micros(number);
+        self.settle_above(ask.exchange.bound_in(ask.currency, bound_usd_micros));
+        self.is_decided()
+    }
+
+    /// Without a slot nothing can be won, and the search looks for the reason alone.
     fn is_decided(&self) -> bool {
-        self.buffers.is_won.iter().all(|is_won| *is_won)
+        let is_won = &self.buffers.is_won;
+        !is_won.is_empty() && is_won.iter().all(|is_won| *is_won)
     }
 
     fn drop_out(&mut self, reason: NoBidReason) {
@@ -96,6 +120,9 @@ impl Search<'_> {
     /// Adds the campaign to those pending, once for each slot it may win.
     fn appraise(&mut self, number: usize, campaign: &CompiledCampaign) {
         let offer = self.offer;
+        if !offer.size_words_say_all() && !has_fitting_size(campaign, offer) {
+            return self.drop_out(NoBidReason::NoFittingSize);
+        }
         let failing = CAMPAIGN.iter().find(|(_, holds)| !holds(campaign, offer));
         if let Some((reason, _)) = failing {
             return self.drop_out(*reason);
@@ -173,9 +200,8 @@ impl Search<'_> {
         if self.buffers.is_won[first.slot] {
             return;
         }
-        let is_counted = self.buffers.counted.contains(first.campaign);
-        self.buffers.counted.insert(first.campaign);
-        match decide(self.snapshot, self.leases, self.offer, &first, !is_counted) {
+        let is_first = self.buffers.counted.mark(first.campaign);
+        match decide(self.snapshot, self.leases, self.offer, &first, is_first) {
             Ok(decision) => {
                 self.buffers.is_won[first.slot] = true;
                 self.out.push(decision);

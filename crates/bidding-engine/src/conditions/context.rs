@@ -5,19 +5,7 @@ use crate::creative::CompiledCreative;
 use crate::hash::exact;
 use crate::offer::{Few, Offer};
 use domain::creative::Format;
-use openrtb::request::{AudioVideo, InventoryKind};
-
-/// `targeting.sites`. An app is left to the list of apps, where there is one to allow.
-pub(super) fn site_is_wanted(campaign: &CompiledCampaign, offer: &Offer<'_>) -> bool {
-    let is_app = offer.ask.request.inventory.kind == InventoryKind::App;
-    campaign.sites.admits(&offer.ask.facts.sites) || is_app && !campaign.apps.allow.is_empty()
-}
-
-/// `targeting.apps`; the same for a site.
-pub(super) fn app_is_wanted(campaign: &CompiledCampaign, offer: &Offer<'_>) -> bool {
-    let is_site = offer.ask.request.inventory.kind == InventoryKind::Site;
-    campaign.apps.admits(&offer.ask.facts.app) || is_site && !campaign.sites.allow.is_empty()
-}
+use openrtb::request::AudioVideo;
 
 pub(super) fn placement_is_wanted(
     campaign: &CompiledCampaign,

@@ -2,10 +2,10 @@
 
 use crate::campaign::CompiledCampaign;
 use crate::creative::CompiledCreative;
-use crate::offer::{Offer, pod};
+use crate::offer::{Offer, names_no_size, pod};
 use crate::words::size;
 use domain::creative::Format;
-use openrtb::request::{Banner, Device};
+use openrtb::request::Device;
 
 /// The exchange has approved it, or says nothing of it.
 pub(super) fn is_approved(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
@@ -46,16 +46,6 @@ pub(super) fn size_is_offered(_: &CompiledCampaign, creative: &CompiledCreative,
             is_exactly(format.w, format.h)
                 || has_ratio(width, height, format.wratio, format.hratio, format.wmin)
         })
-}
-
-/// Any size fits then, on an interstitial any that the screen holds.
-fn names_no_size(banner: &Banner<'_>) -> bool {
-    let has_own = banner.w.zip(banner.h).is_some();
-    let has_format = banner
-        .format
-        .iter()
-        .any(|format| format.w.zip(format.h).is_some() || format.wratio.zip(format.hratio).is_some());
-    !has_own && !has_format
 }
 
 fn fits_screen(device: &Device<'_>, width: i64, height: i64) -> bool {

@@ -1,15 +1,10 @@
-//! Frequency caps and audiences.
+//! Frequency caps.
 
 use crate::campaign::CompiledCampaign;
 use crate::creative::CompiledCreative;
 use crate::offer::Offer;
 use crate::user::{Counter, UserView};
 use domain::campaign::{CapScope, Unidentified};
-
-/// A user whose state came late is not bid on by those who need it.
-pub(super) fn has_needed_state(campaign: &CompiledCampaign, offer: &Offer<'_>) -> bool {
-    !campaign.needs_user_state || !matches!(offer.ask.user, UserView::Unavailable)
-}
 
 pub(super) fn is_below_caps(
     campaign: &CompiledCampaign,

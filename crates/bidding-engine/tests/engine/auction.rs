@@ -431,7 +431,7 @@ fn the_reason_is_the_condition_that_leaves_nobody() {
         campaign("elsewhere").targeting("geo", json!({"allow": [{"country": "DEU"}]})),
         campaign("large").creatives([banner(728, 90)]),
     ]);
-    assert_eq!(narrower.reason(&site()), Some(Size));
+    assert_eq!(narrower.reason(&site()), Some(NoFittingSize));
 }
 
 #[test]

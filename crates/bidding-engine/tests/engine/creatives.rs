@@ -45,7 +45,7 @@ fn each_format_answers_its_own_object() {
 #[test]
 fn a_creative_of_another_format_than_the_fitting_one_is_reported_last() {
     let mut world = World::of([campaign("a").creatives([banner(1, 1), video(15_000)])]);
-    assert_eq!(world.reason(&site()), Some(Size));
+    assert_eq!(world.reason(&site()), Some(NoFittingSize));
     let mut world = World::of([campaign("a")
         .creatives([video(15_000), banner(300, 250)])
         .creative("reviews", json!([]))]);
@@ -96,10 +96,10 @@ fn a_banner_has_one_of_the_sizes_on_offer() {
         campaign("a"),
         &formats(json!([{"w": 1, "h": 1}, {"w": 300, "h": 250}])),
         &formats(json!([])),
-        Size,
+        NoFittingSize,
     );
     let flexible = |wmin: i64| banner_imp(json!({"format": [{"wratio": 6, "hratio": 5, "wmin": wmin}]}));
-    fits_one_not_the_other(campaign("a"), &flexible(300), &flexible(301), Size);
+    fits_one_not_the_other(campaign("a"), &flexible(300), &flexible(301), NoFittingSize);
     let anything = banner_imp(json!({}));
     let full_screen = |width: i64| {
         with(
@@ -108,7 +108,7 @@ fn a_banner_has_one_of_the_sizes_on_offer() {
             json!(width),
         )
     };
-    fits_one_not_the_other(campaign("a"), &anything, &full_screen(299), Size);
+    fits_one_not_the_other(campaign("a"), &anything, &full_screen(299), NoFittingSize);
     assert_eq!(World::of([campaign("a")]).reason(&full_screen(300)), None);
 }
 
