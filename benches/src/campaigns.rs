@@ -25,42 +25,53 @@ const SIZES: [(i64, i64); 6] = [
 
 /// Fills a fresh store. One campaign in eight is for a request's country; budgets outlast the run.
 pub(crate) fn store(data_dir: &Path, count: usize) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    store_of(data_dir, count, |number| campaign(number, now))
+}
+
+/// Fills a fresh embedded store with campaigns made by their number.
+pub(crate) fn store_of(
+    data_dir: &Path,
+    count: usize,
+    make: impl Fn(usize) -> anyhow::Result<ServingCampaign>,
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let url = format!("sqlite:{}", data_dir.join("adplatform.sqlite").display());
         let clock = Arc::new(|| Timestamp::now().as_millisecond());
-        let store = SqliteStore::open(&url, clock).await?;
-        let now = Timestamp::now();
-        // What campaign-service's relay would have published.
-        let exchange = NewRecord {
-            key: "default".to_owned(),
-            value: Some(serde_json::to_vec(&exchange(now))?),
-        };
-        store
-            .append(Topic::Exchanges, vec![exchange], now.as_millisecond())
-            .await?;
-        let mut records = Vec::with_capacity(BATCH);
-        for number in 0..count {
-            let campaign = campaign(number, now)?;
-            records.push(NewRecord {
-                key: campaign.campaign.id.to_string(),
-                value: Some(serde_json::to_vec(&campaign)?),
-            });
-            if records.len() == BATCH || number + 1 == count {
-                store
-                    .append(
-                        Topic::Campaigns,
-                        std::mem::take(&mut records),
-                        now.as_millisecond(),
-                    )
-                    .await?;
-            }
-        }
-        Ok(())
+        publish(&SqliteStore::open(&url, clock).await?, count, make).await
     })
 }
 
-fn exchange(now: Timestamp) -> ServingExchange {
+/// Appends what campaign-service's relay would have published.
+pub(crate) async fn publish(
+    log: &dyn EventLog,
+    count: usize,
+    make: impl Fn(usize) -> anyhow::Result<ServingCampaign>,
+) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    let exchange = NewRecord {
+        key: "default".to_owned(),
+        value: Some(serde_json::to_vec(&exchange(now))?),
+    };
+    log.append(Topic::Exchanges, vec![exchange], now.as_millisecond())
+        .await?;
+    let mut records = Vec::with_capacity(BATCH);
+    for number in 0..count {
+        let campaign = make(number)?;
+        records.push(NewRecord {
+            key: campaign.campaign.id.to_string(),
+            value: Some(serde_json::to_vec(&campaign)?),
+        });
+        if records.len() == BATCH || number + 1 == count {
+            let batch = std::mem::take(&mut records);
+            log.append(Topic::Campaigns, batch, now.as_millisecond()).await?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn exchange(now: Timestamp) -> ServingExchange {
     ServingExchange {
         schema: domain::serving::SCHEMA,
         generation: 1,
@@ -77,7 +88,7 @@ fn exchange(now: Timestamp) -> ServingExchange {
     }
 }
 
-fn campaign(number: usize, now: Timestamp) -> anyhow::Result<ServingCampaign> {
+pub(crate) fn campaign(number: usize, now: Timestamp) -> anyhow::Result<ServingCampaign> {
     let (width, height) = SIZES[number % SIZES.len()];
     let id = format!("cmp_bench{number:08}");
     let advertiser_id = format!("adv_bench{:06}", number / 4);

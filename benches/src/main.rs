@@ -5,11 +5,15 @@
 mod campaigns;
 mod figure;
 mod load;
+mod load_request;
 mod server;
+mod spread;
 
 mod analytics;
 mod bid;
+mod engine;
 mod latency;
+mod startup;
 
 use clap::Parser;
 use figure::Figure;
@@ -17,7 +21,7 @@ use figure::Figure;
 #[derive(Parser)]
 struct Args {
     /// One of them; all when left out
-    #[arg(value_parser = ["analytics", "bid", "latency"])]
+    #[arg(value_parser = ["analytics", "bid", "engine", "latency", "startup"])]
     name: Option<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -55,6 +59,12 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("bid") {
         figures.extend(bid::run(conditions)?);
+    }
+    if wanted("engine") {
+        figures.extend(engine::run()?);
+    }
+    if wanted("startup") {
+        figures.extend(startup::run()?);
     }
     if wanted("latency") {
         figures.extend(latency::run(conditions)?);

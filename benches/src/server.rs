@@ -26,14 +26,27 @@ impl Server {
 
     /// The bidding-service on embedded storage in `data_dir`, which holds its campaigns already.
     pub(crate) fn bidding(data_dir: &Path) -> anyhow::Result<Self> {
+        Self::bidding_with(data_dir, &[])
+    }
+
+    /// As [`Server::bidding`], with more settings.
+    pub(crate) fn bidding_with(data_dir: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::bidder(pinned("bidding-service", 0)?, data_dir, settings)
+    }
+
+    pub(crate) fn bidding_on_all_cores(data_dir: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::bidder(Command::new(sibling("bidding-service")?), data_dir, settings)
+    }
+
+    fn bidder(mut command: Command, data_dir: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (addr, metrics) = (free_addr()?, free_addr()?);
-        let mut command = pinned("bidding-service", 0)?;
         command
             .env("DATA_DIR", data_dir)
             .env("HTTP_ADDR", addr.to_string())
             .env("METRICS_ADDR", metrics.to_string())
             .env("PUBLIC_BIDDING_URL", format!("http://{addr}"))
-            .env("LOG_LEVEL", "warn");
+            .env("LOG_LEVEL", "warn")
+            .envs(settings.iter().copied());
         Self::start(command, addr)
     }
 
