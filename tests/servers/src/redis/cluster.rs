@@ -1,6 +1,8 @@
 //! Six nodes: three masters, each with a replica.
 
 use super::{Node, Options};
+use crate::certificates::Certificates;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const NODES: usize = 6;
@@ -23,6 +25,10 @@ impl Cluster {
     pub async fn start_with(options: &Options) -> Option<Self> {
         let mut options = options.clone();
         options.append_only = true;
+        if options.tls {
+            options = options.with("tls-cluster", "yes").with("tls-replication", "yes");
+        }
+        let certificates = options.tls.then(Certificates::new).map(Arc::new);
         let options = options
             .with("cluster-enabled", "yes")
             .with("cluster-node-timeout", NODE_TIMEOUT_MS)
@@ -30,7 +36,7 @@ impl Cluster {
             .with("repl-diskless-sync-delay", "0");
         let mut nodes = Vec::with_capacity(NODES);
         for _ in 0..NODES {
-            nodes.push(Node::start(&options).await?);
+            nodes.push(Node::start_as(&options, certificates.clone()).await?);
         }
         let cluster = Self { nodes };
         cluster.form().await;

@@ -7,6 +7,7 @@ use crate::ports::free_port;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -21,7 +22,7 @@ const COMMAND_SECONDS: &str = "5";
 pub struct Node {
     programs: Programs,
     options: Options,
-    certificates: Option<Certificates>,
+    certificates: Option<Arc<Certificates>>,
     folder: TempDir,
     port: u16,
     running: Option<Running>,
@@ -35,11 +36,16 @@ struct Running {
 impl Node {
     /// `None`, said loudly, where there is no Redis to start.
     pub async fn start(options: &Options) -> Option<Self> {
+        Self::start_as(options, options.tls.then(Certificates::new).map(Arc::new)).await
+    }
+
+    /// As one of several, whom one authority vouches for.
+    pub(super) async fn start_as(options: &Options, certificates: Option<Arc<Certificates>>) -> Option<Self> {
         let programs = programs()?;
         let mut node = Self {
             programs,
             options: options.clone(),
-            certificates: options.tls.then(Certificates::new),
+            certificates,
             folder: tempfile::tempdir().unwrap(),
             port: free_port(),
             running: None,
@@ -75,7 +81,7 @@ impl Node {
 
     /// Of the authority that signed its certificate: what a client by TLS trusts.
     pub fn authority(&self) -> Option<PathBuf> {
-        self.certificates.as_ref().map(Certificates::authority)
+        self.certificates.as_ref().map(|of| of.authority())
     }
 
     pub fn is_running(&self) -> bool {
