@@ -3,7 +3,8 @@
 use super::Options;
 use super::programs::{Programs, programs};
 use crate::certificates::Certificates;
-use crate::ports::free_port;
+use crate::ports::{BUS_DISTANCE, free_port};
+use crate::proxy::Proxy;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -25,6 +26,7 @@ pub struct Node {
     certificates: Option<Arc<Certificates>>,
     folder: TempDir,
     port: u16,
+    proxy: Option<Proxy>,
     running: Option<Running>,
 }
 
@@ -48,10 +50,12 @@ impl Node {
             certificates,
             folder: tempfile::tempdir().unwrap(),
             port: free_port(),
+            proxy: None,
             running: None,
         };
         // Another process may have been given the same port.
         for _ in 0..5 {
+            node.proxy = options.behind_proxy.then(|| Proxy::start(&node.own_addr()));
             if node.try_start().await {
                 return Some(node);
             }
@@ -61,9 +65,22 @@ impl Node {
         panic!("redis does not start: {}", node.log());
     }
 
-    /// `host:port`.
+    /// `host:port`, where clients reach it.
     pub fn addr(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => proxy.addr(),
+            None => self.own_addr(),
+        }
+    }
+
+    /// Past any proxy.
+    pub(super) fn own_addr(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The way that clients take, with [`Options::behind_proxy`].
+    pub fn network(&mut self) -> Option<&mut Proxy> {
+        self.proxy.as_mut()
     }
 
     pub fn port(&self) -> u16 {
@@ -204,6 +221,14 @@ impl Node {
         if let Some(password) = &self.options.password {
             set("requirepass", password);
             set("masterauth", password);
+        }
+        if let Some(proxy) = &self.proxy {
+            set("cluster-announce-ip", "127.0.0.1");
+            set("cluster-announce-port", &proxy.port().to_string());
+            set(
+                "cluster-announce-bus-port",
+                &(self.port + BUS_DISTANCE).to_string(),
+            );
         }
         if let Some(max_memory) = &self.options.max_memory {
             set("maxmemory", max_memory);
