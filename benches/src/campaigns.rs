@@ -25,6 +25,15 @@ const SIZES: [(i64, i64); 6] = [
 
 /// Fills a fresh store. One campaign in eight is for a request's country; budgets outlast the run.
 pub(crate) fn store(data_dir: &Path, count: usize) -> anyhow::Result<()> {
+    store_with(data_dir, count, |_| {})
+}
+
+/// As [`store`], each campaign changed by `change`.
+pub(crate) fn store_with(
+    data_dir: &Path,
+    count: usize,
+    change: impl Fn(&mut ServingCampaign),
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let url = format!("sqlite:{}", data_dir.join("adplatform.sqlite").display());
@@ -41,7 +50,8 @@ pub(crate) fn store(data_dir: &Path, count: usize) -> anyhow::Result<()> {
             .await?;
         let mut records = Vec::with_capacity(BATCH);
         for number in 0..count {
-            let campaign = campaign(number, now)?;
+            let mut campaign = campaign(number, now)?;
+            change(&mut campaign);
             records.push(NewRecord {
                 key: campaign.campaign.id.to_string(),
                 value: Some(serde_json::to_vec(&campaign)?),
@@ -60,7 +70,7 @@ pub(crate) fn store(data_dir: &Path, count: usize) -> anyhow::Result<()> {
     })
 }
 
-fn exchange(now: Timestamp) -> ServingExchange {
+pub(crate) fn exchange(now: Timestamp) -> ServingExchange {
     ServingExchange {
         schema: domain::serving::SCHEMA,
         generation: 1,
@@ -77,7 +87,7 @@ fn exchange(now: Timestamp) -> ServingExchange {
     }
 }
 
-fn campaign(number: usize, now: Timestamp) -> anyhow::Result<ServingCampaign> {
+pub(crate) fn campaign(number: usize, now: Timestamp) -> anyhow::Result<ServingCampaign> {
     let (width, height) = SIZES[number % SIZES.len()];
     let id = format!("cmp_bench{number:08}");
     let advertiser_id = format!("adv_bench{:06}", number / 4);

@@ -9,7 +9,10 @@ mod server;
 
 mod analytics;
 mod bid;
+mod campaign_api;
 mod latency;
+mod ledger;
+mod user_state;
 
 use clap::Parser;
 use figure::Figure;
@@ -17,7 +20,7 @@ use figure::Figure;
 #[derive(Parser)]
 struct Args {
     /// One of them; all when left out
-    #[arg(value_parser = ["analytics", "bid", "latency"])]
+    #[arg(value_parser = ["analytics", "bid", "campaign-api", "latency", "ledger", "user-state"])]
     name: Option<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -58,6 +61,15 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("latency") {
         figures.extend(latency::run(conditions)?);
+    }
+    if wanted("campaign-api") {
+        figures.extend(campaign_api::run()?);
+    }
+    if wanted("ledger") {
+        figures.extend(ledger::run()?);
+    }
+    if wanted("user-state") {
+        figures.extend(user_state::run(conditions)?);
     }
     for figure in figures {
         if args.json {

@@ -26,6 +26,11 @@ impl Server {
 
     /// The bidding-service on embedded storage in `data_dir`, which holds its campaigns already.
     pub(crate) fn bidding(data_dir: &Path) -> anyhow::Result<Self> {
+        Self::bidding_with(data_dir, &[])
+    }
+
+    /// As [`Server::bidding`], with more settings.
+    pub(crate) fn bidding_with(data_dir: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let (addr, metrics) = (free_addr()?, free_addr()?);
         let mut command = pinned("bidding-service", 0)?;
         command
@@ -33,7 +38,8 @@ impl Server {
             .env("HTTP_ADDR", addr.to_string())
             .env("METRICS_ADDR", metrics.to_string())
             .env("PUBLIC_BIDDING_URL", format!("http://{addr}"))
-            .env("LOG_LEVEL", "warn");
+            .env("LOG_LEVEL", "warn")
+            .envs(settings.iter().copied());
         Self::start(command, addr)
     }
 
@@ -45,6 +51,21 @@ impl Server {
             .env("KAFKA_BROKERS", kafka)
             .env("DATABASE_URL", database_url)
             .env("DATA_DIR", data_dir)
+            .env("HTTP_ADDR", addr.to_string())
+            .env("METRICS_ADDR", metrics.to_string())
+            .env("LOG_LEVEL", "warn");
+        Self::start(command, addr)
+    }
+
+    /// The campaign-service on a real database, on every core: its client and the database share them.
+    pub(crate) fn campaigns(database_url: &str, key: &str, data_dir: &Path) -> anyhow::Result<Self> {
+        let (addr, metrics) = (free_addr()?, free_addr()?);
+        let mut command = Command::new(sibling("campaign-service")?);
+        command
+            .env("DATABASE_URL", database_url)
+            .env("DATA_DIR", data_dir)
+            .env("ADMIN_API_KEY", key)
+            .env("API_RATE_LIMIT_PER_SECOND", "1000000")
             .env("HTTP_ADDR", addr.to_string())
             .env("METRICS_ADDR", metrics.to_string())
             .env("LOG_LEVEL", "warn");
