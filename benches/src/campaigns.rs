@@ -25,8 +25,21 @@ const SIZES: [(i64, i64); 6] = [
 
 /// Fills a fresh store. One campaign in eight is for a request's country; budgets outlast the run.
 pub(crate) fn store(data_dir: &Path, count: usize) -> anyhow::Result<()> {
+    store_with(data_dir, count, |_| {})
+}
+
+/// As [`store`], each campaign changed by `change`.
+pub(crate) fn store_with(
+    data_dir: &Path,
+    count: usize,
+    change: impl Fn(&mut ServingCampaign),
+) -> anyhow::Result<()> {
     let now = Timestamp::now();
-    store_of(data_dir, count, |number| campaign(number, now))
+    store_of(data_dir, count, |number| {
+        let mut campaign = campaign(number, now)?;
+        change(&mut campaign);
+        Ok(campaign)
+    })
 }
 
 /// Fills a fresh embedded store with campaigns made by their number.

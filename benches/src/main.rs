@@ -11,9 +11,12 @@ mod spread;
 
 mod analytics;
 mod bid;
+mod campaign_api;
 mod engine;
 mod latency;
+mod ledger;
 mod startup;
+mod user_state;
 
 use clap::Parser;
 use figure::Figure;
@@ -21,7 +24,7 @@ use figure::Figure;
 #[derive(Parser)]
 struct Args {
     /// One of them; all when left out
-    #[arg(value_parser = ["analytics", "bid", "engine", "latency", "startup"])]
+    #[arg(value_parser = ["analytics", "bid", "campaign-api", "engine", "latency", "ledger", "startup", "user-state"])]
     name: Option<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -68,6 +71,15 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("latency") {
         figures.extend(latency::run(conditions)?);
+    }
+    if wanted("campaign-api") {
+        figures.extend(campaign_api::run()?);
+    }
+    if wanted("ledger") {
+        figures.extend(ledger::run()?);
+    }
+    if wanted("user-state") {
+        figures.extend(user_state::run(conditions)?);
     }
     for figure in figures {
         if args.json {

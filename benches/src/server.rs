@@ -64,6 +64,21 @@ impl Server {
         Self::start(command, addr)
     }
 
+    /// The campaign-service on a real database, on every core: its client and the database share them.
+    pub(crate) fn campaigns(database_url: &str, key: &str, data_dir: &Path) -> anyhow::Result<Self> {
+        let (addr, metrics) = (free_addr()?, free_addr()?);
+        let mut command = Command::new(sibling("campaign-service")?);
+        command
+            .env("DATABASE_URL", database_url)
+            .env("DATA_DIR", data_dir)
+            .env("ADMIN_API_KEY", key)
+            .env("API_RATE_LIMIT_PER_SECOND", "1000000")
+            .env("HTTP_ADDR", addr.to_string())
+            .env("METRICS_ADDR", metrics.to_string())
+            .env("LOG_LEVEL", "warn");
+        Self::start(command, addr)
+    }
+
     fn start(mut command: Command, addr: SocketAddr) -> anyhow::Result<Self> {
         let child = command
             .stdout(Stdio::null())

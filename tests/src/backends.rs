@@ -1,8 +1,9 @@
 //! Real PostgreSQL with a synchronous standby, a Redis Cluster of six, a Redis for user states, and Kafka; and what can
 //! happen to them.
 
-use test_servers::kafka::Broker;
+use test_servers::kafka::{self, Broker};
 use test_servers::postgres::Server;
+use test_servers::proxy::{Fault, Proxy};
 use test_servers::redis::{Cluster, Node, Options};
 
 const DATABASE: &str = "adplatform";
@@ -16,6 +17,8 @@ pub struct Backends {
     pub ledger: Cluster,
     users: Node,
     pub kafka: Broker,
+    /// The ways to the primary and to the standby.
+    databases: [Proxy; 2],
 }
 
 impl Backends {
@@ -29,14 +32,25 @@ impl Backends {
         let durable = Options {
             password: Some(PASSWORD.to_owned()),
             append_only: true,
+            behind_proxy: true,
             ..Options::default()
         };
+        let users = Options {
+            behind_proxy: true,
+            ..Options::default()
+        };
+        let log = kafka::Options {
+            behind_proxy: true,
+            ..kafka::Options::default()
+        };
+        let way_to = |server: &Server| Proxy::start(&format!("127.0.0.1:{}", server.port));
         Some(Self {
+            databases: [way_to(&postgres), way_to(&standby)],
             standby,
             postgres,
             ledger: Cluster::start_with(&durable).await?,
-            users: Node::start(&Options::default()).await?,
-            kafka: Broker::start().await?,
+            users: Node::start(&users).await?,
+            kafka: Broker::start_with(&log).await?,
         })
     }
 
@@ -59,7 +73,7 @@ impl Backends {
 
     /// Both hosts: the services find the one that is the primary.
     pub(crate) fn database_url(&self) -> String {
-        let hosts = [&self.postgres, &self.standby].map(|server| format!("127.0.0.1:{}", server.port));
+        let hosts = self.databases.each_ref().map(Proxy::addr);
         format!("postgres://postgres@{}/{DATABASE}", hosts.join(","))
     }
 
@@ -72,6 +86,21 @@ impl Backends {
             .execute("postgres", "ALTER SYSTEM RESET synchronous_standby_names")
             .await;
         self.standby.execute("postgres", "SELECT pg_reload_conf()").await;
+    }
+
+    /// The ways to all of them.
+    fn networks(&mut self) -> impl Iterator<Item = &mut Proxy> {
+        let stores = self.ledger.networks().chain(self.users.network());
+        stores.chain(self.kafka.network()).chain(&mut self.databases)
+    }
+
+    pub fn set_network(&mut self, fault: Fault) {
+        self.networks().for_each(|way| way.set(fault));
+    }
+
+    /// The network forgets every connection and tells neither end.
+    pub fn lose_connections(&mut self) {
+        self.networks().for_each(|way| way.lose_connections());
     }
 
     /// Kills a master, and says which node it was.

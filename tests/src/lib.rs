@@ -11,6 +11,7 @@ pub mod fixtures;
 pub mod markup;
 pub mod platform;
 pub mod program;
+pub mod service;
 pub mod services;
 pub mod trader;
 pub mod waiting;

@@ -10,6 +10,7 @@
 //! | `member` | which partitions are ours, as replicas come and go |
 //! | `reader` | reads and folds one partition |
 //! | `segment`, `applier` | what readers hand over; gathers and applies it |
+//! | `piecewise` | finds what the store cannot take, and sets it aside |
 //! | `checkpoints` | publishes what campaigns have spent |
 //! | `progress` | lag and freshness |
 //! | `upkeep` | forgets what is old |
@@ -17,6 +18,7 @@
 mod applier;
 mod checkpoints;
 mod member;
+mod piecewise;
 mod progress;
 mod reader;
 mod retry;
@@ -58,8 +60,10 @@ pub(crate) fn start(ports: &Ports, metrics: &Metrics, process: &Process) {
     let applier = Applier {
         folded,
         reports: ports.reports.clone(),
+        events: ports.events.clone(),
         clock: process.clock.clone(),
         stop: stop.clone(),
+        refused_in_a_row: 0,
     };
     let checkpoints = Checkpoints {
         reports: ports.reports.clone(),

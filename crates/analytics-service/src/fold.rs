@@ -138,7 +138,7 @@ fn fold_event(event: BidEvent) -> Result<Folded, Poison> {
         EventKind::Click => totals.clicks = 1,
         EventKind::Conversion => {
             totals.conversions = 1;
-            totals.conversion_value_micros = amount("value_micros", event.value_micros.unwrap_or(0))?;
+            totals.conversion_value_micros = value(event.value_micros.unwrap_or(0))?;
         }
         EventKind::VideoStart => totals.video_starts = 1,
         EventKind::VideoComplete => totals.video_completes = 1,
@@ -208,6 +208,16 @@ fn quarter(instant_ms: i64) -> Result<i64, Poison> {
         Ok(quarter_start_ms(instant_ms))
     } else {
         Err(Poison::OutOfRange("time of the bid"))
+    }
+}
+
+/// As many units as [`MAX_AMOUNT`], in micros.
+fn value(micros: i64) -> Result<i64, Poison> {
+    amount("value_micros", micros)?;
+    if micros <= MAX_AMOUNT / 1_000 {
+        Ok(micros)
+    } else {
+        Err(Poison::OutOfRange("value_micros"))
     }
 }
 

@@ -22,6 +22,7 @@ use checkpoints::Checkpoints;
 use domain::id::AdvertiserId;
 use platform::{Clock, Shutdown};
 use records::Records;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,8 @@ use storage::{EventLog, SpendLedger, StorageError};
 const POLL: Duration = Duration::from_secs(1);
 /// Clocks of those who append differ by less; so does a checkpoint from the moment of its offsets.
 const CLOCK_MARGIN_MS: i64 = 10 * 60 * 1_000;
+/// Instants so near each other are looked for once: reading a little more than is needed changes nothing.
+const SHARED_LOOK_MS: i64 = 10_000;
 
 /// The task that looks for groups to rebuild, one a bidder.
 pub(crate) struct Rebuilder {
@@ -103,10 +106,12 @@ impl Rebuilder {
         if due.iter().any(|rebuild| rebuild.complete_until_ms.is_none()) {
             checkpoints = self.read_checkpoints(due, books).await?;
         }
-        let starts = self.spend_starts(&spend, due, &checkpoints, now_ms).await?;
+        let starts = self
+            .spend_starts(&spend, due, &checkpoints, books, now_ms)
+            .await?;
         self.restore_spend(spend, &starts, &checkpoints, books, now_ms)
             .await?;
-        let starts = self.win_starts(&wins, due, now_ms).await?;
+        let starts = self.win_starts(&wins, due, books, now_ms).await?;
         self.restore_wins(wins, &starts, books, now_ms).await
     }
 
@@ -145,33 +150,36 @@ impl Rebuilder {
         spend: &Records,
         due: &[Rebuild],
         checkpoints: &Checkpoints,
+        books: &mut Books,
         now_ms: i64,
     ) -> Result<Starts, StorageError> {
         let billable_ms = now_ms.saturating_sub(LONGEST_LIFE_MS + CLOCK_MARGIN_MS);
         let told_ms = checkpoints
             .oldest_at_ms()
             .map_or(i64::MIN, |at_ms| at_ms.saturating_sub(CLOCK_MARGIN_MS));
-        let mut starts = Starts::new();
-        for rebuild in due {
-            let since_ms = rebuild.complete_until_ms.unwrap_or(billable_ms.min(told_ms));
-            let mut from = spend.kept_since(since_ms).await?;
-            if rebuild.complete_until_ms.is_none() {
-                let group = |advertiser_id: &AdvertiserId| self.ledger.group_of(advertiser_id);
-                checkpoints.lower(&mut from, |advertiser_id| group(advertiser_id) == rebuild.group);
+        let anew_ms = billable_ms.min(told_ms);
+        let since_ms = |rebuild: &Rebuild| rebuild.complete_until_ms.unwrap_or(anew_ms);
+        let mut starts = starts_since(spend, due, since_ms, books).await?;
+        for rebuild in due.iter().filter(|rebuild| rebuild.complete_until_ms.is_none()) {
+            let is_of_group =
+                |advertiser_id: &AdvertiserId| self.ledger.group_of(advertiser_id) == rebuild.group;
+            if let Some(from) = starts.get_mut(&rebuild.group) {
+                checkpoints.lower(from, is_of_group);
             }
-            starts.insert(rebuild.group, from);
         }
         Ok(starts)
     }
 
-    async fn win_starts(&self, wins: &Records, due: &[Rebuild], now_ms: i64) -> Result<Starts, StorageError> {
+    async fn win_starts(
+        &self,
+        wins: &Records,
+        due: &[Rebuild],
+        books: &mut Books,
+        now_ms: i64,
+    ) -> Result<Starts, StorageError> {
         let billable_ms = now_ms.saturating_sub(LONGEST_BILLING_WINDOW_MS + CLOCK_MARGIN_MS);
-        let mut starts = Starts::new();
-        for rebuild in due {
-            let since_ms = rebuild.complete_until_ms.unwrap_or(billable_ms);
-            starts.insert(rebuild.group, wins.kept_since(since_ms.max(billable_ms)).await?);
-        }
-        Ok(starts)
+        let since_ms = |rebuild: &Rebuild| rebuild.complete_until_ms.unwrap_or(billable_ms).max(billable_ms);
+        starts_since(wins, due, since_ms, books).await
     }
 
     async fn restore_spend(
@@ -262,6 +270,31 @@ impl Rebuilder {
         }
         skipped.inc();
     }
+}
+
+/// Where each group's instant is in the topic, or a little before it: groups whose instants are near share one look, or
+/// those of a whole ledger would take longer than its claims live.
+async fn starts_since(
+    records: &Records,
+    due: &[Rebuild],
+    since_ms: impl Fn(&Rebuild) -> i64,
+    books: &mut Books,
+) -> Result<Starts, StorageError> {
+    let mut known: BTreeMap<i64, Vec<i64>> = BTreeMap::new();
+    let mut starts = Starts::new();
+    for rebuild in due {
+        let at_ms = since_ms(rebuild).max(0) / SHARED_LOOK_MS * SHARED_LOOK_MS;
+        let from = match known.entry(at_ms) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => {
+                let from = records.kept_since(at_ms).await?;
+                books.keep_claims().await;
+                new.insert(from).clone()
+            }
+        };
+        starts.insert(rebuild.group, from);
+    }
+    Ok(starts)
 }
 
 /// By partition: where the first of the groups begins.

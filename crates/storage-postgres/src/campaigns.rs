@@ -127,10 +127,7 @@ async fn write_all(connection: &mut PgConnection, write: &Write) -> Result<Writt
         documents::write(connection, &change.document, &write.actor, write.now_ms).await?;
     }
     // As late as may be, since it lets one write at a time pass; before the announcements, whose order it makes.
-    outbox::raise_revision(connection).await?;
-    for announcement in &write.announcements {
-        outbox::announce(connection, announcement, write.now_ms).await?;
-    }
+    outbox::raise_and_announce(connection, &write.announcements, write.now_ms).await?;
     Ok(Written::Done)
 }
 

@@ -14,31 +14,48 @@ pub(crate) async fn raise_revision(connection: &mut PgConnection) -> Result<(), 
     Ok(())
 }
 
-pub(crate) async fn announce(
+/// What is one object each goes in with the raising of the revision, in one statement: all writes wait for it. The rows come
+/// from the raised one, so that their sequences are given under its lock.
+const RAISE_AND_ANNOUNCE: &str = "WITH raised AS (UPDATE store SET revision = revision + 1 WHERE one = 1 RETURNING one) \
+    INSERT INTO outbox (kind, id, written_at_ms) SELECT told.kind, told.id, $3 \
+    FROM raised CROSS JOIN unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS told (kind, id, place) ORDER BY told.place";
+
+/// Which campaigns an advertiser has is looked at under the lock, by a statement of its own.
+const ANNOUNCE_CAMPAIGNS_OF: &str = "INSERT INTO outbox (kind, id, written_at_ms) \
+    SELECT 'campaign', id, $2 FROM documents WHERE kind = 'campaign' AND advertiser_id = $1";
+
+/// Raises the revision, as [`raise_revision`] does, and announces.
+pub(crate) async fn raise_and_announce(
     connection: &mut PgConnection,
-    announcement: &Announcement,
+    announcements: &[Announcement],
     now_ms: i64,
 ) -> Result<(), Failure> {
-    let (sql, id) = match announcement {
-        Announcement::Campaign(id) => (
-            "INSERT INTO outbox (kind, id, written_at_ms) VALUES ('campaign', $1, $2)",
-            id,
-        ),
-        Announcement::Exchange(id) => (
-            "INSERT INTO outbox (kind, id, written_at_ms) VALUES ('exchange', $1, $2)",
-            id,
-        ),
-        Announcement::CampaignsOf(advertiser_id) => (
-            "INSERT INTO outbox (kind, id, written_at_ms) \
-             SELECT 'campaign', id, $2 FROM documents WHERE kind = 'campaign' AND advertiser_id = $1",
-            advertiser_id,
-        ),
-    };
-    sqlx::query(sql)
-        .bind(storable(id))
+    let (mut kinds, mut ids, mut advertisers) = (Vec::new(), Vec::new(), Vec::new());
+    for announcement in announcements {
+        let (kind, id) = match announcement {
+            Announcement::Campaign(id) => ("campaign", id),
+            Announcement::Exchange(id) => ("exchange", id),
+            Announcement::CampaignsOf(advertiser_id) => {
+                advertisers.push(advertiser_id);
+                continue;
+            }
+        };
+        kinds.push(kind);
+        ids.push(storable(id));
+    }
+    sqlx::query(RAISE_AND_ANNOUNCE)
+        .bind(kinds)
+        .bind(ids)
         .bind(now_ms)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    for advertiser_id in advertisers {
+        sqlx::query(ANNOUNCE_CAMPAIGNS_OF)
+            .bind(storable(advertiser_id))
+            .bind(now_ms)
+            .execute(&mut *connection)
+            .await?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 //! for everything that is sent over it.
 
 use crate::error::{breaks_connection, storage_error, unavailable};
+use crate::settings::tcp;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisError, Value};
 use std::sync::Arc;
@@ -39,7 +40,7 @@ impl Connection {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_WITHIN))
             .set_response_timeout(Some(ANSWER_WITHIN));
-        let mut redis = Client::open(info.clone())?
+        let mut redis = Client::open(info.clone().set_tcp_settings(tcp()))?
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         let server: String = redis::cmd("INFO").arg("server").query_async(&mut redis).await?;

@@ -6,7 +6,7 @@
 use crate::connection::{Connection, Link};
 use crate::error::{storage_error, unavailable};
 use crate::settings::{Settings, SettingsError};
-use crate::topology::{Address, Master, masters, owner, slot_of};
+use crate::topology::{self, Address, Master, masters, owner, slot_of};
 use futures_util::future::join_all;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, RedisError, ServerErrorKind, Value};
 use std::collections::HashMap;
@@ -64,6 +64,7 @@ pub(crate) struct Reply {
 }
 
 struct Node {
+    host: String,
     renewals: Link,
     notices: Link,
 }
@@ -139,7 +140,9 @@ impl Router {
             match kind(&error) {
                 Some(ServerErrorKind::NoScript) => load(&connection, call.script).await?,
                 Some(ServerErrorKind::Moved) => self.look(true).await,
-                Some(ServerErrorKind::Ask) if call.follows_moves => return self.ask(call, &error).await,
+                Some(ServerErrorKind::Ask) if call.follows_moves => {
+                    return self.ask(call, &error, &place.node.host).await;
+                }
                 Some(ServerErrorKind::Ask) => return Err(unavailable("the group is moving")),
                 _ => {
                     // Whether it took effect is unknown, and the caller's to repeat.
@@ -151,12 +154,12 @@ impl Router {
         Err(last)
     }
 
-    async fn ask(&self, call: &Call<'_>, asked: &RedisError) -> Result<Reply, StorageError> {
-        let (host, port) = asked.redirect_node().ok_or_else(|| storage_error(asked))?;
-        let node = self.node(&Address {
-            host: host.to_owned(),
-            port,
-        });
+    /// `host`: of the node that said so.
+    async fn ask(&self, call: &Call<'_>, asked: &RedisError, host: &str) -> Result<Reply, StorageError> {
+        let address = asked
+            .redirect_node()
+            .and_then(|(told, _slot)| topology::address_of(told, host, self.is_tls()));
+        let node = self.node(&address.ok_or_else(|| storage_error(asked))?);
         let connection = node.link(call.lane).connection().await?;
         load(&connection, call.script).await?;
         let value = connection
@@ -302,6 +305,7 @@ impl Router {
 impl Node {
     fn new(info: &ConnectionInfo) -> Self {
         Self {
+            host: address_of(info.addr()).map_or_else(String::new, |of| of.host),
             renewals: Link::new(info.clone()),
             notices: Link::new(info.clone()),
         }

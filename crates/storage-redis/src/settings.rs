@@ -1,9 +1,13 @@
 //! Where Redis is, and how to be let in.
 
+use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const DEFAULT_PORT: u16 = 6379;
+/// What was sent and is not even received: the machine is gone, or the way to it.
+const UNRECEIVED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Of one Redis: a single node, or a Cluster of which some nodes are named.
 #[derive(Clone, PartialEq, Eq)]
@@ -112,6 +116,13 @@ impl Settings {
         let client = Client::build_with_tls(info, certificates.clone()).map_err(|error| error.to_string())?;
         Ok(client.get_connection_info().clone())
     }
+}
+
+/// Of every connection: small commands go out at once, and a way that swallows them is found out.
+pub(crate) fn tcp() -> TcpSettings {
+    TcpSettings::default()
+        .set_nodelay(true)
+        .set_user_timeout(UNRECEIVED_WITHIN)
 }
 
 /// Another part of the process may have chosen before: then that one holds.

@@ -89,8 +89,9 @@ pub(crate) fn owner(masters: &[Master], slot: u16) -> Option<&Master> {
         .max_by_key(|master| (master.config_epoch, master.has_replica))
 }
 
-/// `ip:port@bus,hostname`; a certificate is for the host's name.
-fn address_of(told: &str, host: &str, is_tls: bool) -> Option<Address> {
+/// `ip:port@bus,hostname`, or `host:port` as a redirection has it; a certificate is for the host's name. `host`: how the node
+/// that says it was reached, for where it names none.
+pub(crate) fn address_of(told: &str, host: &str, is_tls: bool) -> Option<Address> {
     let (address, rest) = told.split_once('@').unwrap_or((told, ""));
     let (ip, port) = address.rsplit_once(':')?;
     let name = rest.split(',').nth(1).filter(|name| is_tls && !name.is_empty());

@@ -15,14 +15,20 @@ mod code {
     pub(super) const FULL: i32 = 13;
     pub(super) const CANTOPEN: i32 = 14;
     pub(super) const PROTOCOL: i32 = 15;
-    pub(super) const CONSTRAINT: i32 = 19;
+    /// Extended, the two of a row that is there already.
+    pub(super) const CONSTRAINT_PRIMARYKEY: i32 = 1555;
+    pub(super) const CONSTRAINT_UNIQUE: i32 = 2067;
     pub(super) const AUTH: i32 = 23;
 }
 
-/// The low byte of SQLite's extended result code, where the error is SQLite's.
+/// Where the error is SQLite's.
+fn extended_code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
+/// The low byte of the extended one.
 fn primary_code(error: &sqlx::Error) -> Option<i32> {
-    let extended: i32 = error.as_database_error()?.code()?.parse().ok()?;
-    Some(extended & 0xff)
+    Some(extended_code(error)? & 0xff)
 }
 
 pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
@@ -31,6 +37,9 @@ pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
 
 pub(crate) fn storage_error(error: sqlx::Error) -> StorageError {
     let text = error.to_string();
+    if let Some(code::CONSTRAINT_PRIMARYKEY | code::CONSTRAINT_UNIQUE) = extended_code(&error) {
+        return StorageError::Conflict(text);
+    }
     match (primary_code(&error), &error) {
         (
             Some(
@@ -55,8 +64,8 @@ pub(crate) fn storage_error(error: sqlx::Error) -> StorageError {
             | sqlx::Error::PoolClosed
             | sqlx::Error::PoolTimedOut,
         ) => StorageError::Unavailable(text),
-        (Some(code::CONSTRAINT), _) => StorageError::Conflict(text),
-        // Malformed, not a database, a missing table, a value of the wrong type, a sum beyond 64 bits.
+        // Malformed, not a database, a missing table, a value of the wrong type (as a sum beyond 64 bits is, which SQLite
+        // makes a floating-point number).
         _ => StorageError::Corrupt(text),
     }
 }

@@ -46,6 +46,7 @@ async fn without_limits(store: &SqliteStore) {
         bid_nanos: 1,
         opportunities: 0,
         bids: 0,
+        renewal: 0,
     };
     store
         .renew(0, &BidderId::from("b"), 1_000, &[request])

@@ -37,6 +37,10 @@ pub struct LeaseRequest {
     /// Seen since the last renewal; the ledger adds them up for pacing and reports them.
     pub opportunities: i64,
     pub bids: i64,
+    /// Counts up with each heartbeat of this bidder (not negative). A lease in force keeps that of its last renewal: a renewal
+    /// with a lower one was overtaken on its way, as by the one after a time-out. It changes nothing (a lease that it shrank
+    /// or ended sooner would be bid on and granted to another), and its grant says what is.
+    pub renewal: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

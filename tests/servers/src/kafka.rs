@@ -6,6 +6,7 @@ mod options;
 pub use options::Options;
 
 use crate::kafka::jars::Jars;
+use crate::proxy::Proxy;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -28,6 +29,7 @@ pub struct Broker {
     jars: Jars,
     folder: TempDir,
     ports: Ports,
+    proxy: Option<Proxy>,
     running: Option<Child>,
 }
 
@@ -57,12 +59,16 @@ impl Broker {
     async fn started(jars: Jars, options: &Options) -> Self {
         let folder = tempfile::tempdir().expect("temporary folders can be made");
         let ports = free_ports();
-        let properties = options.properties(folder.path(), &ports);
+        let own = format!("127.0.0.1:{}", ports.plaintext);
+        let proxy = options.behind_proxy.then(|| Proxy::start(&own));
+        let reached_at = proxy.as_ref().map_or(ports.plaintext, Proxy::port);
+        let properties = options.properties(folder.path(), &ports, reached_at);
         std::fs::write(folder.path().join("server.properties"), properties).expect("the folder is ours");
         let mut broker = Self {
             jars,
             folder,
             ports,
+            proxy,
             running: None,
         };
         broker.format(options).await;
@@ -157,12 +163,17 @@ impl Broker {
     /// For `KAFKA_BROKERS`, without security.
     #[must_use]
     pub fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.plaintext)
+        format!("127.0.0.1:{}", self.port())
     }
 
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.ports.plaintext
+        self.proxy.as_ref().map_or(self.ports.plaintext, Proxy::port)
+    }
+
+    /// The way that clients take, with [`Options::behind_proxy`].
+    pub fn network(&mut self) -> Option<&mut Proxy> {
+        self.proxy.as_mut()
     }
 
     /// Of the listener that asks for a name and a password ([`Options::sasl`]).

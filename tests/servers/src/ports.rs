@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A Redis Cluster's nodes talk to each other on the port that is this much higher.
-const BUS_DISTANCE: u16 = 10_000;
+pub(crate) const BUS_DISTANCE: u16 = 10_000;
 /// Below the ports that outgoing connections get, so that a stopped server finds its own free again.
 const PORTS: Range<u16> = 12_000..22_000;
 

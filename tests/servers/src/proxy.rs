@@ -32,6 +32,7 @@ pub enum Fault {
 pub struct Proxy {
     port: u16,
     fault: watch::Sender<Fault>,
+    losses: watch::Sender<()>,
     /// One message for each fault that holds.
     settled: mpsc::UnboundedReceiver<()>,
 }
@@ -40,6 +41,7 @@ impl Proxy {
     /// Passes everything on to `upstream`, `host:port`, which need not be there yet.
     pub fn start(upstream: &str) -> Self {
         let (fault, faults) = watch::channel(Fault::None);
+        let (losses, lost) = watch::channel(());
         let (on_settled, settled) = mpsc::unbounded_channel();
         let port = free_port();
         let upstream = upstream.to_owned();
@@ -48,9 +50,14 @@ impl Proxy {
                 .enable_all()
                 .build()
                 .unwrap();
-            runtime.block_on(serve(port, &upstream, faults, on_settled));
+            runtime.block_on(serve(port, &upstream, faults, lost, on_settled));
         });
-        let mut proxy = Self { port, fault, settled };
+        let mut proxy = Self {
+            port,
+            fault,
+            losses,
+            settled,
+        };
         proxy.wait();
         proxy
     }
@@ -74,6 +81,12 @@ impl Proxy {
         }
     }
 
+    /// The connections that exist pass nothing any more, not even their end, while new ones do: a firewall that has forgotten
+    /// them.
+    pub fn lose_connections(&self) {
+        self.losses.send_replace(());
+    }
+
     /// On a thread that may belong to a runtime: no blocking call of the channel.
     fn wait(&mut self) {
         while self.settled.try_recv().is_err() {
@@ -87,6 +100,7 @@ async fn serve(
     port: u16,
     upstream: &str,
     mut faults: watch::Receiver<Fault>,
+    lost: watch::Receiver<()>,
     on_settled: mpsc::UnboundedSender<()>,
 ) {
     let mut listener = None;
@@ -108,7 +122,9 @@ async fn serve(
                     Err(_dropped) => return,
                 },
                 Some(client) = next(listener.as_ref()) => {
-                    connections.spawn(pipe::join(client, upstream.to_owned(), faults.clone()));
+                    let mut lost = lost.clone();
+                    lost.mark_unchanged();
+                    connections.spawn(pipe::join(client, upstream.to_owned(), faults.clone(), lost));
                 }
                 Some(_ended) = connections.join_next() => {}
             }

@@ -25,6 +25,9 @@ pub struct Options {
     pub tls: bool,
     /// Every write is in a file before the next second, so that a restart finds it.
     pub append_only: bool,
+    /// Clients reach it through [`Node::network`], which can be made bad. A Cluster's nodes copy from each other through it too;
+    /// what they tell each other of their health goes by another way.
+    pub behind_proxy: bool,
     /// More lines of `redis.conf`: a name and its value.
     pub settings: Vec<(String, String)>,
 }

@@ -80,6 +80,17 @@ async fn a_cut_resets_connections_and_refuses_new_ones() {
 }
 
 #[tokio::test]
+async fn a_lost_connection_passes_nothing_any_more_and_a_new_one_does() {
+    let (proxy, mut stream) = through().await;
+    ask(&mut stream, b"a").await.unwrap();
+    proxy.lose_connections();
+    let answer = timeout(Duration::from_millis(100), ask(&mut stream, b"a")).await;
+    assert!(answer.is_err(), "{answer:?}");
+    let mut stream = TcpStream::connect(proxy.addr()).await.unwrap();
+    ask(&mut stream, b"a").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_throttle_bounds_the_bytes_a_second() {
     let (mut proxy, mut stream) = through().await;
     proxy.set(Fault::Throttle {

@@ -3,11 +3,15 @@
 
 use crate::weather::Weather;
 use std::time::Duration;
+use test_servers::proxy::Fault;
 use tokio::time::sleep;
 
 /// How long the broker is away.
 const KAFKA_AWAY: Duration = Duration::from_secs(60);
 const AWAY: Duration = Duration::from_secs(5);
+/// Each way: an answer from another continent.
+const SLOW: Duration = Duration::from_millis(40);
+const SLOW_FOR: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_whatever_goes_away() {
@@ -16,6 +20,26 @@ async fn nothing_acknowledged_is_lost_whatever_goes_away() {
         return;
     };
     weather.passed("fair weather");
+
+    weather.deployment.backends.set_network(Fault::Delay(SLOW));
+    weather.takes_changes_again("the network is slow").await;
+    weather.bids_again("the network is slow").await;
+    sleep(SLOW_FOR).await;
+    weather.passed_with_every_bidder_up("slow network");
+
+    let killed = weather.deployment.backends.kill_a_redis_master().await;
+    weather
+        .bids_again("a Redis master was killed on a slow network")
+        .await;
+    weather.deployment.backends.set_network(Fault::None);
+    weather.deployment.backends.ledger.node(killed).restart().await;
+    weather.deployment.backends.ledger.wait_until_ok().await;
+    weather.passed_with_every_bidder_up("a Redis master killed on a slow network");
+
+    weather.deployment.backends.lose_connections();
+    weather.takes_changes_again("every connection was lost").await;
+    weather.bids_again("every connection was lost").await;
+    weather.passed_with_every_bidder_up("every connection lost");
 
     weather.deployment.backends.postgres.stop();
     sleep(AWAY).await;

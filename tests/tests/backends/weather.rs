@@ -4,6 +4,7 @@ use crate::editor::Editor;
 use adplatform_tests::deployment::Deployment;
 use adplatform_tests::eventually;
 use adplatform_tests::fixtures::{Campaign, USD};
+use adplatform_tests::service::Service;
 use adplatform_tests::trader::{CLEARED_NANOS, Trader};
 use reqwest::StatusCode;
 use std::sync::atomic::Ordering;
@@ -59,8 +60,14 @@ impl Weather {
     /// As [`Weather::passed`], and no offer went without an answer.
     pub(crate) fn passed_with_every_bidder_up(&self, storm: &str) {
         let errors = self.trader.seen.errors.load(Ordering::Relaxed);
-        assert_eq!(errors, 0, "{storm}: {}", self.trader.seen.last_error());
+        let last_error = self.trader.seen.last_error();
+        assert_eq!(errors, 0, "{storm}: {last_error}: {}", self.bidders_said());
         self.passed(storm);
+    }
+
+    fn bidders_said(&self) -> String {
+        let words = self.deployment.bidders.iter().map(Service::last_words);
+        words.collect::<Vec<_>>().join("\n\n")
     }
 
     /// Waits for a hundred more bids.
@@ -73,7 +80,12 @@ impl Weather {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         });
-        assert!(more.await.is_ok(), "no bids after {patience:?}: {after}");
+        let came = more.await.is_ok();
+        assert!(
+            came,
+            "no bids after {patience:?}: {after}: {}",
+            self.bidders_said()
+        );
     }
 
     /// Waits until a change is acknowledged again.

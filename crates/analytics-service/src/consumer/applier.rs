@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::event_log::Topic;
 use storage::report_store::{Advance, Applied, ReportBatch};
-use storage::{ReportStore, StorageError};
+use storage::{EventLog, ReportStore, StorageError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
@@ -17,12 +17,26 @@ use tokio_util::sync::CancellationToken;
 const MOST_WEIGHT: usize = 60_000;
 /// How long the first segment waits for others: 168 partitions with a trickle each are five transactions a second.
 const GATHER: Duration = Duration::from_millis(200);
+/// Of a batch that is refused for what is in it, before it is taken apart: a store may be wrong about that for a moment.
+const ATTEMPTS: u32 = 3;
 
 pub(super) struct Applier {
     pub(super) folded: mpsc::UnboundedReceiver<Segment>,
     pub(super) reports: Arc<dyn ReportStore>,
+    pub(super) events: Arc<dyn EventLog>,
     pub(super) clock: Clock,
     pub(super) stop: CancellationToken,
+    /// Records that the store could not take, with none between them that it took.
+    pub(super) refused_in_a_row: u32,
+}
+
+/// What became of a batch.
+enum Outcome {
+    Applied(Applied),
+    /// Another reader went on in one of the partitions, and nothing was applied.
+    Overtaken,
+    /// Something in it cannot be applied, so nothing was.
+    Refused,
 }
 
 /// Segments of one transaction.
@@ -77,9 +91,13 @@ impl Applier {
                 let events = gathered.events();
                 let batch = Arc::new(gathered.batch());
                 match self.apply(&batch, &mut applying).await? {
-                    Some(applied) => tell(&gathered.segments, &events, &applied),
-                    None => {
+                    Outcome::Applied(applied) => tell(&gathered.segments, &events, &applied),
+                    Outcome::Overtaken => {
                         self.take_over_offsets(&batch, &gathered.segments, &mut applying)
+                            .await?
+                    }
+                    Outcome::Refused => {
+                        self.apply_piecewise(&gathered.segments, batch, &mut applying)
                             .await?
                     }
                 }
@@ -115,16 +133,20 @@ impl Applier {
         Ok(gathered)
     }
 
-    /// `None`: another reader went on in one of the partitions, and nothing was applied.
-    async fn apply(&self, batch: &Arc<ReportBatch>, retry: &mut Retry) -> Result<Option<Applied>, Stopped> {
+    async fn apply(&self, batch: &Arc<ReportBatch>, retry: &mut Retry) -> Result<Outcome, Stopped> {
+        let mut refusals = 0;
         loop {
             match self.reports.apply(batch.clone(), self.clock.unix_ms()).await {
                 Ok(applied) => {
                     retry.succeeded();
-                    return Ok(Some(applied));
+                    return Ok(Outcome::Applied(applied));
                 }
-                Err(StorageError::Conflict(_)) => return Ok(None),
-                Err(error @ (StorageError::Unavailable(_) | StorageError::Corrupt(_))) => {
+                Err(StorageError::Conflict(_)) => return Ok(Outcome::Overtaken),
+                Err(error) => {
+                    refusals += u32::from(matches!(error, StorageError::Corrupt(_)));
+                    if refusals == ATTEMPTS {
+                        return Ok(Outcome::Refused);
+                    }
                     retry.failed(&error).await?;
                 }
             }

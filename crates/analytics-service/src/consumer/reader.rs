@@ -24,7 +24,7 @@ const READ_WAIT: Duration = Duration::from_millis(500);
 const RIVAL_PAUSE: Duration = Duration::from_millis(200);
 /// Poison of one read that is logged record by record.
 const LOGGED_POISON: usize = 10;
-const REASON_CHARS: usize = 500;
+pub(super) const REASON_CHARS: usize = 500;
 
 pub(super) struct Reader {
     pub(super) partition: Arc<Partition>,
@@ -106,6 +106,7 @@ impl Reader {
                 to_offset: batch.next_offset.max(at.offset),
             },
             contributions: Vec::with_capacity(records),
+            offsets: Vec::with_capacity(records),
             set_aside: Vec::new(),
             poison: 0,
             complete_until_ms: read_at_ms,
@@ -118,7 +119,10 @@ impl Reader {
                 Ok(folded) => {
                     last_at_ms = folded.at_ms;
                     rows += folded.contribution.as_ref().map_or(0, |one| one.rows.len());
-                    segment.contributions.extend(folded.contribution);
+                    if let Some(contribution) = folded.contribution {
+                        segment.contributions.push(contribution);
+                        segment.offsets.push(record.offset);
+                    }
                 }
                 Err(poison) => segment.set_aside.push(self.set_aside(record, &poison)),
             }

@@ -33,6 +33,8 @@ pub(super) struct Segment {
     pub(super) epoch: u64,
     pub(super) advance: Advance,
     pub(super) contributions: Vec<Contribution>,
+    /// Of the records that they are of.
+    pub(super) offsets: Vec<i64>,
     pub(super) set_aside: Vec<SetAside>,
     /// How many were set aside.
     pub(super) poison: usize,

@@ -121,6 +121,11 @@ impl App {
         answer.json()
     }
 
+    pub(crate) async fn counted_clicks(&self) -> i64 {
+        let report = self.report("metrics=clicks").await;
+        report["totals"]["clicks"].as_i64().unwrap()
+    }
+
     /// The value of one series in `/metrics`, as text.
     pub(crate) fn metric(&self, series: &str) -> Option<String> {
         let text = self.process.metrics.encode().unwrap();

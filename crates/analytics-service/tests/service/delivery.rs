@@ -46,6 +46,7 @@ async fn spend(app: &App) {
         bid_nanos: 1_000 * MICRO,
         opportunities: 4,
         bids: 1,
+        renewal: 0,
     };
     app.store.renew(0, &bidder_id, 60_000, &[lease]).await.unwrap();
     let reservation = Reservation {

@@ -31,6 +31,12 @@ pub(crate) fn bid(id: u128, advertiser: &str, campaign: &str, at: &str) -> Bid {
     }
 }
 
+/// One each of these bids, of one campaign.
+pub(crate) fn clicks(ids: std::ops::Range<u128>) -> Vec<BidEvent> {
+    ids.map(|id| bid(id, "adv_1", "cmp_1", "2026-11-23T10:00:00Z").event(EventKind::Click))
+        .collect()
+}
+
 impl Bid {
     pub(crate) fn event(&self, kind: EventKind) -> BidEvent {
         BidEvent {

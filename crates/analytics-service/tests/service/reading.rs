@@ -1,29 +1,12 @@
 //! Every event once: repeats, restarts, rivals, poison, and a store that comes and goes.
 
 use crate::app::{self, ADMIN_KEY, App, append, eventually, record};
-use crate::events::bid;
-use analytics_service::{Ports, wiring};
-use async_trait::async_trait;
+use crate::events::{bid, clicks};
+use crate::faulty_store::with_faults;
 use axum::http::StatusCode;
-use domain::event::{BidEvent, EventKind};
-use domain::id::CampaignId;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 use storage::event_log::Topic;
-use storage::report_store::{Applied, ReportBatch, ReportQuery, ReportRow, SetAside, SpendPage};
-use storage::{EventLog, ReportStore, StorageError};
-use storage_sqlite::SqliteStore;
-
-fn clicks(ids: std::ops::Range<u128>) -> Vec<BidEvent> {
-    ids.map(|id| bid(id, "adv_1", "cmp_1", "2026-11-23T10:00:00Z").event(EventKind::Click))
-        .collect()
-}
-
-async fn counted_clicks(app: &App) -> i64 {
-    app.report("metrics=clicks").await["totals"]["clicks"]
-        .as_i64()
-        .unwrap()
-}
+use storage::{EventLog, ReportStore};
 
 #[tokio::test]
 async fn repeats_count_once_within_a_batch_and_across_batches() {
@@ -33,7 +16,7 @@ async fn repeats_count_once_within_a_batch_and_across_batches() {
     app.caught_up().await;
     app.append(Topic::Clicks, &clicks(1..5)).await;
     app.caught_up().await;
-    assert_eq!(counted_clicks(&app).await, 5);
+    assert_eq!(app.counted_clicks().await, 5);
     let spend = bid(9, "adv_1", "cmp_1", "2026-11-23T10:00:00Z").spend(1_000);
     app.append(Topic::Spend, &[spend.clone(), spend]).await;
     app.caught_up().await;
@@ -52,7 +35,7 @@ async fn a_restart_goes_on_where_the_reports_stand() {
     append(&store, Topic::Clicks, &clicks(10..15)).await;
     let second = App::on(store);
     second.caught_up().await;
-    assert_eq!(counted_clicks(&second).await, 15);
+    assert_eq!(second.counted_clicks().await, 15);
     // It read what was new, and nothing else.
     eventually("the counter follows", || async {
         second.metric("events_applied_total{topic=\"clicks\"}").as_deref() == Some("5")
@@ -75,13 +58,13 @@ async fn two_readers_of_one_partition_lose_and_double_nothing() {
     }
     first.caught_up().await;
     assert_eq!(
-        (counted_clicks(&first).await, counted_clicks(&second).await),
+        (first.counted_clicks().await, second.counted_clicks().await),
         (1_010, 1_010)
     );
     second.stop().await;
     append(&store, Topic::Clicks, &clicks(5_000..5_001)).await;
     first.caught_up().await;
-    assert_eq!(counted_clicks(&first).await, 1_011);
+    assert_eq!(first.counted_clicks().await, 1_011);
 }
 
 #[tokio::test]
@@ -97,7 +80,7 @@ async fn poison_is_set_aside_and_holds_up_nothing() {
         .await
         .unwrap();
     app.caught_up().await;
-    assert_eq!(counted_clicks(&app).await, 1);
+    assert_eq!(app.counted_clicks().await, 1);
     eventually("the counter follows", || async {
         app.metric("events_set_aside_total{topic=\"clicks\"}").as_deref() == Some("3")
     })
@@ -128,88 +111,6 @@ async fn lag_and_freshness_are_told() {
     .await;
 }
 
-/// A report store whose next calls fail: before they take effect, or after.
-struct Faulty {
-    store: Arc<SqliteStore>,
-    lost_calls: AtomicU32,
-    lost_answers: AtomicU32,
-}
-
-/// Whether one was left to take.
-fn take(count: &AtomicU32) -> bool {
-    count
-        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
-        .is_ok()
-}
-
-impl Faulty {
-    fn fail_first<T>(&self, answer: impl FnOnce() -> T) -> Result<T, StorageError> {
-        if take(&self.lost_calls) {
-            Err(StorageError::Unavailable("away".to_owned()))
-        } else {
-            Ok(answer())
-        }
-    }
-}
-
-#[async_trait]
-impl ReportStore for Faulty {
-    async fn apply(&self, batch: Arc<ReportBatch>, now_ms: i64) -> Result<Applied, StorageError> {
-        self.fail_first(|| ())?;
-        let applied = self.store.apply(batch, now_ms).await?;
-        if take(&self.lost_answers) {
-            return Err(StorageError::Unavailable("answer lost".to_owned()));
-        }
-        Ok(applied)
-    }
-
-    async fn offsets(&self, partitions: &[(Topic, u32)]) -> Result<Vec<i64>, StorageError> {
-        self.fail_first(|| ())?;
-        self.store.offsets(partitions).await
-    }
-
-    async fn query(&self, query: &ReportQuery) -> Result<Vec<ReportRow>, StorageError> {
-        self.fail_first(|| ())?;
-        self.store.query(query).await
-    }
-
-    async fn spend(
-        &self,
-        changed_since: Option<i64>,
-        after: Option<&CampaignId>,
-        days_from_ms: i64,
-        limit: u32,
-    ) -> Result<SpendPage, StorageError> {
-        self.store.spend(changed_since, after, days_from_ms, limit).await
-    }
-
-    async fn set_aside(&self, limit: u32) -> Result<Vec<(i64, SetAside)>, StorageError> {
-        self.store.set_aside(limit).await
-    }
-
-    async fn forget_rollups(&self, before_ms: i64) -> Result<u64, StorageError> {
-        self.store.forget_rollups(before_ms).await
-    }
-
-    async fn forget_event_ids(&self, before_ms: i64) -> Result<(), StorageError> {
-        self.store.forget_event_ids(before_ms).await
-    }
-}
-
-async fn with_faults(lost_calls: u32, lost_answers: u32) -> (App, Arc<Faulty>) {
-    let store = app::store().await;
-    let faulty = Arc::new(Faulty {
-        store: store.clone(),
-        lost_calls: AtomicU32::new(lost_calls),
-        lost_answers: AtomicU32::new(lost_answers),
-    });
-    let ports = Ports {
-        reports: faulty.clone(),
-        ..wiring::embedded(store.clone())
-    };
-    (App::with(store, ports), faulty)
-}
-
 #[tokio::test]
 async fn it_is_ready_once_the_store_is_reached_and_the_offsets_are_loaded() {
     let (app, _) = with_faults(2, 0).await;
@@ -234,7 +135,7 @@ async fn a_batch_whose_answer_was_lost_counts_once() {
     .await;
     app.append(Topic::Clicks, &clicks(9..10)).await;
     app.caught_up().await;
-    assert_eq!(counted_clicks(&app).await, 10);
+    assert_eq!(app.counted_clicks().await, 10);
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Replicas of the service share the partitions of one log.
 
 use crate::app::{self, App, eventually};
-use crate::events::bid;
+use crate::events;
 use crate::shared_log::{PARTITIONS, SharedLog};
 use analytics_service::fold::TOPICS;
 use analytics_service::{Ports, wiring};
-use domain::event::{BidEvent, EventKind};
+use domain::event::BidEvent;
 use std::sync::Arc;
 use storage::ReportStore;
 use storage::event_log::Topic;
@@ -20,17 +20,7 @@ fn replica(store: &Arc<SqliteStore>, log: &Arc<SharedLog>) -> App {
 }
 
 fn clicks(ids: std::ops::Range<u128>) -> Vec<(u128, BidEvent)> {
-    ids.map(|id| {
-        let bid = bid(id, "adv_1", "cmp_1", "2026-11-23T10:00:00Z");
-        (id, bid.event(EventKind::Click))
-    })
-    .collect()
-}
-
-async fn counted_clicks(app: &App) -> i64 {
-    app.report("metrics=clicks").await["totals"]["clicks"]
-        .as_i64()
-        .unwrap()
+    ids.clone().zip(events::clicks(ids)).collect()
 }
 
 async fn all_is_applied(store: &SqliteStore, log: &SharedLog) {
@@ -73,7 +63,7 @@ async fn two_replicas_share_the_partitions_and_one_takes_over_when_the_other_lea
     log.append_of_bids(Topic::Clicks, &clicks(400..500));
     all_is_applied(&store, &log).await;
     eventually("the first holds all again", || async { held(&first) == all }).await;
-    assert_eq!(counted_clicks(&first).await, 500);
+    assert_eq!(first.counted_clicks().await, 500);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,5 +99,5 @@ async fn a_replica_that_is_killed_within_its_batch_loses_and_doubles_nothing() {
         drop(killed);
     }
     all_is_applied(&store, &log).await;
-    assert_eq!(counted_clicks(&survivor).await, 6_000);
+    assert_eq!(survivor.counted_clicks().await, 6_000);
 }

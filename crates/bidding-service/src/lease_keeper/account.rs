@@ -390,5 +390,6 @@ fn request(campaign: &ServingCampaign, day: &Day, wanted_nanos: i64, bid_nanos: 
         bid_nanos,
         opportunities: 0,
         bids: 0,
+        renewal: 0,
     }
 }

@@ -178,6 +178,7 @@ async fn open_bids_whose_money_another_has_by_now_leave_no_room_for_more() {
         bid_nanos: PRICE_NANOS,
         opportunities: 0,
         bids: 0,
+        renewal: 0,
     };
     let by = BidderId::from("bdr_2");
     bench
@@ -189,6 +190,24 @@ async fn open_bids_whose_money_another_has_by_now_leave_no_room_for_more() {
         bench.second().await.unwrap();
         assert!(!bench.bid(0), "one bid is leased and two are open");
     }
+}
+
+#[tokio::test]
+async fn a_heartbeat_that_is_carried_out_after_a_later_one_takes_nothing_away() {
+    let bench = Bench::new(1_000, &["adv_1"]);
+    let group = bench.group_of(0);
+    bench.second().await.unwrap();
+    bench.model.set_late(group, true);
+    bench.second().await.unwrap_err();
+    bench.model.set_late(group, false);
+    for _ in 0..3 {
+        (0..20).for_each(|_| _ = bench.bid(0));
+        bench.second().await.unwrap();
+    }
+    let leased = bench.leased_bids(0);
+    assert!(leased > 10, "{leased}: more than the late one asked for");
+    bench.model.carry_out_late(group).await;
+    assert_eq!(bench.leased_bids(0), leased);
 }
 
 #[tokio::test]

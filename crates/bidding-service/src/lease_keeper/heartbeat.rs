@@ -30,9 +30,9 @@ struct Batch {
 }
 
 impl Batch {
-    fn push(&mut self, held: &Arc<Held>, request: Option<LeaseRequest>) {
+    fn push(&mut self, held: &Arc<Held>, request: Option<LeaseRequest>, renewal: i64) {
         if let Some(request) = request {
-            self.requests.push(request);
+            self.requests.push(LeaseRequest { renewal, ..request });
             self.of.push(held.clone());
         }
     }
@@ -81,6 +81,8 @@ impl Unanswered {
 pub(super) struct Heartbeats {
     pub(super) dice: fastrand::Rng,
     standings: BTreeMap<u32, Standing>,
+    /// How many there were: the number of their renewals, so that one that is late changes nothing.
+    count: i64,
 }
 
 impl Heartbeats {
@@ -88,6 +90,7 @@ impl Heartbeats {
         Self {
             dice: fastrand::Rng::with_seed(seed),
             standings: BTreeMap::new(),
+            count: 0,
         }
     }
 }
@@ -133,6 +136,7 @@ impl LeaseKeeper {
         let all: Vec<Arc<Held>> = self.accounts().values().cloned().collect();
         let sent = self.now();
         let win_notice_delay_ms = self.win_notice_delay_ms();
+        heartbeats.count = heartbeats.count.saturating_add(1);
         let mut rounds: BTreeMap<u32, Round> = BTreeMap::new();
         let mut resting = 0;
         for (position, held) in all.into_iter().enumerate() {
@@ -158,13 +162,13 @@ impl LeaseKeeper {
                 .account()
                 .ask(&held.cell, sent, win_notice_delay_ms, rest, random);
             resting += usize::from(asks.rests && asks.today.is_some());
-            round.busy.push(&held, asks.yesterday);
+            round.busy.push(&held, asks.yesterday, heartbeats.count);
             let batch = if asks.rests {
                 &mut round.resting
             } else {
                 &mut round.busy
             };
-            batch.push(&held, asks.today);
+            batch.push(&held, asks.today, heartbeats.count);
             round.all.push(held);
         }
         rounds.into_values().collect()

@@ -83,6 +83,7 @@ impl Site {
             bid_nanos: BID_NANOS,
             opportunities: 0,
             bids: 0,
+            renewal: 0,
         };
         store.renew(0, &"bdr_1".into(), 8_000, &[lease]).await.unwrap();
         let metrics = BiddingMetrics::register(&platform::Metrics::new("test").unwrap())

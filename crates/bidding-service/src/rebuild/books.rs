@@ -1,6 +1,7 @@
 //! The groups being rebuilt: facts on their way to the ledger, and the claims on them.
 
 use domain::id::BidderId;
+use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,7 @@ impl Books {
         };
         books.facts.push(fact);
         if books.facts.len() >= FACTS_AT_ONCE {
-            self.send(group).await;
+            self.send(&[group]).await;
         }
     }
 
@@ -73,9 +74,7 @@ impl Books {
             .filter(|(_, books)| books.claimed.elapsed() >= CLAIMED_FOR)
             .map(|(group, _)| *group)
             .collect();
-        for group in old {
-            self.send(group).await;
-        }
+        self.send(&old).await;
         if self.told.elapsed() >= TELL_EVERY {
             self.told = Instant::now();
             tracing::info!(
@@ -90,12 +89,13 @@ impl Books {
     /// Everything is read: the groups are good. Returns how many.
     pub(super) async fn finish(mut self) -> usize {
         let all: Vec<u32> = self.groups.keys().copied().collect();
-        for group in all {
-            self.send(group).await;
-            let Some(books) = self.groups.get(&group) else {
-                continue;
-            };
-            if let Err(error) = self.ledger.rebuilt(&books.rebuild, &self.bidder_id).await {
+        self.send(&all).await;
+        let rebuilt = self.groups.iter().map(|(group, books)| async {
+            let said = self.ledger.rebuilt(&books.rebuild, &self.bidder_id).await;
+            (*group, said)
+        });
+        for (group, said) in join_all(rebuilt).await {
+            if let Err(error) = said {
                 self.give_up(group, &error);
             }
         }
@@ -108,17 +108,29 @@ impl Books {
         self.groups.len()
     }
 
-    async fn send(&mut self, group: u32) {
-        let Some(books) = self.groups.get_mut(&group) else {
-            return;
-        };
-        let facts = std::mem::take(&mut books.facts);
-        match self.ledger.restore(&books.rebuild, &self.bidder_id, &facts).await {
-            Ok(()) => {
-                books.claimed = Instant::now();
-                self.facts = self.facts.saturating_add(facts.len() as u64);
+    /// All at once: one after the other, the last one's claim could lapse on a slow network.
+    async fn send(&mut self, groups: &[u32]) {
+        let sent = self
+            .groups
+            .iter()
+            .filter(|(group, _)| groups.contains(group))
+            .map(|(group, books)| async {
+                let said = self
+                    .ledger
+                    .restore(&books.rebuild, &self.bidder_id, &books.facts)
+                    .await;
+                (*group, said)
+            });
+        for (group, said) in join_all(sent).await {
+            match (said, self.groups.get_mut(&group)) {
+                (Ok(()), Some(books)) => {
+                    books.claimed = Instant::now();
+                    self.facts = self.facts.saturating_add(books.facts.len() as u64);
+                    books.facts.clear();
+                }
+                (Err(error), _) => self.give_up(group, &error),
+                (Ok(()), None) => {}
             }
-            Err(error) => self.give_up(group, &error),
         }
     }
 

@@ -1,5 +1,6 @@
 //! One topic up to where it ended when the rebuild began, partition by partition.
 
+use futures_util::future::try_join_all;
 use std::sync::Arc;
 use std::time::Duration;
 use storage::event_log::{Record, Topic};
@@ -21,10 +22,9 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) async fn until_now(log: &Arc<dyn EventLog>, topic: Topic) -> Result<Self, StorageError> {
-        let mut ends = Vec::new();
-        for partition in 0..log.partitions(topic).await? {
-            ends.push(log.end_offset(topic, partition).await?);
-        }
+        let partitions = 0..log.partitions(topic).await?;
+        // All asked at once: one after the other they would be a round trip each.
+        let ends = try_join_all(partitions.map(|partition| log.end_offset(topic, partition))).await?;
         Ok(Self {
             log: log.clone(),
             topic,
@@ -36,12 +36,9 @@ impl Records {
 
     /// By partition: the first record kept that was appended at or after the instant.
     pub(super) async fn kept_since(&self, at_ms: i64) -> Result<Vec<i64>, StorageError> {
-        let mut offsets = Vec::with_capacity(self.ends.len());
-        for partition in (0_u32..).take(self.ends.len()) {
-            let first = self.log.offset_at(self.topic, partition, at_ms.max(0)).await?;
-            offsets.push(first);
-        }
-        Ok(offsets)
+        let partitions = (0_u32..).take(self.ends.len());
+        let first = |partition| self.log.offset_at(self.topic, partition, at_ms.max(0));
+        try_join_all(partitions.map(first)).await
     }
 
     /// Reads from these offsets on, by partition.

@@ -39,6 +39,7 @@ struct Lease {
     nanos: i64,
     changes: i64,
     ends_ms: i64,
+    renewal: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -147,6 +148,20 @@ impl Books {
         epoch: i64,
     ) -> Grant {
         let keys = self.pair(&request.campaign_id, &request.day);
+        let lease = self.lease_mut(&keys, bidder_id);
+        if lease.nanos == 0 || request.renewal >= lease.renewal {
+            self.renew_lease(request, bidder_id, ends_ms, &keys);
+        }
+        self.grant(request, bidder_id, epoch, &keys)
+    }
+
+    fn renew_lease(
+        &mut self,
+        request: &LeaseRequest,
+        bidder_id: &BidderId,
+        ends_ms: i64,
+        keys: &[AccountKey; 2],
+    ) {
         let version = (request.generation, request.revision);
         let known = self
             .limits
@@ -165,10 +180,8 @@ impl Books {
         let day = self.accounts.get_mut(&keys[0]).unwrap();
         day.opportunities += request.opportunities;
         day.bids += request.bids;
-        let (opportunities, bids) = (day.opportunities, day.bids);
-        let free = self.free_nanos(&keys).max(0);
-        let lease_key = (keys[0].0.clone(), keys[0].1.clone(), bidder_id.clone());
-        let lease = self.leases.entry(lease_key).or_default();
+        let free = self.free_nanos(keys).max(0);
+        let lease = self.lease_mut(keys, bidder_id);
         lease.nanos = if request.wanted_nanos <= lease.nanos {
             request.wanted_nanos
         } else {
@@ -177,7 +190,19 @@ impl Books {
         };
         lease.changes += 1;
         lease.ends_ms = ends_ms;
-        let now = lease.now(epoch);
+        lease.renewal = request.renewal;
+    }
+
+    fn grant(
+        &mut self,
+        request: &LeaseRequest,
+        bidder_id: &BidderId,
+        epoch: i64,
+        keys: &[AccountKey; 2],
+    ) -> Grant {
+        let now = self.lease_mut(keys, bidder_id).now(epoch);
+        let day = &self.accounts[&keys[0]];
+        let (opportunities, bids) = (day.opportunities, day.bids);
         let held = self.leases.iter().filter(|((campaign_id, date, _), lease)| {
             *campaign_id == keys[0].0 && *date == keys[0].1 && lease.nanos > 0
         });
@@ -186,13 +211,18 @@ impl Books {
             date: request.day.date.clone(),
             leased_nanos: now.leased_nanos,
             sequence: now.sequence,
-            free_nanos: self.free_nanos(&keys),
+            free_nanos: self.free_nanos(keys),
             day: self.balance(&keys[0]),
             lifetime: self.balance(&keys[1]),
             bidders: u32::try_from(held.count()).unwrap().max(1),
             opportunities,
             bids,
         }
+    }
+
+    fn lease_mut(&mut self, [day, _]: &[AccountKey; 2], bidder_id: &BidderId) -> &mut Lease {
+        let key = (day.0.clone(), day.1.clone(), bidder_id.clone());
+        self.leases.entry(key).or_default()
     }
 
     fn lease_of(&mut self, reservation: &Reservation) -> &mut Lease {

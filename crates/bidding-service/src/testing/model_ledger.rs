@@ -40,6 +40,15 @@ struct Group {
     /// Oldest first, one a renewal.
     states: Vec<Books>,
     is_away: bool,
+    /// Renewals go unanswered and are kept, as by a server that hangs.
+    is_late: bool,
+    late: Vec<Late>,
+}
+
+struct Late {
+    bidder_id: BidderId,
+    hold_ms: i64,
+    requests: Vec<LeaseRequest>,
 }
 
 struct Lost {
@@ -81,6 +90,21 @@ impl ModelLedger {
 
     pub(crate) fn set_away(&self, group: u32, is_away: bool) {
         self.group(group).is_away = is_away;
+    }
+
+    pub(crate) fn set_late(&self, group: u32, is_late: bool) {
+        self.group(group).is_late = is_late;
+    }
+
+    /// What nobody waits for any more.
+    pub(crate) async fn carry_out_late(&self, group: u32) {
+        let late = std::mem::take(&mut self.group(group).late);
+        assert!(!late.is_empty(), "a renewal is late");
+        for of in late {
+            self.renew(group, &of.bidder_id, of.hold_ms, &of.requests)
+                .await
+                .unwrap();
+        }
     }
 
     /// It refuses.
@@ -149,6 +173,14 @@ impl SpendLedger for ModelLedger {
             assert_eq!(self.group_of(&request.advertiser_id), group);
         }
         let mut serving = self.serving(group)?;
+        if serving.is_late {
+            serving.late.push(Late {
+                bidder_id: bidder_id.clone(),
+                hold_ms,
+                requests: requests.to_vec(),
+            });
+            return Err(StorageError::Unavailable("no answer in time".to_owned()));
+        }
         let (now_ms, epoch) = (self.clock.unix_ms(), serving.epoch);
         let grants = requests
             .iter()

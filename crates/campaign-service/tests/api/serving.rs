@@ -92,6 +92,7 @@ async fn spend(app: &TestApp, id: &str, nanos: i64) {
         bid_nanos: nanos,
         opportunities: 1,
         bids: 1,
+        renewal: 0,
     };
     let group = app.ports.ledger.group_of(&lease.advertiser_id);
     app.ports

@@ -86,7 +86,7 @@ impl RedisLedger {
     }
 }
 
-fn asked(request: &LeaseRequest) -> [Vec<u8>; 12] {
+fn asked(request: &LeaseRequest) -> [Vec<u8>; 13] {
     let limit = |nanos: Option<i64>| nanos.map(|nanos| nanos.to_string()).unwrap_or_default();
     [
         request.campaign_id.0.clone(),
@@ -101,6 +101,7 @@ fn asked(request: &LeaseRequest) -> [Vec<u8>; 12] {
         request.bid_nanos.clamp(1, MOST_NANOS).to_string(),
         request.opportunities.max(0).to_string(),
         request.bids.max(0).to_string(),
+        request.renewal.clamp(0, MOST_NANOS).to_string(),
     ]
     .map(String::into_bytes)
 }

@@ -6,11 +6,10 @@
 //! are the `redis` crate's own, which do the same per node.
 
 use crate::error::breaks_connection;
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsError, tcp};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisError, RedisResult, Value};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -21,8 +20,6 @@ const CONNECT_WITHIN: Duration = Duration::from_millis(500);
 const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 /// Between two attempts to connect: at least, and up to twice as much.
 const PAUSE_MS: u64 = 100;
-/// What was sent and is not even received: the machine is gone, or the way to it.
-const UNRECEIVED_WITHIN: Duration = Duration::from_secs(2);
 const CLUSTER_RETRIES: u32 = 3;
 
 /// Fields of a hash, and the names in another.
@@ -257,12 +254,6 @@ impl Drop for Waiting<'_> {
             let _ = silent.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
-}
-
-fn tcp() -> TcpSettings {
-    TcpSettings::default()
-        .set_nodelay(true)
-        .set_user_timeout(UNRECEIVED_WITHIN)
 }
 
 fn quick(info: ConnectionInfo) -> ConnectionInfo {

@@ -6,3 +6,6 @@
 mod contract;
 mod faults;
 mod harness;
+mod moves;
+mod network;
+mod trade;

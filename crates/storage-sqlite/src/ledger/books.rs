@@ -39,7 +39,7 @@ pub(super) struct Account {
     pub(super) changed: bool,
 }
 
-/// One row of `ledger_leases`, its columns in their order.
+/// One row of `ledger_leases`.
 #[derive(Clone, Debug, FromRow, Serialize)]
 pub(super) struct Lease {
     pub(super) campaign_id: String,
@@ -48,6 +48,8 @@ pub(super) struct Lease {
     pub(super) leased_nanos: i64,
     pub(super) sequence: i64,
     pub(super) expires_ms: i64,
+    /// Of its last renewal.
+    pub(super) renewal: i64,
     /// To be written back.
     #[sqlx(skip)]
     #[serde(skip)]
@@ -139,6 +141,7 @@ impl Books {
             leased_nanos: 0,
             sequence: 0,
             expires_ms: 0,
+            renewal: 0,
             changed: false,
         });
         Page {
@@ -183,9 +186,10 @@ impl Books {
             return Ok(());
         }
         sqlx::query(
-            "INSERT OR REPLACE INTO ledger_leases SELECT value ->> '$.campaign_id', value ->> '$.date', \
+            "INSERT OR REPLACE INTO ledger_leases (campaign_id, date, bidder_id, leased_nanos, sequence, \
+               expires_ms, renewal) SELECT value ->> '$.campaign_id', value ->> '$.date', \
                value ->> '$.bidder_id', value ->> '$.leased_nanos', value ->> '$.sequence', \
-               value ->> '$.expires_ms' FROM json_each(?)",
+               value ->> '$.expires_ms', value ->> '$.renewal' FROM json_each(?)",
         )
         .bind(serde_json::to_string(&leases)?)
         .execute(connection)

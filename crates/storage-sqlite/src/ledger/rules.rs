@@ -87,8 +87,12 @@ impl Page<'_> {
         self.day.limit_nanos = self.lifetime.daily_limit_nanos;
     }
 
-    /// Grows the lease by whole bids as far as free reaches, or shrinks it to what is wanted.
+    /// Grows the lease by whole bids as far as free reaches, or shrinks it to what is wanted; nothing when the request was
+    /// overtaken.
     pub(super) fn renew(&mut self, request: &LeaseRequest, expires_ms: i64) -> Result<(), StorageError> {
+        if self.lease.leased_nanos > 0 && request.renewal < self.lease.renewal {
+            return Ok(());
+        }
         self.keep_limits(request);
         self.day.opportunities = self
             .day
@@ -110,6 +114,7 @@ impl Page<'_> {
         self.add(Amount::Leased, change_nanos)?;
         self.lease.change(change_nanos)?;
         self.lease.expires_ms = expires_ms;
+        self.lease.renewal = request.renewal;
         Ok(())
     }
 

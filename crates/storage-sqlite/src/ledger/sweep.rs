@@ -161,6 +161,7 @@ mod tests {
             bid_nanos: 1,
             opportunities: 0,
             bids: 0,
+            renewal: 0,
         };
         let requests: Vec<LeaseRequest> = (0..=FORGET_STEP).map(request).collect();
         store.renew(0, &BidderId::from("b1"), 0, &requests).await.unwrap();

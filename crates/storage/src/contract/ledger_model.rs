@@ -15,8 +15,8 @@ pub(super) struct Model {
     spent: [i64; 2],
     pub(super) over_delivered: [i64; 2],
     pub(super) settled: [i64; 2],
-    /// By (day, bidder): nanos and end.
-    leases: BTreeMap<(usize, u64), (i64, i64)>,
+    /// By (day, bidder): nanos, end, and number of the last renewal.
+    leases: BTreeMap<(usize, u64), (i64, i64, i64)>,
     bids: HashMap<u128, Bid>,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Terms {
 impl Model {
     fn end_what_is_over(&mut self) {
         let now_ms = self.now_ms;
-        for (nanos, end_ms) in self.leases.values_mut() {
+        for (nanos, end_ms, _) in self.leases.values_mut() {
             if *end_ms <= now_ms {
                 *nanos = 0;
             }
@@ -81,7 +81,7 @@ impl Model {
             limit_nanos: day.map_or(self.limits.total_nanos, |day| self.day_limits[day]),
             spent_nanos: spent.map(|(_, nanos)| nanos).sum(),
             pending_nanos: pending.sum(),
-            leased_nanos: leased.map(|(_, (nanos, _))| nanos).sum(),
+            leased_nanos: leased.map(|(_, (nanos, ..))| nanos).sum(),
         }
     }
 
@@ -99,21 +99,30 @@ impl Model {
         (day, bidder): (usize, u64),
         (version, limits): ((i64, i64), Limits),
         (wanted, bid, hold_ms): (i64, i64, i64),
+        renewal: i64,
     ) -> i64 {
         self.end_what_is_over();
+        let lease = self.leases.get(&(day, bidder));
+        if let Some((held, _, last)) = lease
+            && *held > 0
+            && renewal < *last
+        {
+            return *held;
+        }
         if version >= self.version {
             self.version = version;
             self.limits = limits;
         }
         self.day_limits[day] = self.limits.daily_nanos;
         let free = self.free(day);
-        let (held, end_ms) = self.leases.entry((day, bidder)).or_default();
+        let (held, end_ms, last) = self.leases.entry((day, bidder)).or_default();
         *held = if wanted <= *held {
             wanted
         } else {
             *held + (wanted - *held).min(free).max(0) / bid * bid
         };
         *end_ms = self.now_ms + hold_ms;
+        *last = renewal;
         *held
     }
 
@@ -124,7 +133,7 @@ impl Model {
         }
         let free = self.free(terms.day);
         match self.leases.get_mut(&(terms.day, terms.bidder)) {
-            Some((held, _)) if *held >= terms.reserved => *held -= terms.reserved,
+            Some((held, ..)) if *held >= terms.reserved => *held -= terms.reserved,
             _ if free >= terms.reserved => {}
             _ => {
                 self.bids.insert(terms.bid, Bid::Seen);
@@ -151,7 +160,7 @@ impl Model {
             false
         } else {
             match self.leases.get_mut(&(terms.day, terms.bidder)) {
-                Some((held, _)) if *held >= nanos => *held -= nanos,
+                Some((held, ..)) if *held >= nanos => *held -= nanos,
                 _ => {
                     self.over_delivered[terms.day] += nanos;
                     return Bill::OverDelivery(nanos);

@@ -52,6 +52,8 @@ struct Walk<'a> {
     model: Model,
     bids: Vec<Terms>,
     revision: i64,
+    /// Renewals sent so far.
+    renewals: i64,
     limits: Limits,
     /// Spent + pending + leased of each day and the lifetime, after the last step.
     used: [i64; 3],
@@ -72,6 +74,7 @@ impl<'a> Walk<'a> {
             model,
             bids: Vec::new(),
             revision: 1,
+            renewals: 0,
             used: [0; 3],
             sequences: std::collections::HashMap::new(),
             charged: 0,
@@ -106,7 +109,13 @@ impl<'a> Walk<'a> {
         // Some renewals come from a bidder that has not heard of the last change.
         let stale = self.revision > 1 && self.dice.roll(8) == 0;
         let version = (1, self.revision - i64::from(stale));
-        self.renew((day, bidder), version, (wanted, bid)).await;
+        // Others were overtaken on their way.
+        let late = if self.dice.roll(6) == 0 {
+            self.dice.nanos(20)
+        } else {
+            0
+        };
+        self.renew((day, bidder), version, (wanted, bid), late).await;
     }
 
     async fn renew(
@@ -114,8 +123,11 @@ impl<'a> Walk<'a> {
         (day, bidder): (usize, u64),
         version: (i64, i64),
         (wanted, bid): (i64, i64),
+        late: i64,
     ) -> Grant {
         const HOLD_MS: i64 = 8_000;
+        self.renewals += 1;
+        let renewal = (self.renewals - late).max(0);
         let request = LeaseRequest {
             advertiser_id: AdvertiserId::from(ADVERTISER),
             campaign_id: CampaignId::from(CAMPAIGN),
@@ -127,6 +139,7 @@ impl<'a> Walk<'a> {
             bid_nanos: bid,
             opportunities: 1,
             bids: 1,
+            renewal,
         };
         let bidder_id = bidder_id(bidder);
         let ledger = self.harness.ledger();
@@ -135,9 +148,12 @@ impl<'a> Walk<'a> {
             .renew(group, &bidder_id, HOLD_MS, &[request])
             .await
             .unwrap();
-        let expected = self
-            .model
-            .renew((day, bidder), (version, self.limits), (wanted, bid, HOLD_MS));
+        let expected = self.model.renew(
+            (day, bidder),
+            (version, self.limits),
+            (wanted, bid, HOLD_MS),
+            renewal,
+        );
         let grant = grants.into_iter().next().unwrap();
         assert_eq!(
             grant.leased_nanos, expected,
@@ -220,7 +236,7 @@ impl<'a> Walk<'a> {
     /// The accounts equal the model's, and none grew beyond its limit.
     async fn check(&mut self) {
         for day in 0..2 {
-            let grant = self.renew((day, OBSERVER), (1, self.revision), (0, 1)).await;
+            let grant = self.renew((day, OBSERVER), (1, self.revision), (0, 1), 0).await;
             assert_eq!(grant.day, self.model.account(Some(day)), "day {day}");
             assert_eq!(grant.lifetime, self.model.account(None), "lifetime");
             self.check_cap(day, grant.day);

@@ -14,8 +14,8 @@ mod books;
 mod set_aside;
 
 use books::{
-    a_page_says_which_events_it_holds, an_event_is_in_the_books_once,
-    old_days_leave_and_the_lifetime_keeps_them,
+    a_page_says_which_events_it_holds, a_sum_of_the_books_that_leaves_64_bits_is_corrupt,
+    an_event_is_in_the_books_once, old_days_leave_and_the_lifetime_keeps_them,
     pages_follow_each_other_and_what_changed_since_a_mark_comes_again,
 };
 use set_aside::the_latest_records_are_kept_with_their_reasons;
@@ -28,6 +28,7 @@ pub async fn all<F: AsyncFn() -> Arc<dyn ReportStore>>(fresh: F) {
     run_laws!(fresh;
         an_event_is_applied_once,
         an_offset_that_moved_on_is_a_conflict_and_applies_nothing,
+        a_total_that_leaves_64_bits_is_corrupt_and_applies_nothing,
         rollups_add_up_over_any_dimension,
         buckets_are_half_open,
         filters_hold_together,
@@ -36,6 +37,7 @@ pub async fn all<F: AsyncFn() -> Arc<dyn ReportStore>>(fresh: F) {
         forgotten_ids_apply_again,
         old_days_are_forgotten_whole,
         an_event_is_in_the_books_once,
+        a_sum_of_the_books_that_leaves_64_bits_is_corrupt,
         a_page_says_which_events_it_holds,
         pages_follow_each_other_and_what_changed_since_a_mark_comes_again,
         old_days_leave_and_the_lifetime_keeps_them,
@@ -147,6 +149,28 @@ pub async fn an_offset_that_moved_on_is_a_conflict_and_applies_nothing(reports: 
     step(reports, &[spent(10, 11), won(0, 4)], &[one]).await.unwrap();
     assert_eq!(reports.offsets(&of).await.unwrap(), [0, 11, 4]);
     assert_eq!(total(reports).await.spend_nanos, 5);
+}
+
+/// Not a conflict: a reader that took it for one would come again for ever.
+pub async fn a_total_that_leaves_64_bits_is_corrupt_and_applies_nothing(reports: Arc<dyn ReportStore>) {
+    let of = |id: &str, nanos: i64| event(id, NOW_MS, site("cmp_1", ""), spend(nanos));
+    apply(&*reports, &[of("a", i64::MAX - 5)]).await;
+    let moves = Advance {
+        topic: Topic::Clicks,
+        partition: 0,
+        from_offset: 0,
+        to_offset: 1,
+    };
+    let too_much = [of("b", 1), of("c", 5)];
+    for _ in 0..2 {
+        let refused = step(&*reports, std::slice::from_ref(&moves), &too_much).await;
+        assert!(matches!(refused, Err(StorageError::Corrupt(_))), "{refused:?}");
+    }
+    assert_eq!(offset(&*reports, Topic::Clicks, 0).await, 0);
+    assert_eq!(total(&*reports).await.spend_nanos, i64::MAX - 5);
+    // What fits goes in.
+    assert_eq!(step(&*reports, &[moves], &too_much[1..]).await.unwrap().fresh, 1);
+    assert_eq!(total(&*reports).await.spend_nanos, i64::MAX);
 }
 
 pub async fn rollups_add_up_over_any_dimension(reports: Arc<dyn ReportStore>) {

@@ -68,6 +68,7 @@ pub async fn all<F: AsyncFn() -> Box<dyn LedgerHarness>>(fresh: F) {
         a_smaller_wish_gives_the_rest_back,
         a_lease_ends_with_its_hold_and_its_sequence_goes_on,
         a_renewed_lease_lives_on,
+        a_renewal_that_was_overtaken_changes_nothing,
         the_limits_of_the_highest_version_win,
         a_cut_limit_stops_growth_and_takes_nothing_away,
         grants_tell_who_else_holds_a_lease_and_what_was_seen,
@@ -161,6 +162,7 @@ fn request(harness: &dyn LedgerHarness, campaign: &str, wanted_nanos: i64) -> Le
         bid_nanos: 10,
         opportunities: 0,
         bids: 0,
+        renewal: 0,
     }
 }
 

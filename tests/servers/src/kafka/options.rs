@@ -18,6 +18,8 @@ pub struct Options {
     pub sasl: Option<Account>,
     /// Files with the private key (PKCS 8) and the certificate for 127.0.0.1, both PEM.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Clients reach the listener without security through [`super::Broker::network`], which can be made bad.
+    pub behind_proxy: bool,
     /// More lines of `server.properties`.
     pub properties: Vec<(String, String)>,
 }
@@ -58,14 +60,15 @@ impl Options {
             .collect()
     }
 
-    pub(super) fn properties(&self, folder: &Path, ports: &Ports) -> String {
-        let mut advertised = format!("PLAINTEXT://127.0.0.1:{}", ports.plaintext);
+    /// `plaintext_port`: where clients reach the listener without security.
+    pub(super) fn properties(&self, folder: &Path, ports: &Ports, plaintext_port: u16) -> String {
+        let mut others = String::new();
         if self.sasl.is_some() {
-            let _ = write!(advertised, ",SASL_PLAINTEXT://127.0.0.1:{}", ports.sasl);
+            let _ = write!(others, ",SASL_PLAINTEXT://127.0.0.1:{}", ports.sasl);
         }
         if self.tls.is_some() {
             let kind = if self.sasl.is_some() { "SASL_SSL" } else { "SSL" };
-            let _ = write!(advertised, ",{kind}://127.0.0.1:{}", ports.tls);
+            let _ = write!(others, ",{kind}://127.0.0.1:{}", ports.tls);
         }
         let controller = format!("127.0.0.1:{}", ports.controller);
         let mut lines = format!(
@@ -75,14 +78,15 @@ impl Options {
              controller.listener.names=CONTROLLER\n\
              listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
              SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL\n\
-             listeners={advertised},CONTROLLER://{controller}\n\
-             advertised.listeners={advertised}\n\
+             listeners=PLAINTEXT://127.0.0.1:{}{others},CONTROLLER://{controller}\n\
+             advertised.listeners=PLAINTEXT://127.0.0.1:{plaintext_port}{others}\n\
              log.dirs={}\n\
              offsets.topic.replication.factor=1\n\
              offsets.topic.num.partitions=4\n\
              transaction.state.log.replication.factor=1\n\
              transaction.state.log.min.isr=1\n\
              group.initial.rebalance.delay.ms=0\n",
+            ports.plaintext,
             folder.join("data").display()
         );
         self.secure(&mut lines, folder);

@@ -19,7 +19,12 @@ struct Piece {
     bytes: Vec<u8>,
 }
 
-pub(super) async fn join(mut client: TcpStream, upstream: String, faults: watch::Receiver<Fault>) {
+pub(super) async fn join(
+    mut client: TcpStream,
+    upstream: String,
+    faults: watch::Receiver<Fault>,
+    mut lost: watch::Receiver<()>,
+) {
     let Ok(mut server) = TcpStream::connect(upstream).await else {
         let _ = client.set_zero_linger();
         return;
@@ -28,8 +33,16 @@ pub(super) async fn join(mut client: TcpStream, upstream: String, faults: watch:
     let mut cut = faults.clone();
     let (client_read, client_write) = client.split();
     let (server_read, server_write) = server.split();
+    let is_cut = async { drop(cut.wait_for(|fault| *fault == Fault::Cut).await) };
+    tokio::pin!(is_cut);
     let passed = tokio::select! {
-        _ = cut.wait_for(|fault| *fault == Fault::Cut) => Err(io::ErrorKind::ConnectionReset.into()),
+        biased;
+        () = &mut is_cut => Err(io::ErrorKind::ConnectionReset.into()),
+        Ok(()) = lost.changed() => {
+            // Both ends stay open.
+            is_cut.await;
+            Err(io::ErrorKind::ConnectionReset.into())
+        }
         passed = async {
             tokio::try_join!(
                 pass(client_read, server_write, faults.clone()),

@@ -1,6 +1,9 @@
 //! Six nodes: three masters, each with a replica.
 
 use super::{Node, Options};
+use crate::certificates::Certificates;
+use crate::proxy::Proxy;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const NODES: usize = 6;
@@ -23,14 +26,21 @@ impl Cluster {
     pub async fn start_with(options: &Options) -> Option<Self> {
         let mut options = options.clone();
         options.append_only = true;
+        if options.tls {
+            options = options.with("tls-cluster", "yes").with("tls-replication", "yes");
+        }
+        let certificates = options.tls.then(Certificates::new).map(Arc::new);
         let options = options
             .with("cluster-enabled", "yes")
             .with("cluster-node-timeout", NODE_TIMEOUT_MS)
             .with("cluster-replica-validity-factor", "0")
-            .with("repl-diskless-sync-delay", "0");
+            .with("repl-diskless-sync-delay", "0")
+            // A replica whose connection is dead without a word is of no use until it makes another.
+            .with("repl-ping-replica-period", "1")
+            .with("repl-timeout", "5");
         let mut nodes = Vec::with_capacity(NODES);
         for _ in 0..NODES {
-            nodes.push(Node::start(&options).await?);
+            nodes.push(Node::start_as(&options, certificates.clone()).await?);
         }
         let cluster = Self { nodes };
         cluster.form().await;
@@ -49,6 +59,11 @@ impl Cluster {
 
     pub fn node(&mut self, index: usize) -> &mut Node {
         &mut self.nodes[index]
+    }
+
+    /// The ways to all nodes, with [`Options::behind_proxy`].
+    pub fn networks(&mut self) -> impl Iterator<Item = &mut Proxy> {
+        self.nodes.iter_mut().filter_map(Node::network)
     }
 
     /// Of a key, by its hash tag if it has one.
@@ -122,11 +137,11 @@ impl Cluster {
         let first = &self.nodes[0];
         let mut command = first.client();
         first.reach(&mut command);
-        command.args(["--cluster", "create"]).args(self.addrs()).args([
-            "--cluster-replicas",
-            "1",
-            "--cluster-yes",
-        ]);
+        let addrs = self.nodes.iter().map(Node::own_addr);
+        command
+            .args(["--cluster", "create"])
+            .args(addrs)
+            .args(["--cluster-replicas", "1", "--cluster-yes"]);
         let made = tokio::task::spawn_blocking(move || command.output())
             .await
             .unwrap()

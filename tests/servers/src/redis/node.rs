@@ -3,10 +3,12 @@
 use super::Options;
 use super::programs::{Programs, programs};
 use crate::certificates::Certificates;
-use crate::ports::free_port;
+use crate::ports::{BUS_DISTANCE, free_port};
+use crate::proxy::Proxy;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -21,9 +23,10 @@ const COMMAND_SECONDS: &str = "5";
 pub struct Node {
     programs: Programs,
     options: Options,
-    certificates: Option<Certificates>,
+    certificates: Option<Arc<Certificates>>,
     folder: TempDir,
     port: u16,
+    proxy: Option<Proxy>,
     running: Option<Running>,
 }
 
@@ -35,17 +38,24 @@ struct Running {
 impl Node {
     /// `None`, said loudly, where there is no Redis to start.
     pub async fn start(options: &Options) -> Option<Self> {
+        Self::start_as(options, options.tls.then(Certificates::new).map(Arc::new)).await
+    }
+
+    /// As one of several, whom one authority vouches for.
+    pub(super) async fn start_as(options: &Options, certificates: Option<Arc<Certificates>>) -> Option<Self> {
         let programs = programs()?;
         let mut node = Self {
             programs,
             options: options.clone(),
-            certificates: options.tls.then(Certificates::new),
+            certificates,
             folder: tempfile::tempdir().unwrap(),
             port: free_port(),
+            proxy: None,
             running: None,
         };
         // Another process may have been given the same port.
         for _ in 0..5 {
+            node.proxy = options.behind_proxy.then(|| Proxy::start(&node.own_addr()));
             if node.try_start().await {
                 return Some(node);
             }
@@ -55,9 +65,22 @@ impl Node {
         panic!("redis does not start: {}", node.log());
     }
 
-    /// `host:port`.
+    /// `host:port`, where clients reach it.
     pub fn addr(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => proxy.addr(),
+            None => self.own_addr(),
+        }
+    }
+
+    /// Past any proxy.
+    pub(super) fn own_addr(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The way that clients take, with [`Options::behind_proxy`].
+    pub fn network(&mut self) -> Option<&mut Proxy> {
+        self.proxy.as_mut()
     }
 
     pub fn port(&self) -> u16 {
@@ -75,7 +98,7 @@ impl Node {
 
     /// Of the authority that signed its certificate: what a client by TLS trusts.
     pub fn authority(&self) -> Option<PathBuf> {
-        self.certificates.as_ref().map(Certificates::authority)
+        self.certificates.as_ref().map(|of| of.authority())
     }
 
     pub fn is_running(&self) -> bool {
@@ -198,6 +221,14 @@ impl Node {
         if let Some(password) = &self.options.password {
             set("requirepass", password);
             set("masterauth", password);
+        }
+        if let Some(proxy) = &self.proxy {
+            set("cluster-announce-ip", "127.0.0.1");
+            set("cluster-announce-port", &proxy.port().to_string());
+            set(
+                "cluster-announce-bus-port",
+                &(self.port + BUS_DISTANCE).to_string(),
+            );
         }
         if let Some(max_memory) = &self.options.max_memory {
             set("maxmemory", max_memory);

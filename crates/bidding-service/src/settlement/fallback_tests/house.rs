@@ -114,6 +114,7 @@ impl House {
                 bid_nanos: BID_NANOS,
                 opportunities: 0,
                 bids: 0,
+                renewal: 0,
             })
             .collect();
         store.renew(0, &"bdr_1".into(), 8_000, &requests).await.unwrap();

@@ -11,7 +11,7 @@ if state == SETTLED then return { 'repeated' } end
 local won = state == SEEN and win(bid) or nil
 local life = account(KEYS[2])
 local day = day_account(KEYS[3], life)
-local held, until_ms = lease(day.key, bidder)
+local held, until_ms, renewal = lease(day.key, bidder)
 local won_nanos = won and tonumber(won.nanos) or 0
 local free = math.min(MOST, room(life, day) + won_nanos)
 
@@ -27,7 +27,7 @@ local sequence = next_sequence()
 open(life, day, campaign, date, ARGV[5], ARGV[6])
 if won then end_win(bid, won) end
 if from == 'lease' then
-  set_lease(life, day, bidder, campaign .. '\0' .. date, held, held - charge, until_ms)
+  set_lease(life, day, bidder, campaign .. '\0' .. date, held, held - charge, until_ms, renewal)
   held = held - charge
 end
 add(life, day, from and 's' or 'o', ARGV[9])

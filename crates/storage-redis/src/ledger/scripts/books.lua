@@ -110,20 +110,20 @@ local function add(life, day, field, nanos)
   redis.call('HINCRBY', life.key, field, nanos)
 end
 
+-- A lease is kept as nanos, its end, and the number of its last renewal.
 local function lease(day_key, bidder)
   local held = redis.call('HGET', day_key, 'L' .. bidder)
-  if not held then return 0, nil end
-  local nanos, until_ms = string.match(held, '^(%d+) (%d+)$')
-  return tonumber(nanos), until_ms
+  if not held then return 0, nil, nil end
+  local nanos, until_ms, renewal = string.match(held, '^(%d+) (%d+) (%d+)$')
+  return tonumber(nanos), until_ms, renewal
 end
 
--- Sets the lease; the amounts of its accounts follow. `until_ms` nil: its end stays.
-local function set_lease(life, day, bidder, names, held, nanos, until_ms)
+-- Sets the lease; the amounts of its accounts follow.
+local function set_lease(life, day, bidder, names, held, nanos, until_ms, renewal)
   local member = names .. '\0' .. bidder
   if nanos ~= held then add(life, day, 'l', whole(nanos - held)) end
   if nanos > 0 then
-    if not until_ms then _, until_ms = lease(day.key, bidder) end
-    redis.call('HSET', day.key, 'L' .. bidder, whole(nanos) .. ' ' .. until_ms)
+    redis.call('HSET', day.key, 'L' .. bidder, whole(nanos) .. ' ' .. until_ms .. ' ' .. renewal)
     redis.call('ZADD', LEASES_DUE, until_ms, member)
     if held == 0 then redis.call('HINCRBY', day.key, 'k', 1) end
   elseif held > 0 then

@@ -1,5 +1,5 @@
 -- KEYS: head, then a lifetime and a day for each request. ARGV: run, clock, bidder, hold, then for each request
--- campaign, date, start, end, generation, revision, daily limit, total limit, wanted, bid, opportunities, bids.
+-- campaign, date, start, end, generation, revision, daily limit, total limit, wanted, bid, opportunities, bids, renewal.
 if not is_ready() then return { 'rebuilding' } end
 local now = now_ms()
 if sweep(now) then return { 'again' } end
@@ -32,21 +32,25 @@ end
 
 local answers = { 'granted', epoch, sequence }
 for request = 0, (#KEYS - 1) / 2 - 1 do
-  local at = 4 + request * 12
+  local at = 4 + request * 13
   local campaign, date = ARGV[at + 1], ARGV[at + 2]
   local life = account(KEYS[2 + request * 2])
   local day = day_account(KEYS[3 + request * 2], life)
-  open(life, day, campaign, date, ARGV[at + 3], ARGV[at + 4])
-  keep_limits(life, day, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8])
-  local opportunities = count(day, 'q', day.opportunities, ARGV[at + 11])
-  local bids = count(day, 'b', day.bids, ARGV[at + 12])
-  local wanted, held = tonumber(ARGV[at + 9]), lease(day.key, bidder)
-  local leased = wanted
-  if wanted > held then
-    local growth = math.max(0, math.min(wanted - held, room(life, day)))
-    leased = held + growth - math.fmod(growth, tonumber(ARGV[at + 10]))
+  local held, _, last_renewal = lease(day.key, bidder)
+  local leased, opportunities, bids = held, day.opportunities, day.bids
+  local is_overtaken = held > 0 and tonumber(ARGV[at + 13]) < tonumber(last_renewal)
+  if not is_overtaken then
+    open(life, day, campaign, date, ARGV[at + 3], ARGV[at + 4])
+    keep_limits(life, day, ARGV[at + 5], ARGV[at + 6], ARGV[at + 7], ARGV[at + 8])
+    opportunities = count(day, 'q', opportunities, ARGV[at + 11])
+    bids = count(day, 'b', bids, ARGV[at + 12])
+    leased = tonumber(ARGV[at + 9])
+    if leased > held then
+      local growth = math.max(0, math.min(leased - held, room(life, day)))
+      leased = held + growth - math.fmod(growth, tonumber(ARGV[at + 10]))
+    end
+    set_lease(life, day, bidder, campaign .. '\0' .. date, held, leased, until_ms, ARGV[at + 13])
   end
-  set_lease(life, day, bidder, campaign .. '\0' .. date, held, leased, until_ms)
   local others = day.leases - (held > 0 and 1 or 0)
   local day_leased, life_leased = unpack(leased == held and { day.leased, life.leased }
     or { redis.call('HGET', day.key, 'l'), redis.call('HGET', life.key, 'l') })

@@ -9,7 +9,7 @@ local state, seen_check = known(KEYS[4], bid)
 if state > 0 then return { seen_check == check and 'repeated' or 'conflict' } end
 local life = account(KEYS[2])
 local day = day_account(KEYS[3], life)
-local held, until_ms = lease(day.key, bidder)
+local held, until_ms, renewal = lease(day.key, bidder)
 local is_leased = until_ms and held >= nanos
 if not is_leased and room(life, day) < nanos then
   remember(KEYS[4], ARGV[12], bid, check, SEEN)
@@ -18,7 +18,7 @@ end
 local sequence = next_sequence()
 open(life, day, campaign, date, ARGV[5], ARGV[6])
 if is_leased then
-  set_lease(life, day, bidder, campaign .. '\0' .. date, held, held - nanos, until_ms)
+  set_lease(life, day, bidder, campaign .. '\0' .. date, held, held - nanos, until_ms, renewal)
   held = held - nanos
 end
 add(life, day, 'p', whole(nanos))

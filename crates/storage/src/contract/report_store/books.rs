@@ -56,6 +56,19 @@ fn ids(page: &SpendPage) -> Vec<&str> {
     page.campaigns.iter().map(|of| of.campaign_id.as_str()).collect()
 }
 
+pub(super) async fn a_sum_of_the_books_that_leaves_64_bits_is_corrupt(reports: Arc<dyn ReportStore>) {
+    step(&*reports, &[], &[settled("e1", "c", 0, i64::MAX - 5)])
+        .await
+        .unwrap();
+    // The day's sum is far from it, the lifetime's is not.
+    let refused = step(&*reports, &[], &[settled("e2", "c", 1, 6)]).await;
+    assert!(matches!(refused, Err(StorageError::Corrupt(_))), "{refused:?}");
+    assert_eq!(
+        spent(&all(&*reports).await.campaigns[0]),
+        [("day 0", i64::MAX - 5), ("", i64::MAX - 5)]
+    );
+}
+
 pub(super) async fn an_event_is_in_the_books_once(reports: Arc<dyn ReportStore>) {
     let (one, two) = (settled("e1", "c", 0, 5), settled("e2", "c", 1, 7));
     step(&*reports, &[], &[one.clone(), one.clone()]).await.unwrap();

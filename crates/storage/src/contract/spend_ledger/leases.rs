@@ -1,7 +1,7 @@
 //! Leases: grants, ends, limits.
 
-use super::{HOLD_MS, Harness, balances, day, group, limits, renew, request};
-use crate::spend_ledger::LeaseRequest;
+use super::{HOLD_MS, Harness, balances, day, group, limits, renew, request, reservation};
+use crate::spend_ledger::{LeaseRequest, WinVerdict};
 use domain::id::BidderId;
 use domain::period::Limits;
 
@@ -107,6 +107,43 @@ pub async fn a_renewed_lease_lives_on(h: Harness) {
         let grant = renew(&*h, "b1", request(&*h, "c", 500)).await;
         assert_eq!((grant.leased_nanos, grant.free_nanos), (500, 500));
     }
+}
+
+/// It timed out at its bidder, who has sent another since, and reaches the ledger late.
+pub async fn a_renewal_that_was_overtaken_changes_nothing(h: Harness) {
+    let numbered = |renewal, wanted_nanos, opportunities| LeaseRequest {
+        renewal,
+        opportunities,
+        ..request(&*h, "c", wanted_nanos)
+    };
+    renew(&*h, "b1", numbered(6, 100, 1)).await;
+    let newer = renew(&*h, "b1", numbered(8, 500, 2)).await;
+    h.advance(HOLD_MS / 2).await;
+    // The other bidder's numbers are its own.
+    assert_eq!(renew(&*h, "b2", numbered(1, 100, 0)).await.leased_nanos, 100);
+    for wanted_nanos in [0, 100, 900] {
+        let late = LeaseRequest {
+            revision: 2,
+            limits: limits(2_000, 10_000),
+            ..numbered(7, wanted_nanos, 3)
+        };
+        let late = renew(&*h, "b1", late).await;
+        assert_eq!((late.leased_nanos, late.opportunities), (500, 3));
+        assert_eq!(late.day.limit_nanos, newer.day.limit_nanos);
+    }
+    // It was not held longer either.
+    h.advance(HOLD_MS / 2).await;
+    assert_eq!(renew(&*h, "b2", numbered(2, 100, 0)).await.day.leased_nanos, 100);
+    // What has ended is begun anew by whoever comes.
+    assert_eq!(renew(&*h, "b1", numbered(7, 200, 0)).await.leased_nanos, 200);
+    // A win that drew on the lease leaves its number as it is.
+    let drawn = h.ledger().win(&reservation(&*h, 1, 50)).await.unwrap();
+    assert!(
+        matches!(drawn, WinVerdict::Pending(lease) if lease.leased_nanos == 150),
+        "{drawn:?}"
+    );
+    assert_eq!(renew(&*h, "b1", numbered(6, 10, 0)).await.leased_nanos, 150);
+    assert_eq!(renew(&*h, "b1", numbered(7, 10, 0)).await.leased_nanos, 10);
 }
 
 pub async fn the_limits_of_the_highest_version_win(h: Harness) {
