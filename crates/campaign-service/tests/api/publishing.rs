@@ -29,7 +29,8 @@ async fn records(log: &dyn EventLog, topic: Topic, key: &str) -> Vec<Option<Vec<
                     .filter(|record| record.key == key)
                     .map(|record| record.value.clone()),
             );
-            if batch.records.is_empty() {
+            // Records that were replaced while they were read leave an empty batch, with more behind it.
+            if batch.next_offset == offset {
                 break;
             }
             offset = batch.next_offset;
