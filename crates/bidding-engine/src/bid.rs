@@ -60,7 +60,7 @@ pub fn bid(
     let arena = &*arena;
     let shared = RequestPlan::new(snapshot.index(), &ask, arena);
     for (position, imp) in request.imp.iter().enumerate() {
-        read_slots(imp, slots);
+        read_slots(&ask, imp, slots);
         let first_decision = out.len();
         let offer = Offer::new(&ask, position, imp, slots, history, arena);
         let search = Search {

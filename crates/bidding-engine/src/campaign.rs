@@ -1,14 +1,18 @@
 //! Campaigns, compiled once when a snapshot is built.
 
+use crate::conditions::Conditions;
 use crate::creative::CompiledCreative;
 use crate::hash::{exact, folded, mix};
 use crate::list::{List, sorted};
+use crate::offer::Offer;
 use crate::place::Geo;
 use crate::schedule::Schedule;
 use crate::words;
 use domain::advertiser::AdvertiserStatus;
-use domain::campaign::CampaignStatus;
+use domain::campaign::{CampaignStatus, FrequencyCap};
 use domain::creative::{CreativeSpec, Format};
+use domain::currency::Currency;
+use domain::period::Day;
 use domain::serving::ServingCampaign;
 use std::sync::Arc;
 
@@ -19,8 +23,19 @@ pub struct CompiledCampaign {
     pub(crate) serving: Arc<ServingCampaign>,
     /// Campaign and advertiser are active.
     pub(crate) is_active: bool,
+    /// Of its id.
     pub(crate) hash: u64,
+    /// Of its advertiser's id.
     pub(crate) advertiser: u64,
+    pub(crate) flight: Span,
+    /// Parallel to the record's `days`.
+    pub(crate) days: Box<[Span]>,
+    pub(crate) max_cpm_micros: i64,
+    pub(crate) currency: Currency,
+    pub(crate) fee_ppm: i64,
+    pub(crate) caps: Box<[FrequencyCap]>,
+    pub(crate) may_fail: Conditions,
+    pub(crate) may_fail_in_slot: Conditions,
     pub(crate) schedule: Option<Schedule>,
     pub(crate) geo: Geo,
     pub(crate) exchanges: List,
@@ -64,7 +79,19 @@ impl CompiledCampaign {
             .map(|(position, creative)| CompiledCreative::compile(position, creative))
             .filter(|creative| creative.weight > 0)
             .collect();
-        Self {
+        let spec = &campaign.spec;
+        let mut compiled = Self {
+            flight: Span {
+                start_ms: spec.flight.start.as_millisecond(),
+                end_ms: spec.flight.end.map_or(i64::MAX, |end| end.as_millisecond()),
+            },
+            days: serving.days.iter().map(Span::of_day).collect(),
+            max_cpm_micros: spec.bid.max_cpm_micros,
+            currency: spec.budget.currency,
+            fee_ppm: spec.fee_ppm,
+            caps: spec.frequency_caps.as_slice().into(),
+            may_fail: Conditions::MAX,
+            may_fail_in_slot: Conditions::MAX,
             is_active: campaign.spec.status == CampaignStatus::Active
                 && serving.advertiser.status == AdvertiserStatus::Active,
             hash: exact(campaign.id.as_str()),
@@ -101,7 +128,13 @@ impl CompiledCampaign {
             sizes: List::compile(&targeting.sizes, words::size_of_text),
             creatives,
             serving,
+        };
+        compiled.may_fail = compiled.may_fail();
+        compiled.may_fail_in_slot = compiled.may_fail_in_slot();
+        for at in 0..compiled.creatives.len() {
+            compiled.creatives[at].may_fail = compiled.creative_may_fail(&compiled.creatives[at]);
         }
+        compiled
     }
 
     /// The record it was compiled from.
@@ -123,8 +156,28 @@ impl CompiledCampaign {
     }
 
     /// The tie-break among equal values on one imp, and where a rotation of creatives stands.
-    pub(crate) fn tie(&self, request_hash: u64, imp_id: &str) -> u64 {
-        mix(mix(request_hash, exact(imp_id)), self.hash)
+    pub(crate) fn tie(&self, offer: &Offer<'_>) -> u64 {
+        mix(offer.hash, self.hash)
+    }
+}
+
+/// `[start_ms, end_ms)`, Unix milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span {
+    start_ms: i64,
+    end_ms: i64,
+}
+
+impl Span {
+    fn of_day(day: &Day) -> Self {
+        Self {
+            start_ms: day.start_ms,
+            end_ms: day.end_ms,
+        }
+    }
+
+    pub(crate) fn contains(self, instant_ms: i64) -> bool {
+        self.start_ms <= instant_ms && instant_ms < self.end_ms
     }
 }
 

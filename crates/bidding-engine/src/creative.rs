@@ -1,5 +1,6 @@
 //! Creatives, compiled.
 
+use crate::conditions::Conditions;
 use crate::hash::exact;
 use crate::words::{Category, domain_and_parents, host, language};
 use domain::creative::{Creative, CreativeSpec, Format, NativeAsset, ReviewStatus};
@@ -21,6 +22,10 @@ const BTYPE_IFRAME: u16 = 4;
 pub(crate) struct CompiledCreative {
     /// Position in the campaign's `creatives`.
     pub(crate) position: usize,
+    /// Of its id.
+    pub(crate) hash: u64,
+    /// Set by its campaign, whose lists count too.
+    pub(crate) may_fail: Conditions,
     pub(crate) format: Format,
     pub(crate) width: Option<i64>,
     pub(crate) height: Option<i64>,
@@ -50,6 +55,8 @@ impl CompiledCreative {
             .filter(|review| review.status != ReviewStatus::Approved);
         Self {
             position,
+            hash: exact(creative.id.as_str()),
+            may_fail: Conditions::MAX,
             format: spec.format,
             width: spec.width,
             height: spec.height,

@@ -26,6 +26,15 @@ impl ExchangeState {
         self.serving.exchange.spec.status == ExchangeStatus::Active
     }
 
+    /// Units of `to` per unit of `from`, billionths.
+    #[inline]
+    pub(crate) fn rate_e9(&self, from: Currency, to: Currency) -> Option<i64> {
+        if from == to {
+            return Some(RATE_ONE_E9);
+        }
+        self.serving.exchange.spec.rate_e9(from, to)
+    }
+
     /// USD per unit, billionths.
     pub(crate) fn usd_rate_e9(&self, currency: Currency) -> Option<i64> {
         if currency == Currency::USD {
@@ -68,6 +77,9 @@ impl ExchangeState {
 
 /// `amount * numerator / denominator`, rounded up; `None` when it does not fit. `denominator` is above 0.
 pub(crate) fn scale_up(amount: i64, numerator: i64, denominator: i64) -> Option<i64> {
+    if numerator == denominator {
+        return Some(amount);
+    }
     let product = i128::from(amount) * i128::from(numerator);
     let denominator = i128::from(denominator);
     i64::try_from(product.div_euclid(denominator) + i128::from(product.rem_euclid(denominator) != 0)).ok()

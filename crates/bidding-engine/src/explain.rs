@@ -2,7 +2,7 @@
 
 use crate::bid::open;
 use crate::campaign::CompiledCampaign;
-use crate::conditions::{CAMPAIGN, CREATIVE, SLOT, failing, quote};
+use crate::conditions::{CAMPAIGN, CREATIVE, Condition, SLOT, failing, quote};
 use crate::creative::CompiledCreative;
 use crate::facts::Facts;
 use crate::offer::{History, Offer, read_slots};
@@ -67,7 +67,7 @@ pub fn explain(
     let history = History::default();
     let imps = request.imp.iter().enumerate().map(|(position, imp)| {
         let mut slots = Vec::new();
-        read_slots(imp, &mut slots);
+        read_slots(&ask, imp, &mut slots);
         explain_imp(
             campaign,
             &Offer::new(&ask, position, imp, &slots, &history, &arena),
@@ -87,9 +87,11 @@ fn explain_imp(
     leases: &Leases,
     number: usize,
 ) -> ImpExplanation {
-    let own = CAMPAIGN.iter().filter(|(_, holds)| !holds(campaign, offer));
+    let own = CAMPAIGN
+        .iter()
+        .filter(|Condition(_, holds, ..)| !holds(campaign, offer));
     let failing: Vec<NoBidReason> = failing(campaign, offer)
-        .chain(own.map(|(reason, _)| *reason))
+        .chain(own.map(|Condition(reason, ..)| *reason))
         .collect();
     let suiting: Vec<usize> = (0..offer.slots.len())
         .filter(|slot| offer.slots[*slot].suits(campaign))
@@ -134,13 +136,13 @@ fn explain_creative(
     let slot = &offer.slots[slot];
     let of_creative = CREATIVE
         .iter()
-        .filter(|(_, holds)| !holds(campaign, creative, offer));
+        .filter(|Condition(_, holds, ..)| !holds(campaign, creative, offer));
     let of_slot = SLOT
         .iter()
-        .filter(|(_, holds)| !holds(campaign, creative, offer, slot));
+        .filter(|Condition(_, holds, ..)| !holds(campaign, creative, offer, slot));
     let mut failures: Vec<NoBidReason> = of_creative
-        .map(|(reason, _)| *reason)
-        .chain(of_slot.map(|(reason, _)| *reason))
+        .map(|Condition(reason, ..)| *reason)
+        .chain(of_slot.map(|Condition(reason, ..)| *reason))
         .collect();
     let quote = quote(campaign, creative, offer, slot).filter(|_| !offer.ask.request.test);
     if let Some(quote) = quote {

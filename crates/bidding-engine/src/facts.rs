@@ -1,7 +1,8 @@
 //! What a request says, in the words of targeting; read once, compared with many campaigns.
 
 use crate::agent;
-use crate::hash::{TextHash, exact, folded};
+use crate::hash::{TextHash, exact, folded, mix};
+use crate::list::Asked;
 use crate::place::{Whereabouts, region};
 use crate::words::{Category, domain, domain_and_parents, host, language};
 use crate::{UserView, is_identifiable};
@@ -30,14 +31,16 @@ pub(crate) struct Facts {
     pub(crate) keywords: Vec<u64>,
     /// Own lists and segments.
     pub(crate) audiences: Vec<u64>,
+    /// Of the user's frequency counters [`counter_key`] and impressions; sorted.
+    counters: Vec<(u64, u32)>,
     pub(crate) whereabouts: Whereabouts,
-    /// Block and allow lists of the request, sorted.
-    pub(crate) bcat: Vec<u64>,
-    pub(crate) acat: Vec<u64>,
-    pub(crate) badv: Vec<u64>,
-    pub(crate) bapp: Vec<u64>,
+    /// Block and allow lists of the request.
+    pub(crate) bcat: Asked,
+    pub(crate) acat: Asked,
+    pub(crate) badv: Asked,
+    pub(crate) bapp: Asked,
     /// `wlang` and `wlangb`.
-    pub(crate) allowed_languages: Vec<u64>,
+    pub(crate) allowed_languages: Asked,
     pub(crate) request_hash: u64,
 }
 
@@ -52,6 +55,14 @@ impl Facts {
         self.read_keywords(request);
         self.read_audiences(request, user);
         self.read_lists(request);
+    }
+
+    /// What the user has seen in the window that is running, by [`counter_key`].
+    pub(crate) fn impressions(&self, key: u64) -> u32 {
+        let behind = self.counters.partition_point(|(of, _)| *of <= key);
+        let last = behind.checked_sub(1).and_then(|at| self.counters.get(at));
+        last.filter(|(of, _)| *of == key)
+            .map_or(0, |(_, impressions)| *impressions)
     }
 
     fn read_device(&mut self, request: &BidRequest<'_>) {
@@ -141,11 +152,18 @@ impl Facts {
 
     fn read_audiences(&mut self, request: &BidRequest<'_>, user: &UserView<'_>) {
         self.audiences.clear();
+        self.counters.clear();
         if !self.identifiable {
             return;
         }
-        if let UserView::Known { audiences, .. } = user {
+        if let UserView::Known { audiences, counters } = user {
             self.audiences.extend(audiences.iter().map(|id| exact(id)));
+            let counters = counters.iter().map(|counter| {
+                let key = counter_key(exact(counter.scope_id), counter.window_ms);
+                (key, counter.impressions)
+            });
+            self.counters.extend(counters);
+            self.counters.sort_unstable();
         }
         for data in request.user.data {
             for provider in [data.id, data.name].into_iter().flatten() {
@@ -157,16 +175,19 @@ impl Facts {
 
     fn read_lists(&mut self, request: &BidRequest<'_>) {
         let category = |name: &&str| Category::new(i64::from(request.cattax), name).own;
-        refill_sorted(&mut self.bcat, request.bcat.iter().map(category));
-        refill_sorted(&mut self.acat, request.acat.iter().map(category));
-        refill_sorted(&mut self.badv, request.badv.iter().map(|name| domain(name)));
-        refill_sorted(
-            &mut self.bapp,
-            request.bapp.iter().map(|bundle| exact(bundle.trim())),
-        );
+        self.bcat.refill(request.bcat.iter().map(category));
+        self.acat.refill(request.acat.iter().map(category));
+        self.badv.refill(request.badv.iter().map(|name| domain(name)));
+        self.bapp
+            .refill(request.bapp.iter().map(|bundle| exact(bundle.trim())));
         let languages = request.wlang.iter().chain(request.wlangb);
-        refill_sorted(&mut self.allowed_languages, languages.map(|tag| language(tag)));
+        self.allowed_languages.refill(languages.map(|tag| language(tag)));
     }
+}
+
+/// Of a frequency counter: what it counts and in which window.
+pub(crate) fn counter_key(scope_hash: u64, window_ms: i64) -> u64 {
+    mix(scope_hash, window_ms.unsigned_abs())
 }
 
 /// `segment:PROVIDER:ID`, as targeting has it.
@@ -186,9 +207,4 @@ fn named(text: Option<&str>) -> Option<u64> {
 fn refill(list: &mut Vec<u64>, values: impl IntoIterator<Item = u64>) {
     list.clear();
     list.extend(values);
-}
-
-fn refill_sorted(list: &mut Vec<u64>, values: impl IntoIterator<Item = u64>) {
-    refill(list, values);
-    list.sort_unstable();
 }

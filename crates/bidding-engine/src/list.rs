@@ -18,6 +18,11 @@ impl List {
         }
     }
 
+    /// Admits whatever comes.
+    pub(crate) fn is_any(&self) -> bool {
+        self.allow.is_empty() && self.block.is_empty()
+    }
+
     pub(crate) fn allowing(values: impl IntoIterator<Item = u64>) -> Self {
         Self {
             allow: sorted(values),
@@ -30,6 +35,35 @@ impl List {
     pub(crate) fn admits(&self, values: &[u64]) -> bool {
         (self.allow.is_empty() || contains_any(&self.allow, values)) && !contains_any(&self.block, values)
     }
+}
+
+/// A list of a request that every candidate is compared with. Most have nothing in common with it, which one word says.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    sorted: Vec<u64>,
+    /// The bit `value % 64` of every value.
+    seen: u64,
+}
+
+impl Asked {
+    pub(crate) fn refill(&mut self, values: impl IntoIterator<Item = u64>) {
+        self.sorted.clear();
+        self.sorted.extend(values);
+        self.sorted.sort_unstable();
+        self.seen = self.sorted.iter().fold(0, |seen, value| seen | bit(*value));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
+    }
+
+    pub(crate) fn contains(&self, value: u64) -> bool {
+        self.seen & bit(value) != 0 && self.sorted.binary_search(&value).is_ok()
+    }
+}
+
+const fn bit(value: u64) -> u64 {
+    1 << (value % 64)
 }
 
 /// Sorted, each value once.
@@ -59,6 +93,16 @@ mod tests {
         assert!(!list.admits(&[1, 2]));
         assert!(!list.admits(&[4]));
         assert!(!list.admits(&[]));
+    }
+
+    #[test]
+    fn a_list_of_a_request_contains_what_was_put_in() {
+        let mut asked = Asked::default();
+        asked.refill([70, 3, 6]);
+        assert!(asked.contains(70) && asked.contains(3) && asked.contains(6));
+        assert!(!asked.contains(64) && !asked.contains(134));
+        asked.refill([]);
+        assert!(asked.is_empty() && !asked.contains(70));
     }
 
     #[test]

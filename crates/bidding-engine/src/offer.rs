@@ -1,8 +1,9 @@
 //! One imp of one request, ready to be compared with campaigns.
 
 use crate::campaign::{CompiledCampaign, format_word};
+use crate::conditions::{Conditions, floor_of_all};
 use crate::facts::Facts;
-use crate::hash::exact;
+use crate::hash::{exact, mix};
 use crate::words::size;
 use crate::{ExchangeState, Now, UserView};
 use bumpalo::Bump;
@@ -60,6 +61,10 @@ pub(crate) struct Offer<'a> {
     pub(crate) native: Option<NativeRequest<'a>>,
     pub(crate) slots: &'a [Slot],
     pub(crate) history: &'a History,
+    /// Of the request's id and the imp's.
+    pub(crate) hash: u64,
+    pub(crate) asked_of_campaigns: Conditions,
+    pub(crate) asked_of_creatives: Conditions,
 }
 
 /// Where one bid can go: the open auction or a deal. Slots of one imp do not compete with each other.
@@ -69,6 +74,32 @@ pub(crate) struct Slot {
     pub(crate) deal: Option<usize>,
     /// Of the deal's id.
     pub(crate) deal_hash: u64,
+    pub(crate) floor: Floor,
+    pub(crate) asked: Conditions,
+}
+
+/// In the bid's currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Floor {
+    /// The same for all; 0 when there is none.
+    Flat { cpm_micros: i64 },
+    /// Its currency has no rate.
+    WithoutRate,
+    /// Each creative has its own.
+    ByDuration,
+}
+
+impl Slot {
+    fn new(ask: &Ask<'_>, imp: &Imp<'_>, deal: Option<usize>, deal_hash: u64) -> Self {
+        let mut slot = Self {
+            deal,
+            deal_hash,
+            floor: floor_of_all(ask, imp, deal.and_then(|deal| imp.pmp.deals.get(deal))),
+            asked: 0,
+        };
+        slot.asked = slot.asked_in_slot();
+        slot
+    }
 }
 
 /// What earlier imps of the request got.
@@ -81,13 +112,10 @@ pub(crate) struct History {
 }
 
 /// Fills `slots` with those of the imp: open first, then each deal once, in their order.
-pub(crate) fn read_slots(imp: &Imp<'_>, slots: &mut Vec<Slot>) {
+pub(crate) fn read_slots(ask: &Ask<'_>, imp: &Imp<'_>, slots: &mut Vec<Slot>) {
     slots.clear();
     if !imp.pmp.private_auction {
-        slots.push(Slot {
-            deal: None,
-            deal_hash: 0,
-        });
+        slots.push(Slot::new(ask, imp, None, 0));
     }
     for (position, deal) in imp.pmp.deals.iter().enumerate() {
         let deal_hash = exact(deal.id);
@@ -95,10 +123,7 @@ pub(crate) fn read_slots(imp: &Imp<'_>, slots: &mut Vec<Slot>) {
             .iter()
             .any(|slot| slot.deal.is_some() && slot.deal_hash == deal_hash)
         {
-            slots.push(Slot {
-                deal: Some(position),
-                deal_hash,
-            });
+            slots.push(Slot::new(ask, imp, Some(position), deal_hash));
         }
     }
 }
@@ -147,14 +172,20 @@ impl<'a> Offer<'a> {
         arena: &'a Bump,
     ) -> Self {
         let native = imp.native.and_then(|native| native.request);
-        Self {
+        let mut offer = Self {
             ask,
             position,
             imp,
             native: native.and_then(|text| openrtb::native::read_request(text, arena).ok()),
             slots,
             history,
-        }
+            hash: mix(ask.facts.request_hash, exact(imp.id)),
+            asked_of_campaigns: 0,
+            asked_of_creatives: 0,
+        };
+        offer.asked_of_campaigns = offer.asked_of_campaigns();
+        offer.asked_of_creatives = offer.asked_of_creatives();
+        offer
     }
 
     pub(crate) fn format_words(&self) -> Few<4> {
@@ -220,7 +251,7 @@ pub(crate) fn names_no_size(banner: &Banner<'_>) -> bool {
     !has_own && !has_format
 }
 
-fn media<'a>(imp: &Imp<'a>, format: Format) -> Option<&'a AudioVideo<'a>> {
+pub(crate) fn media<'a>(imp: &Imp<'a>, format: Format) -> Option<&'a AudioVideo<'a>> {
     match format {
         Format::Video => imp.video,
         Format::Audio => imp.audio,

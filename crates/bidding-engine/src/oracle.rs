@@ -4,7 +4,7 @@
 
 use crate::bid::{open, outcome};
 use crate::campaign::CompiledCampaign;
-use crate::conditions::{CAMPAIGN, CREATIVE, SLOT, failing, value_cpm_micros};
+use crate::conditions::{CAMPAIGN, CREATIVE, Condition, SLOT, failing, value_cpm_micros};
 use crate::facts::Facts;
 use crate::offer::{History, Offer, Slot, read_slots};
 use crate::rotation::rotate;
@@ -51,7 +51,7 @@ pub fn bid(
     let mut reasons = Vec::new();
     for (position, imp) in request.imp.iter().enumerate() {
         let mut slots = Vec::new();
-        read_slots(imp, &mut slots);
+        read_slots(&ask, imp, &mut slots);
         let offer = Offer::new(&ask, position, imp, &slots, &history, &arena);
         let (won, reason) = decide_imp(snapshot, leases, &offer, &mut counted);
         reasons.push(reason.filter(|_| won.is_empty()));
@@ -105,9 +105,11 @@ fn decide_imp(
 
 /// The creatives that fit the imp, or the condition that leaves none.
 fn fitting_creatives(campaign: &CompiledCampaign, offer: &Offer<'_>) -> Result<Vec<usize>, NoBidReason> {
-    let own = CAMPAIGN.iter().filter(|(_, holds)| !holds(campaign, offer));
+    let own = CAMPAIGN
+        .iter()
+        .filter(|Condition(_, holds, ..)| !holds(campaign, offer));
     if let Some(reason) = failing(campaign, offer)
-        .chain(own.map(|(reason, _)| *reason))
+        .chain(own.map(|Condition(reason, ..)| *reason))
         .next()
     {
         return Err(reason);
@@ -117,9 +119,9 @@ fn fitting_creatives(campaign: &CompiledCampaign, offer: &Offer<'_>) -> Result<V
     for (position, creative) in campaign.creatives.iter().enumerate() {
         match CREATIVE
             .iter()
-            .find(|(_, holds)| !holds(campaign, creative, offer))
+            .find(|Condition(_, holds, ..)| !holds(campaign, creative, offer))
         {
-            Some((reason, _)) => furthest = furthest.max(*reason),
+            Some(Condition(reason, ..)) => furthest = furthest.max(*reason),
             None => fitting.push(position),
         }
     }
@@ -137,7 +139,7 @@ fn pending(
     offer: &Offer<'_>,
     furthest: &mut NoBidReason,
 ) -> Vec<Pending> {
-    let tie = campaign.tie(offer.ask.facts.request_hash, offer.imp.id);
+    let tie = campaign.tie(offer);
     let mut found = Vec::new();
     for (position, slot) in offer
         .slots
@@ -174,8 +176,8 @@ fn fits_slot(
     let creative = &campaign.creatives[creative];
     let failing = SLOT
         .iter()
-        .find(|(_, holds)| !holds(campaign, creative, offer, slot));
+        .find(|Condition(_, holds, ..)| !holds(campaign, creative, offer, slot));
     failing
-        .inspect(|(reason, _)| *furthest = (*furthest).max(*reason))
+        .inspect(|Condition(reason, ..)| *furthest = (*furthest).max(*reason))
         .is_none()
 }

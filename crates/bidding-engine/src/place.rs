@@ -40,6 +40,11 @@ impl Geo {
         }
     }
 
+    /// Admits whatever comes.
+    pub(crate) fn is_anywhere(&self) -> bool {
+        self.allow.is_empty() && self.block.is_empty()
+    }
+
     pub(crate) fn admits(&self, whereabouts: &Whereabouts) -> bool {
         (self.allow.is_empty() || self.allow.iter().any(|place| place.holds(whereabouts)))
             && !self.block.iter().any(|place| place.holds(whereabouts))

@@ -3,7 +3,9 @@
 
 use crate::bits::{BLOCK_NUMBERS, EMPTY_BLOCK, numbers};
 use crate::campaign::CompiledCampaign;
-use crate::conditions::{CAMPAIGN, CREATIVE, SLOT, day, has_fitting_size, quote, value_cpm_micros};
+use crate::conditions::{
+    campaign_fails, creative_fails, day, has_fitting_size, quote, slot_fails, value_cpm_micros,
+};
 use crate::index::Plan;
 use crate::offer::{History, Offer, pod};
 use crate::rotation::rotate;
@@ -123,17 +125,13 @@ impl Search<'_> {
         if !offer.size_words_say_all() && !has_fitting_size(campaign, offer) {
             return self.drop_out(NoBidReason::NoFittingSize);
         }
-        let failing = CAMPAIGN.iter().find(|(_, holds)| !holds(campaign, offer));
-        if let Some((reason, _)) = failing {
-            return self.drop_out(*reason);
+        if let Some(reason) = campaign_fails(campaign, offer) {
+            return self.drop_out(reason);
         }
         self.buffers.fitting.clear();
         for (position, creative) in campaign.creatives.iter().enumerate() {
-            match CREATIVE
-                .iter()
-                .find(|(_, holds)| !holds(campaign, creative, offer))
-            {
-                Some((reason, _)) => self.drop_out(*reason),
+            match creative_fails(campaign, creative, offer) {
+                Some(reason) => self.drop_out(reason),
                 None => self.buffers.fitting.push(position),
             }
         }
@@ -143,7 +141,7 @@ impl Search<'_> {
         if self.buffers.fitting.is_empty() {
             return;
         }
-        let tie = campaign.tie(offer.ask.facts.request_hash, offer.imp.id);
+        let tie = campaign.tie(offer);
         for slot in 0..offer.slots.len() {
             if let Some(creative) = self.creative_for(campaign, slot, tie) {
                 self.buffers.pending.push(Pending {
@@ -167,11 +165,8 @@ impl Search<'_> {
         for at in 0..self.buffers.fitting.len() {
             let position = self.buffers.fitting[at];
             let creative = &campaign.creatives[position];
-            match SLOT
-                .iter()
-                .find(|(_, holds)| !holds(campaign, creative, self.offer, wanted))
-            {
-                Some((reason, _)) => self.drop_out(*reason),
+            match slot_fails(campaign, creative, self.offer, wanted) {
+                Some(reason) => self.drop_out(reason),
                 None => self.buffers.fitting_slot.push(position),
             }
         }

@@ -13,7 +13,8 @@ pub const MULTIPLIER_ONE_MICROS: i64 = 1_000_000;
 /// Nanos in one micro.
 pub const NANOS_PER_MICRO: i64 = 1_000;
 
-const PPM: i128 = 1_000_000;
+const ONE_PPM: u64 = 1_000_000;
+const PPM: i128 = ONE_PPM as i128;
 /// Denominator of price x rate x multiplier x (1 + fee).
 const DENOMINATOR: i128 = 1_000_000_000 * 1_000_000 * PPM;
 
@@ -60,10 +61,26 @@ impl Terms {
     }
 
     /// Nanos to set aside for a bid at this price: rounded up, so that no charge can exceed it.
+    #[inline]
     pub fn reservation_nanos(&self, price_cpm_micros: i64) -> Result<i64, AmountOverflow> {
+        if let Some(nanos) = self.reservation_in_one_currency(price_cpm_micros) {
+            return Ok(nanos);
+        }
         let numerator = self.numerator(price_cpm_micros)?;
         let whole = numerator / DENOMINATOR + i128::from(numerator % DENOMINATOR != 0);
         i64::try_from(whole).map_err(|_| AmountOverflow)
+    }
+
+    /// The same without 128 bits, where rate and multiplier are 1 and the product fits.
+    #[inline]
+    fn reservation_in_one_currency(&self, price_cpm_micros: i64) -> Option<i64> {
+        let (price, fee) = (price_cpm_micros.max(0), self.fee_ppm.max(0));
+        if self.rate_e9 != RATE_ONE_E9 || self.multiplier_micros != MULTIPLIER_ONE_MICROS {
+            return None;
+        }
+        let one_and_fee_ppm = u64::try_from(fee).ok()? + ONE_PPM;
+        let product = u64::try_from(price).ok()?.checked_mul(one_and_fee_ppm)?;
+        i64::try_from(product.div_ceil(ONE_PPM)).ok()
     }
 
     /// Nanos owed when the impression cleared at this price: rounded half up, never above the reservation.
@@ -93,7 +110,11 @@ pub fn convert_up(amount: i64, rate_e9: i64) -> Option<i64> {
 
 /// As [`convert_up`], rounded down: used for what may be offered at most.
 #[must_use]
+#[inline]
 pub fn convert_down(amount: i64, rate_e9: i64) -> Option<i64> {
+    if rate_e9 == RATE_ONE_E9 {
+        return Some(amount);
+    }
     let product = i128::from(amount).checked_mul(i128::from(rate_e9))?;
     i64::try_from(product.div_euclid(i128::from(RATE_ONE_E9))).ok()
 }
@@ -136,6 +157,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_short_way_to_a_reservation_gives_the_same(
+            price in prop_oneof![0..=20_000_000_i64, any::<i64>()],
+            fee_ppm in prop_oneof![Just(0), 0..=1_000_000_i64, any::<i64>()],
+        ) {
+            let terms = Terms { fee_ppm, ..Terms::default() };
+            if let Some(short) = terms.reservation_in_one_currency(price) {
+                let numerator = terms.numerator(price).unwrap();
+                prop_assert_eq!(i128::from(short), (numerator + DENOMINATOR - 1) / DENOMINATOR);
+            }
+        }
+
         #[test]
         fn a_charge_never_exceeds_the_reservation_of_a_higher_bid(
             bid in 0..10_000_000_000_i64, discount in 0..10_000_000_000_i64,

@@ -2,7 +2,6 @@
 
 use crate::campaign::CompiledCampaign;
 use crate::creative::CompiledCreative;
-use crate::list::contains_any;
 use crate::offer::Offer;
 use domain::creative::Format;
 
@@ -57,16 +56,15 @@ pub(super) fn categories_are_allowed(
     let facts = offer.ask.facts;
     let is_comparable = creative.cattax == i64::from(offer.ask.request.cattax);
     let is_blocked = !facts.bcat.is_empty()
-        && creative
-            .categories
-            .iter()
-            .any(|category| !is_comparable || contains_any(&facts.bcat, &[category.own, category.top]));
+        && creative.categories.iter().any(|category| {
+            !is_comparable || facts.bcat.contains(category.own) || facts.bcat.contains(category.top)
+        });
     let is_allowed = facts.acat.is_empty()
         || !creative.categories.is_empty()
             && creative
                 .categories
                 .iter()
-                .all(|category| contains_any(&facts.acat, &[category.own, category.top]));
+                .all(|category| facts.acat.contains(category.own) || facts.acat.contains(category.top));
     !is_blocked && is_allowed
 }
 
@@ -76,15 +74,16 @@ pub(super) fn advertiser_is_allowed(
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
-    !contains_any(&offer.ask.facts.badv, &creative.domains)
+    !creative
+        .domains
+        .iter()
+        .any(|domain| offer.ask.facts.badv.contains(*domain))
 }
 
 /// `bapp`, compared with the app whose store page the creative leads to.
 pub(super) fn app_is_allowed(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
     let blocked = &offer.ask.facts.bapp;
-    creative
-        .bundle
-        .is_none_or(|bundle| blocked.binary_search(&bundle).is_err())
+    creative.bundle.is_none_or(|bundle| !blocked.contains(bundle))
 }
 
 /// `wlang` and `wlangb`. A creative that does not say its language is in none of those asked for.
@@ -97,5 +96,5 @@ pub(super) fn language_is_allowed(
     allowed.is_empty()
         || creative
             .language
-            .is_some_and(|language| allowed.binary_search(&language).is_ok())
+            .is_some_and(|language| allowed.contains(language))
 }

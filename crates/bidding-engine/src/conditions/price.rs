@@ -2,9 +2,9 @@
 
 use crate::campaign::CompiledCampaign;
 use crate::creative::CompiledCreative;
-use crate::offer::{Ask, Offer, Slot};
+use crate::offer::{Ask, Floor, Offer, Slot, media};
 use domain::money::{MULTIPLIER_ONE_MICROS, Terms, convert_down};
-use openrtb::request::DurFloor;
+use openrtb::request::{Deal, DurFloor, Imp};
 
 /// What a bid costs at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,11 +18,9 @@ pub(crate) struct Quote {
 
 /// The campaign's maximum in the bid's currency, rounded down; `None` without a rate between the two.
 pub(crate) fn value_cpm_micros(campaign: &CompiledCampaign, ask: &Ask<'_>) -> Option<i64> {
-    let spec = &campaign.serving.campaign.spec;
-    let exchange = &ask.exchange.serving().exchange.spec;
     convert_down(
-        spec.bid.max_cpm_micros,
-        exchange.rate_e9(spec.budget.currency, ask.currency)?,
+        campaign.max_cpm_micros,
+        ask.exchange.rate_e9(campaign.currency, ask.currency)?,
     )
 }
 
@@ -49,15 +47,16 @@ pub(crate) fn quote(
     let fixed =
         floor_cpm_micros(creative, offer, slot).filter(|floor| *floor > 0 && slot.is_fixed_price(offer));
     let price_cpm_micros = fixed.unwrap_or(value);
-    let spec = &campaign.serving.campaign.spec;
-    let exchange = &offer.ask.exchange.serving().exchange.spec;
     let multiplier_micros = offer.imp.qty.as_ref().and_then(|qty| qty.multiplier_micros);
     let terms = Terms {
-        rate_e9: exchange.rate_e9(offer.ask.currency, spec.budget.currency)?,
+        rate_e9: offer
+            .ask
+            .exchange
+            .rate_e9(offer.ask.currency, campaign.currency)?,
         multiplier_micros: multiplier_micros
             .filter(|micros| *micros > 0)
             .unwrap_or(MULTIPLIER_ONE_MICROS),
-        fee_ppm: spec.fee_ppm,
+        fee_ppm: campaign.fee_ppm,
     };
     let reservation_nanos = terms.reservation_nanos(price_cpm_micros).ok()?;
     (price_cpm_micros > 0 && reservation_nanos > 0).then_some(Quote {
@@ -72,25 +71,58 @@ pub(crate) fn quote(
 /// OpenRTB 2.6, 7.11: the deal's own counts first, then the video's or audio's for this duration, then
 /// the imp's. A deal's floor is in the deal's currency, which does not inherit from the imp.
 pub(super) fn floor_cpm_micros(creative: &CompiledCreative, offer: &Offer<'_>, slot: &Slot) -> Option<i64> {
-    let (floor_micros, currency) = stated_floor(creative, offer, slot);
-    offer
-        .ask
-        .exchange
-        .convert_floor(floor_micros, currency, offer.ask.currency)
+    match slot.floor {
+        Floor::Flat { cpm_micros } => Some(cpm_micros),
+        Floor::WithoutRate => None,
+        Floor::ByDuration => convert(
+            stated_floor(Some(creative), offer.imp, slot.deal(offer)),
+            offer.ask,
+        ),
+    }
 }
 
-fn stated_floor<'a>(creative: &CompiledCreative, offer: &Offer<'a>, slot: &Slot) -> (i64, &'a str) {
-    if let Some(deal) = slot.deal(offer) {
-        let by_duration = duration_floor(creative, deal.durfloors, deal.mincpmpersec_micros);
+/// The floor of the imp or of one of its deals, as far as all creatives have the same.
+pub(crate) fn floor_of_all(ask: &Ask<'_>, imp: &Imp<'_>, deal: Option<&Deal<'_>>) -> Floor {
+    let depends = |durfloors: &[DurFloor], mincpmpersec_micros: Option<i64>| {
+        !durfloors.is_empty() || mincpmpersec_micros.is_some()
+    };
+    let players = [imp.video, imp.audio].into_iter().flatten();
+    if deal.is_some_and(|deal| depends(deal.durfloors, deal.mincpmpersec_micros))
+        || players
+            .into_iter()
+            .any(|media| depends(media.durfloors, media.mincpmpersec_micros))
+    {
+        return Floor::ByDuration;
+    }
+    match convert(stated_floor(None, imp, deal), ask) {
+        Some(cpm_micros) => Floor::Flat { cpm_micros },
+        None => Floor::WithoutRate,
+    }
+}
+
+fn convert((floor_micros, currency): (i64, &str), ask: &Ask<'_>) -> Option<i64> {
+    ask.exchange.convert_floor(floor_micros, currency, ask.currency)
+}
+
+/// Without a creative, of those that have no duration.
+fn stated_floor<'a>(
+    creative: Option<&CompiledCreative>,
+    imp: &Imp<'a>,
+    deal: Option<&Deal<'a>>,
+) -> (i64, &'a str) {
+    let duration_floor = |durfloors: &[DurFloor], mincpmpersec_micros: Option<i64>| {
+        duration_floor(creative?, durfloors, mincpmpersec_micros)
+    };
+    if let Some(deal) = deal {
+        let by_duration = duration_floor(deal.durfloors, deal.mincpmpersec_micros);
         if let Some(floor_micros) = by_duration.or(deal.bidfloor_micros) {
             return (floor_micros, deal.bidfloorcur);
         }
     }
-    let by_duration = offer
-        .media(creative.format)
-        .and_then(|media| duration_floor(creative, media.durfloors, media.mincpmpersec_micros));
-    let floor_micros = by_duration.unwrap_or(offer.imp.bidfloor_micros);
-    (floor_micros, offer.imp.bidfloorcur)
+    let by_duration = creative
+        .and_then(|creative| media(imp, creative.format))
+        .and_then(|media| duration_floor(media.durfloors, media.mincpmpersec_micros));
+    (by_duration.unwrap_or(imp.bidfloor_micros), imp.bidfloorcur)
 }
 
 /// Of the floors that depend on the duration, the highest that applies; `None` when none does.
