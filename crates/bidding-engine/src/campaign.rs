@@ -18,26 +18,39 @@ use std::sync::Arc;
 
 /// A campaign's record as the engine reads it. It depends on nothing else, so that one that did not change is compiled
 /// once for all the snapshots that hold it.
+///
+/// In the order of the fields: what the search reads of every candidate comes first, in two lines of the cache.
 #[derive(Debug)]
+#[repr(C)]
 pub struct CompiledCampaign {
-    pub(crate) serving: Arc<ServingCampaign>,
+    pub(crate) may_fail: Conditions,
+    pub(crate) may_fail_in_slot: Conditions,
+    /// The flight, as far as days are published.
+    pub(crate) span: Span,
+    pub(crate) currency: Currency,
+    pub(crate) open_auction: bool,
     /// Campaign and advertiser are active.
     pub(crate) is_active: bool,
+    /// Frequency caps or own lists: without the user's state it must not bid.
+    pub(crate) needs_user_state: bool,
+    pub(crate) max_cpm_micros: i64,
+    pub(crate) fee_ppm: i64,
     /// Of its id.
     pub(crate) hash: u64,
     /// Of its advertiser's id.
     pub(crate) advertiser: u64,
-    pub(crate) flight: Span,
+    pub(crate) creatives: Box<[CompiledCreative]>,
+    pub(crate) caps: Box<[FrequencyCap]>,
     /// Parallel to the record's `days`.
     pub(crate) days: Box<[Span]>,
-    pub(crate) max_cpm_micros: i64,
-    pub(crate) currency: Currency,
-    pub(crate) fee_ppm: i64,
-    pub(crate) caps: Box<[FrequencyCap]>,
-    pub(crate) may_fail: Conditions,
-    pub(crate) may_fail_in_slot: Conditions,
+    /// Sorted.
+    pub(crate) deals: Box<[u64]>,
+    pub(crate) serving: Arc<ServingCampaign>,
     pub(crate) schedule: Option<Schedule>,
     pub(crate) geo: Geo,
+    pub(crate) placements: List,
+    pub(crate) positions: List,
+    pub(crate) sizes: List,
     pub(crate) exchanges: List,
     pub(crate) inventory: List,
     pub(crate) countries: List,
@@ -46,9 +59,6 @@ pub struct CompiledCampaign {
     pub(crate) formats: List,
     /// Sizes of its banners, formats of the others; never "any".
     pub(crate) fitting_sizes: List,
-    /// Sorted.
-    pub(crate) deals: Box<[u64]>,
-    pub(crate) open_auction: bool,
     pub(crate) operating_systems: List,
     pub(crate) browsers: List,
     pub(crate) languages: List,
@@ -59,12 +69,6 @@ pub struct CompiledCampaign {
     pub(crate) categories: List,
     pub(crate) keywords: List,
     pub(crate) audiences: List,
-    /// Frequency caps or own lists: without the user's state it must not bid.
-    pub(crate) needs_user_state: bool,
-    pub(crate) placements: List,
-    pub(crate) positions: List,
-    pub(crate) sizes: List,
-    pub(crate) creatives: Box<[CompiledCreative]>,
 }
 
 impl CompiledCampaign {
@@ -81,10 +85,7 @@ impl CompiledCampaign {
             .collect();
         let spec = &campaign.spec;
         let mut compiled = Self {
-            flight: Span {
-                start_ms: spec.flight.start.as_millisecond(),
-                end_ms: spec.flight.end.map_or(i64::MAX, |end| end.as_millisecond()),
-            },
+            span: span(&serving),
             days: serving.days.iter().map(Span::of_day).collect(),
             max_cpm_micros: spec.bid.max_cpm_micros,
             currency: spec.budget.currency,
@@ -178,6 +179,30 @@ impl Span {
 
     pub(crate) fn contains(self, instant_ms: i64) -> bool {
         self.start_ms <= instant_ms && instant_ms < self.end_ms
+    }
+}
+
+/// From the flight's beginning or the first day's, whichever is later, to the end that is earlier. Published days follow
+/// each other; of days that do not the search finds none in the gap, and withholds the bid.
+fn span(serving: &ServingCampaign) -> Span {
+    let flight = &serving.campaign.spec.flight;
+    let first_ms = serving
+        .days
+        .iter()
+        .map(|day| day.start_ms)
+        .min()
+        .unwrap_or(i64::MAX);
+    let last_ms = serving
+        .days
+        .iter()
+        .map(|day| day.end_ms)
+        .max()
+        .unwrap_or(i64::MIN);
+    Span {
+        start_ms: flight.start.as_millisecond().max(first_ms),
+        end_ms: flight
+            .end
+            .map_or(last_ms, |end| end.as_millisecond().min(last_ms)),
     }
 }
 

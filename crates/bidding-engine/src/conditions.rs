@@ -56,7 +56,12 @@ type OfSlot = Condition<
 >;
 
 pub(crate) const CAMPAIGN: &[OfCampaign] = &[
-    Condition(OutOfFlight, is_in_flight, |_| true, |_| true),
+    Condition(
+        OutOfFlight,
+        |campaign, offer| campaign.span.contains(offer.ask.now.unix_ms),
+        |_| true,
+        |_| true,
+    ),
     Condition(
         DayPart,
         |campaign, offer| {
@@ -254,11 +259,6 @@ fn is_played(_: &CompiledCampaign, creative: &CompiledCreative) -> bool {
 
 fn has_player(offer: &Offer<'_>) -> bool {
     offer.imp.video.is_some() || offer.imp.audio.is_some()
-}
-
-fn is_in_flight(campaign: &CompiledCampaign, offer: &Offer<'_>) -> bool {
-    let now_ms = offer.ask.now.unix_ms;
-    campaign.flight.contains(now_ms) && day(campaign, now_ms).is_some()
 }
 
 /// Position of the published day that holds the instant: the day that pays.

@@ -2,6 +2,7 @@
 
 use crate::conditions::Conditions;
 use crate::hash::exact;
+use crate::list::Words;
 use crate::words::{Category, domain_and_parents, host, language};
 use domain::creative::{Creative, CreativeSpec, Format, NativeAsset, ReviewStatus};
 
@@ -18,29 +19,31 @@ const BTYPE_XHTML: u16 = 2;
 const BTYPE_JAVASCRIPT: u16 = 3;
 const BTYPE_IFRAME: u16 = 4;
 
+/// In the order of the fields, as [`crate::campaign::CompiledCampaign`].
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct CompiledCreative {
+    /// Set by its campaign, whose lists count too.
+    pub(crate) may_fail: Conditions,
+    pub(crate) weight: u32,
+    pub(crate) format: Format,
+    pub(crate) is_too_large: bool,
+    /// Markup and every tracker are https.
+    pub(crate) is_secure: bool,
+    pub(crate) width: Option<i64>,
+    pub(crate) height: Option<i64>,
+    pub(crate) cattax: i64,
+    pub(crate) categories: Words<Category>,
+    /// Its domains, each with those above it.
+    pub(crate) domains: Words<u64>,
     /// Position in the campaign's `creatives`.
     pub(crate) position: usize,
     /// Of its id.
     pub(crate) hash: u64,
-    /// Set by its campaign, whose lists count too.
-    pub(crate) may_fail: Conditions,
-    pub(crate) format: Format,
-    pub(crate) width: Option<i64>,
-    pub(crate) height: Option<i64>,
     pub(crate) duration_ms: Option<i64>,
-    pub(crate) weight: u32,
     /// Exchanges that have not approved it, hashes of their ids.
     pub(crate) unapproved_by: Box<[u64]>,
-    pub(crate) is_too_large: bool,
-    /// Markup and every tracker are https.
-    pub(crate) is_secure: bool,
     pub(crate) banner_types: Box<[u16]>,
-    pub(crate) categories: Box<[Category]>,
-    pub(crate) cattax: i64,
-    /// Its domains, each with those above it.
-    pub(crate) domains: Box<[u64]>,
     /// Of the app it advertises, where its landing page is a store.
     pub(crate) bundle: Option<u64>,
     pub(crate) language: Option<u64>,
@@ -66,17 +69,13 @@ impl CompiledCreative {
             is_too_large: is_too_large(creative),
             is_secure: is_secure(creative),
             banner_types: banner_types(creative),
-            categories: spec
-                .categories
-                .iter()
-                .map(|name| Category::new(spec.cattax, name))
-                .collect(),
+            categories: Words::new(
+                spec.categories
+                    .iter()
+                    .map(|name| Category::new(spec.cattax, name)),
+            ),
             cattax: spec.cattax,
-            domains: spec
-                .adomain
-                .iter()
-                .flat_map(|name| domain_and_parents(name))
-                .collect(),
+            domains: Words::new(spec.adomain.iter().flat_map(|name| domain_and_parents(name))),
             bundle: advertised_bundle(&spec.click_url).map(exact),
             language: spec.language.as_deref().map(language),
         }

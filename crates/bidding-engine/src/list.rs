@@ -1,5 +1,6 @@
 //! Allow and block lists, compiled.
 
+use crate::words::Category;
 use domain::targeting::AllowBlock;
 
 /// Sorted hashes. Empty `allow` allows everything.
@@ -59,6 +60,53 @@ impl Asked {
 
     pub(crate) fn contains(&self, value: u64) -> bool {
         self.seen & bit(value) != 0 && self.sorted.binary_search(&value).is_ok()
+    }
+
+    /// False only when the list has none of them.
+    pub(crate) fn may_contain_any<T>(&self, words: &Words<T>) -> bool {
+        self.seen & words.seen != 0
+    }
+}
+
+/// Values of a creative, and the bits by which [`Asked`] knows that it has none of them.
+#[derive(Debug)]
+pub(crate) struct Words<T> {
+    seen: u64,
+    values: Box<[T]>,
+}
+
+impl<T: Seen> Words<T> {
+    pub(crate) fn new(values: impl Iterator<Item = T>) -> Self {
+        let values: Box<[T]> = values.collect();
+        Self {
+            seen: values.iter().fold(0, |seen, value| seen | value.bits()),
+            values,
+        }
+    }
+}
+
+impl<T> std::ops::Deref for Words<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.values
+    }
+}
+
+/// What stands for a value in [`Words`].
+pub(crate) trait Seen {
+    fn bits(&self) -> u64;
+}
+
+impl Seen for u64 {
+    fn bits(&self) -> u64 {
+        bit(*self)
+    }
+}
+
+impl Seen for Category {
+    fn bits(&self) -> u64 {
+        bit(self.own) | bit(self.top)
     }
 }
 

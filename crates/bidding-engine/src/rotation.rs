@@ -8,6 +8,10 @@ const ROTATION: u64 = exact("rotation");
 
 /// One of `fitting` (positions in `creatives`), each as often as its weight says; `None` when there is none.
 pub(crate) fn rotate(creatives: &[CompiledCreative], fitting: &[usize], tie: u64) -> Option<usize> {
+    // Its weight is above zero, or it would not have been compiled.
+    if let [only] = fitting {
+        return Some(*only);
+    }
     let weight = |position: usize| {
         creatives
             .get(position)

@@ -55,10 +55,15 @@ pub(super) fn categories_are_allowed(
 ) -> bool {
     let facts = offer.ask.facts;
     let is_comparable = creative.cattax == i64::from(offer.ask.request.cattax);
-    let is_blocked = !facts.bcat.is_empty()
-        && creative.categories.iter().any(|category| {
-            !is_comparable || facts.bcat.contains(category.own) || facts.bcat.contains(category.top)
-        });
+    let is_blocked = if is_comparable {
+        facts.bcat.may_contain_any(&creative.categories)
+            && creative
+                .categories
+                .iter()
+                .any(|category| facts.bcat.contains(category.own) || facts.bcat.contains(category.top))
+    } else {
+        !facts.bcat.is_empty() && !creative.categories.is_empty()
+    };
     let is_allowed = facts.acat.is_empty()
         || !creative.categories.is_empty()
             && creative
@@ -74,10 +79,8 @@ pub(super) fn advertiser_is_allowed(
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
-    !creative
-        .domains
-        .iter()
-        .any(|domain| offer.ask.facts.badv.contains(*domain))
+    let badv = &offer.ask.facts.badv;
+    !badv.may_contain_any(&creative.domains) || !creative.domains.iter().any(|domain| badv.contains(*domain))
 }
 
 /// `bapp`, compared with the app whose store page the creative leads to.
