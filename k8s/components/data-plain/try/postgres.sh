@@ -1,0 +1,139 @@
+# shellcheck shell=bash
+# Three instances on 127.0.3.10 to .12 under Patroni; pods that nobody runs stand for them in a real API server. Sourced by try.sh.
+# shellcheck source=k8s/apiserver/control-plane.sh
+. k8s/apiserver/control-plane.sh
+POSTGRES_PASSWORDS=(PATRONI_SUPERUSER_PASSWORD=of-the-superuser PATRONI_REPLICATION_PASSWORD=of-the-replicator
+    PATRONI_RESTAPI_USERNAME=patroni PATRONI_RESTAPI_PASSWORD=of-patroni
+    APPLICATION_USERNAME=adplatform "APPLICATION_PASSWORD=it's \"quoted\"" APPLICATION_DATABASE=adplatform)
+
+as_admin() { KUBECONFIG="$DIR/api/kubeconfig" kubectl --namespace ad-platform "$@"; }
+
+# What the component says, applied; and a pod for each instance, with the labels of the StatefulSet's.
+postgres_objects() {
+    local i
+    mkdir "$DIR/kustomization"
+    printf 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [%s]\ncomponents: [%s]\n' \
+        "$(realpath --relative-to "$DIR/kustomization" k8s/base)" "$(realpath --relative-to "$DIR/kustomization" "$HERE/postgres")" \
+        >"$DIR/kustomization/kustomization.yaml"
+    kubectl kustomize "$DIR/kustomization" | as_admin apply -f - >/dev/null
+    for i in 0 1 2; do
+        as_admin get statefulset postgres -o json | python3 -c '
+import json, sys
+template = json.load(sys.stdin)["spec"]["template"]
+template["spec"]["volumes"].append({"name": "data", "emptyDir": {}})
+# Nobody is there who would read the service account from it.
+template["spec"].pop("priorityClassName")
+print(json.dumps({"apiVersion": "v1", "kind": "Pod", "spec": template["spec"], "metadata": {
+    "name": sys.argv[1], "labels": template["metadata"]["labels"]}}))' "postgres-$i" | as_admin apply -f - >/dev/null
+    done
+    # Patroni is given the token of its own account, and so no more than the Role allows.
+    # By this name Patroni looks for a context outside a cluster.
+    sed "s/token: try/token: $(as_admin create token postgres)/; s/contexts: \[{name: try/contexts: [{name: kind-kind/; s/current-context: try/current-context: kind-kind/" \
+        "$DIR/api/kubeconfig" >"$DIR/patroni-kubeconfig"
+}
+
+postgres_node() {
+    local own="$DIR/postgres-$1" address="127.0.3.1$1"
+    mkdir -p "$own/run" "$own/config"
+    # The paths of the image, here in a folder; all else is as it is.
+    sed "s#/run/postgresql#$own/run#; s#/tmp/pgpass#$own/pgpass#; s#/etc/postgres/#$own/config/#" \
+        "$HERE/postgres/config/patroni.yaml" >"$own/config/patroni.yaml"
+    cp "$HERE"/postgres/config/*.sh "$DIR/patroni-kubeconfig" "$own/config/"
+    chown -R postgres "$own"
+    start "postgres-$1" setsid setpriv --reuid postgres --regid postgres --clear-groups env -i PATH="$PATH" HOME="$own" \
+        KUBECONFIG="$own/config/patroni-kubeconfig" POSTGRES_CONFIG="$own/config" \
+        PATRONI_NAME="postgres-$1" PATRONI_KUBERNETES_NAMESPACE=ad-platform PATRONI_KUBERNETES_POD_IP="$address" \
+        PATRONI_POSTGRESQL_CONNECT_ADDRESS="$address:5432" PATRONI_RESTAPI_CONNECT_ADDRESS="$address:8008" \
+        PATRONI_POSTGRESQL_LISTEN="$address:5432" PATRONI_RESTAPI_LISTEN="$address:8008" \
+        PATRONI_POSTGRESQL_DATA_DIR="$own/data" "${POSTGRES_PASSWORDS[@]}" sh "$own/config/start.sh"
+}
+
+# sql INDEX STATEMENT: as the application.
+sql() {
+    PGPASSWORD="it's \"quoted\"" psql -X -q -t -A -v ON_ERROR_STOP=1 "host=127.0.3.1$1 user=adplatform dbname=adplatform connect_timeout=2" -c "$2"
+}
+# Who the Services send to, by their index: the label, and ready. (One that was killed keeps its label until it is back.)
+with_role() {
+    local i
+    for i in $(as_admin get pods -l "app=postgres,role=$1" -o name | grep -oE '[0-9]$'); do probe "$i" readiness && echo "$i"; done
+    return 0
+}
+has_roles() { [ "$(with_role master | wc -l)" = 1 ] && [ "$(with_role replica | wc -l)" = "$1" ]; }
+probe() { curl --max-time 3 -fsS -o /dev/null "http://127.0.3.1$1:8008/$2" 2>/dev/null; }
+all_ready() { for i in 0 1 2; do probe "$i" liveness && probe "$i" readiness || return 1; done; }
+is_synchronous() { [ -n "$(as_admin get configmap adplatform-sync -o jsonpath='{.metadata.annotations.sync_standby}')" ]; }
+
+application_is_no_superuser() {
+    [ "$(sql "$(with_role master)" 'SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication FROM pg_roles WHERE rolname = current_user')" = f ]
+}
+writes_reach_standbys() {
+    local standby
+    sql "$(with_role master)" 'CREATE TABLE written (n int); INSERT INTO written VALUES (1)' || return 1
+    for standby in $(with_role replica); do within 10 sql "$standby" 'SELECT n FROM written' || return 1; done
+    ! sql "$standby" 'INSERT INTO written VALUES (2)' 2>/dev/null
+}
+patroni_is_held_to_its_role() {
+    ! KUBECONFIG="$DIR/patroni-kubeconfig" kubectl -n ad-platform get secrets >/dev/null 2>&1 &&
+        ! KUBECONFIG="$DIR/patroni-kubeconfig" kubectl -n ad-platform get configmap kube-root-ca.crt >/dev/null 2>&1
+}
+
+# kill -9 to Patroni and to every PostgreSQL process of the session that it leads.
+kill_instance() {
+    [ -n "${PID[postgres-$1]:-}" ] || return 0
+    kill -KILL -- "-${PID[postgres-$1]}" 2>/dev/null || true
+    kill_postmaster "$1"
+    kill_hard "postgres-$1"
+}
+# PostgreSQL makes a session of its own.
+kill_postmaster() {
+    local pid
+    pid=$(head -1 "$DIR/postgres-$1/data/postmaster.pid" 2>/dev/null) || return 0
+    kill -KILL "$pid" 2>/dev/null || true
+}
+
+promotes_without_loss() {
+    local old begin
+    old=$(with_role master)
+    sql "$old" 'INSERT INTO written SELECT generate_series(2, 1000)' || return 1
+    kill_instance "$old"
+    begin=$SECONDS
+    within 90 another_leads "$old" || return 1
+    echo "   after $((SECONDS - begin)) s"
+    [ "$(sql "$(with_role master)" 'SELECT count(*) FROM written')" = 1000 ] || return 1
+    postgres_node "$old"
+    within 90 has_roles 2 && within 60 all_ready && within 10 sql "$old" 'SELECT n FROM written WHERE n = 1000'
+}
+another_leads() {
+    local now
+    now=$(with_role master)
+    [ -n "$now" ] && [ "$now" != "$1" ] && sql "$now" 'CREATE TEMPORARY TABLE t (n int)'
+}
+all_killed_come_back() {
+    local i
+    for i in 0 1 2; do kill_instance "$i"; done
+    for i in 0 1 2; do postgres_node "$i"; done
+    within 120 all_ready && within 60 has_roles 2 && [ "$(sql "$(with_role master)" 'SELECT count(*) FROM written')" = 1000 ]
+}
+
+try_postgres() {
+    need_program patroni patroni
+    need_program setpriv util-linux
+    build_kubernetes etcd kube-apiserver kubectl
+    chmod 0711 "$DIR"
+    start_control_plane "$DIR/api"
+    unset KUBECONFIG
+    postgres_objects
+    for i in 0 1 2; do postgres_node "$i"; done
+    holds "postgres: one primary, two standbys, by the labels that the Services select" within 120 has_roles 2
+    holds "postgres: every probe passes" within 60 all_ready
+    holds "postgres: the application's role is no superuser" application_is_no_superuser
+    holds "postgres: a standby is synchronous" within 40 is_synchronous
+    holds "postgres: writes reach the standbys, which take none themselves" writes_reach_standbys
+    holds "postgres: its account reads neither secrets nor others' settings" patroni_is_held_to_its_role
+    holds "postgres: the primary killed, a standby is promoted and nothing is lost; the old one follows" promotes_without_loss
+    holds "postgres: all three killed at once come back with everything" all_killed_come_back
+}
+end_postgres() {
+    for i in 0 1 2; do kill_instance "$i"; done
+    stop_control_plane "$DIR/api"
+}
