@@ -1,26 +1,90 @@
-//! `bid`: server CPU time per bid request, against a bare endpoint.
+//! `bid`: server CPU time per bid request, against a bare endpoint that answers with as many bytes.
+//!
+//! Active campaigns of a realistic spread, about 300 of which fit the load's request; the best 30 of those are withheld by
+//! pacing or by the request's block list. Nine requests of ten can be bid on, the floor of the tenth is beyond everybody.
 
 use crate::figure::Figure;
+use crate::load::Run;
 use crate::server::Server;
-use crate::{Conditions, campaigns, load};
+use crate::spread::{Spread, Withheld};
+use crate::{Conditions, campaigns, load, load_request};
+use anyhow::Context;
+use jiff::Timestamp;
+use std::io::Write;
+use std::path::Path;
 
-/// About what our answers weigh; the baseline answers with as much.
-pub(crate) const ANSWER_BYTES: usize = 3_000;
+/// Different requests, sent in turn.
+const REQUESTS: usize = 10_000;
+const ELIGIBLE: usize = 300;
+const WITHHELD: usize = 30;
+
+/// What both servers did with the same requests, and how long the bidder's answers are.
+pub(crate) struct Runs {
+    pub run: Run,
+    pub baseline: Run,
+    pub answer_bytes: usize,
+}
 
 pub(crate) fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
-    let baseline = load::run(&Server::bare(ANSWER_BYTES)?, conditions)?;
-    let data = tempfile::tempdir()?;
-    campaigns::store(data.path(), conditions.campaigns)?;
-    let run = load::run(&Server::bidding(data.path())?, conditions)?;
+    let runs = both(conditions)?;
+    let load = &runs.run.load;
+    let bids = load.statuses.get("200").copied().unwrap_or_default();
+    anyhow::ensure!(
+        bids * 10 >= load.answered * 8,
+        "{bids} bids on {} requests: leases are not kept renewed",
+        load.answered
+    );
     eprintln!(
-        "bid: {} campaigns, {:.0} requests/s, statuses {:?}",
-        conditions.campaigns, run.load.answered_per_second, run.load.statuses
+        "bid: {} campaigns, {:.0} requests/s, {:.0} % bids of {} bytes",
+        conditions.campaigns,
+        load.answered_per_second,
+        bids as f64 / load.answered as f64 * 100.0,
+        runs.answer_bytes,
     );
     Ok(vec![Figure::new(
         "bid",
         "cpu_us_per_request",
         "us",
-        run.cpu_us_per_request,
-        baseline.cpu_us_per_request,
+        runs.run.cpu_us_per_request,
+        runs.baseline.cpu_us_per_request,
     )])
+}
+
+pub(crate) fn both(conditions: Conditions) -> anyhow::Result<Runs> {
+    let data = tempfile::tempdir()?;
+    let spread = Spread {
+        campaigns: conditions.campaigns,
+        eligible: ELIGIBLE.min(conditions.campaigns),
+        withheld: WITHHELD,
+        reasons: &[Withheld::Paced, Withheld::Blocked],
+    };
+    let template = Spread::template(Timestamp::now())?;
+    campaigns::store_of(data.path(), conditions.campaigns, |number| {
+        Ok(spread.campaign(number, &template))
+    })?;
+    let requests = data.path().join("requests.jsonl");
+    write_requests(&requests)?;
+    let bidder = Server::bidding(data.path())?;
+    let run = load::run_with(&bidder, conditions, Some(&requests))?;
+    let answer_bytes = bidder.answer_bytes(&load_request::biddable(0))?;
+    drop(bidder);
+    let bare = Server::bare(answer_bytes)?;
+    Ok(Runs {
+        run,
+        baseline: load::run_with(&bare, conditions, Some(&requests))?,
+        answer_bytes,
+    })
+}
+
+fn write_requests(path: &Path) -> anyhow::Result<()> {
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    for number in 0..REQUESTS {
+        let request = match number % 10 {
+            9 => load_request::beyond_everybody(number),
+            _ => load_request::biddable(number),
+        };
+        file.write_all(&request)?;
+        file.write_all(b"\n")?;
+    }
+    file.flush().context("cannot write the requests")
 }

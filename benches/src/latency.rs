@@ -1,15 +1,11 @@
-//! `latency`: what the client sees at a constant rate, open loop, against a bare endpoint.
+//! `latency`: what the client sees at a constant rate, open loop, against a bare endpoint. The load is that of `bid`.
 
-use crate::bid::ANSWER_BYTES;
 use crate::figure::Figure;
-use crate::server::Server;
-use crate::{Conditions, campaigns, load};
+use crate::{Conditions, bid};
 
 pub(crate) fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
-    let baseline = load::run(&Server::bare(ANSWER_BYTES)?, conditions)?.load;
-    let data = tempfile::tempdir()?;
-    campaigns::store(data.path(), conditions.campaigns)?;
-    let run = load::run(&Server::bidding(data.path())?, conditions)?.load;
+    let runs = bid::both(conditions)?;
+    let (run, baseline) = (runs.run.load, runs.baseline.load);
     eprintln!(
         "latency: {} campaigns, {:.0} requests/s, statuses {:?}",
         conditions.campaigns, run.answered_per_second, run.statuses

@@ -5,6 +5,7 @@ use crate::server::{Server, pinned};
 use anyhow::Context;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Stdio;
 
 /// What `adplatform load --json` prints, as far as it is used here.
@@ -27,9 +28,18 @@ pub(crate) struct Run {
 
 /// Warms the server up for a fifth of the time, then measures.
 pub(crate) fn run(server: &Server, conditions: Conditions) -> anyhow::Result<Run> {
-    generate(server, conditions.rate, (conditions.seconds / 5).max(3))?;
+    run_with(server, conditions, None)
+}
+
+/// With the requests of a file instead of made-up ones.
+pub(crate) fn run_with(
+    server: &Server,
+    conditions: Conditions,
+    requests: Option<&Path>,
+) -> anyhow::Result<Run> {
+    generate(server, conditions.rate, (conditions.seconds / 5).max(3), requests)?;
     let before = server.cpu_us()?;
-    let load = generate(server, conditions.rate, conditions.seconds)?;
+    let load = generate(server, conditions.rate, conditions.seconds, requests)?;
     let used = server.cpu_us()? - before;
     anyhow::ensure!(load.errors.is_empty(), "requests failed: {:?}", load.errors);
     let served = load
@@ -43,12 +53,15 @@ pub(crate) fn run(server: &Server, conditions: Conditions) -> anyhow::Result<Run
     })
 }
 
-fn generate(server: &Server, rate: u64, seconds: u64) -> anyhow::Result<Load> {
-    let output = pinned("adplatform", 1)?
+fn generate(server: &Server, rate: u64, seconds: u64, requests: Option<&Path>) -> anyhow::Result<Load> {
+    let mut command = pinned("adplatform", 1)?;
+    command
         .args(["load", "--json", "--url", &server.bid_url()])
-        .args(["--rate", &rate.to_string(), "--duration", &format!("{seconds}s")])
-        .stderr(Stdio::inherit())
-        .output()?;
+        .args(["--rate", &rate.to_string(), "--duration", &format!("{seconds}s")]);
+    if let Some(file) = requests {
+        command.arg("--requests").arg(file);
+    }
+    let output = command.stderr(Stdio::inherit()).output()?;
     anyhow::ensure!(output.status.success(), "the generator failed: {}", output.status);
     let text = String::from_utf8(output.stdout)?;
     serde_json::from_str(text.lines().last().unwrap_or_default())

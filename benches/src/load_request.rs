@@ -8,6 +8,11 @@ pub(crate) fn biddable(number: usize) -> Vec<u8> {
     with_floor(number, 3.58)
 }
 
+/// The same with a floor that no campaign reaches.
+pub(crate) fn beyond_everybody(number: usize) -> Vec<u8> {
+    with_floor(number, 1_000.0)
+}
+
 fn with_floor(number: usize, floor: f64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(number as u64);
     let mut request = fixed();

@@ -36,7 +36,7 @@ struct Args {
     #[arg(long, default_value_t = 5_000)]
     rate: u64,
     /// Active campaigns
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 100_000)]
     campaigns: usize,
 }
 

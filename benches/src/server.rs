@@ -101,6 +101,22 @@ impl Server {
         cpu_us(&self.child.id().to_string())
     }
 
+    /// How many bytes the answer to a request has, its head apart.
+    pub(crate) fn answer_bytes(&self, request: &[u8]) -> anyhow::Result<usize> {
+        let head = format!(
+            "POST /openrtb2/bid HTTP/1.1\r\nhost: bench\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+            request.len()
+        );
+        let mut stream = TcpStream::connect(self.addr)?;
+        stream.write_all(head.as_bytes())?;
+        stream.write_all(request)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let end_of_head = answer.windows(4).position(|window| window == b"\r\n\r\n");
+        let bytes = end_of_head.map(|end| answer.len() - end - 4);
+        bytes.filter(|bytes| *bytes > 0).context("there is no bid")
+    }
+
     pub(crate) fn bid_url(&self) -> String {
         format!("http://{}/openrtb2/bid", self.addr)
     }

@@ -23,6 +23,9 @@ const COUNTERS_OF_A_USER: u32 = 8;
 /// Never reached: the answers stay the same, and only the read is measured.
 const IMPRESSIONS: u32 = 1_000_000;
 
+/// What is measured is the read, which does not depend on them.
+const CAMPAIGNS: usize = 1_000;
+
 pub(crate) fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let Some(redis) = runtime.block_on(Node::start(&Options::default())) else {
@@ -31,8 +34,8 @@ pub(crate) fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
     };
     runtime.block_on(know_users(&redis.url()))?;
     let (plain, capped) = (tempfile::tempdir()?, tempfile::tempdir()?);
-    campaigns::store(plain.path(), conditions.campaigns)?;
-    campaigns::store_with(capped.path(), conditions.campaigns, |serving| {
+    campaigns::store(plain.path(), CAMPAIGNS)?;
+    campaigns::store_with(capped.path(), CAMPAIGNS, |serving| {
         serving.campaign.spec.frequency_caps.push(FrequencyCap {
             impressions: IMPRESSIONS,
             window: CapWindow::Day,
