@@ -64,7 +64,7 @@ trap end EXIT
 start_daemon
 servers_image local/servers
 docker build --quiet --network none --file docker/postgres.Dockerfile --build-arg BASE_IMAGE=local/servers --tag adplatform/postgres:try \
-    docker >/dev/null
+    docker >"$DOCKER_ROOT/compose.log" 2>&1
 if [ $# -gt 0 ]; then
     holds "healthy: $*" up "$@"
     finish_checks

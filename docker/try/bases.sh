@@ -40,7 +40,7 @@ directory = "/usr/local/cargo/vendor"
 [net]
 offline = true
 CONFIG
-    docker build --quiet --network none --tag "$image" --file - "$stage" <<'DOCKERFILE' >/dev/null
+    docker build --quiet --network none --tag "$image" --file - "$stage" <<'DOCKERFILE' >"$DOCKER_ROOT/bases.log" 2>&1 || { cat "$DOCKER_ROOT/bases.log"; return 1; }
 FROM local/builder
 COPY local /usr/local
 ENV CARGO_HOME=/usr/local/cargo
@@ -57,7 +57,7 @@ servers_image() {
     stage=$(mktemp -d "$DOCKER_ROOT/kafka.XXXXXX")
     mvn -q -B -f tests/servers/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime \
         "-DoutputDirectory=$stage/libs" </dev/null || { rm -rf "$stage"; return 1; }
-    docker build --quiet --network none --tag "$image" --file - "$stage" <<'DOCKERFILE' >/dev/null
+    docker build --quiet --network none --tag "$image" --file - "$stage" <<'DOCKERFILE' >"$DOCKER_ROOT/bases.log" 2>&1 || { cat "$DOCKER_ROOT/bases.log"; return 1; }
 FROM local/debian-servers
 COPY libs /opt/kafka/libs
 DOCKERFILE
