@@ -112,8 +112,9 @@ all_killed_come_back() {
     local i
     for i in 0 1 2; do kill_instance "$i"; done
     for i in 0 1 2; do postgres_node "$i"; done
-    within 120 all_ready && within 60 has_roles 2 && [ "$(sql "$(with_role master)" 'SELECT count(*) FROM written')" = 1000 ]
+    within 120 all_ready && within 60 has_roles 2 && within 60 has_everything
 }
+has_everything() { [ "$(sql "$(with_role master)" 'SELECT count(*) FROM written')" = 1000 ]; }
 
 try_postgres() {
     need_program patroni patroni
