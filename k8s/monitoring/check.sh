@@ -25,7 +25,7 @@ amtool check-config "$work/alertmanager.yml" >"$work/routes" || { cat "$work/rou
 for case in "critical pager" "warning tickets"; do
     read -r severity receiver <<<"$case"
     amtool config routes test --config.file="$work/alertmanager.yml" --verify.receivers="$receiver" \
-        severity="$severity" alertname=Any >/dev/null
+        severity="$severity" alertname=Any >"$work/route" 2>&1 || { cat "$work/route"; exit 1; }
 done
 python3 "$here/rule_tests.py" "$work"
 for part in short long; do
