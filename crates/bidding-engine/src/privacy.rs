@@ -1,5 +1,7 @@
 //! Whether the user behind a request may be known.
 
+mod gpp;
+
 use openrtb::BidRequest;
 
 /// Whether the request's privacy signals allow a user id, stored state, frequency and audience use, and
@@ -9,7 +11,7 @@ use openrtb::BidRequest;
 /// - `gdpr: 1`: only with a TCF 2 string in `user.consent` that consents to purposes 1 (store and access),
 ///   2 (basic ads: what capping needs) and 4 (personalised ads: what audiences need).
 /// - `us_privacy`: not after an opt-out of sale (`1-Y-`), nor when it cannot be read.
-/// - `gpp_sid` naming a section that applies: no, since GPP strings are not read yet.
+/// - `gpp_sid`: only if each section that it names is in `gpp` and refuses nothing.
 #[must_use]
 pub fn is_identifiable(request: &BidRequest<'_>) -> bool {
     let regs = &request.regs;
@@ -18,7 +20,7 @@ pub fn is_identifiable(request: &BidRequest<'_>) -> bool {
         && request.device.dnt != Some(true)
         && (regs.gdpr != Some(true) || request.user.consent.is_some_and(tcf_consents))
         && regs.us_privacy.is_none_or(us_privacy_permits)
-        && regs.gpp_sid.iter().all(|section| *section == 0)
+        && gpp::permits(regs.gpp, regs.gpp_sid)
 }
 
 /// "US Privacy String", version 1: version, notice given, opted out of sale, LSPA; each `Y`, `N` or `-`.
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gpp_section_that_applies_is_no_consent() {
+    fn a_gpp_section_that_applies_and_is_not_there_is_no_consent() {
         assert!(!with(
             Regs {
                 gpp_sid: &[7],
