@@ -8,6 +8,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -37,7 +38,24 @@ impl Platform {
 
     /// On the store in `data_dir`.
     pub async fn start_in(data_dir: &Path) -> Self {
-        Self::start_by(command("adplatform"), data_dir).await
+        Self::start_by(command("adplatform"), data_dir, drop).await
+    }
+
+    /// On a fresh store, with a log of JSON at `directives`; the lines come in as they are written.
+    pub async fn start_with_log(directives: &str) -> (Self, Arc<Mutex<Vec<String>>>) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut program = command("adplatform");
+        program.env("LOG_FORMAT", "json").env("LOG_LEVEL", directives);
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let heard = log.clone();
+        let hear = move |line: String| {
+            if line.starts_with('{') {
+                heard.lock().unwrap().push(line);
+            }
+        };
+        let mut platform = Self::start_by(program, folder.path(), hear).await;
+        platform._folder = Some(folder);
+        (platform, log)
     }
 
     /// On the store in `data_dir`, where no file can grow beyond `kib` KiB: a disk that fills up.
@@ -50,22 +68,29 @@ impl Platform {
             .arg("-c")
             .arg(script)
             .arg(crate::program::path("adplatform"));
-        Self::start_by(shell, data_dir).await
+        Self::start_by(shell, data_dir, drop).await
     }
 
-    async fn start_by(mut command: Command, data_dir: &Path) -> Self {
+    /// `hear` gets every line of stdout.
+    async fn start_by(
+        mut command: Command,
+        data_dir: &Path,
+        hear: impl FnMut(String) + Send + 'static,
+    ) -> Self {
+        if !command.get_envs().any(|(name, _)| name == "LOG_LEVEL") {
+            command.env("LOG_LEVEL", "warn");
+        }
         let mut child = command
             .arg("dev")
             .args(["--campaign-addr", "127.0.0.1:0", "--bidding-addr", "127.0.0.1:0"])
             .args(["--analytics-addr", "127.0.0.1:0", "--metrics-addr", "127.0.0.1:0"])
             .env("DATA_DIR", data_dir)
-            .env("LOG_LEVEL", "warn")
             .env("API_RATE_LIMIT_PER_SECOND", "10000")
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let stdout = child.stdout.take().unwrap();
-        let said = tokio::task::spawn_blocking(move || read_greeting(stdout))
+        let said = tokio::task::spawn_blocking(move || read_greeting(stdout, hear))
             .await
             .unwrap();
         let word = |name: &str| {
@@ -271,18 +296,23 @@ pub(crate) fn client() -> Client {
 }
 
 /// Reads up to and with the line that begins with `key`; what follows is drained, so that the process never blocks.
-fn read_greeting(stdout: impl std::io::Read + Send + 'static) -> Vec<String> {
+/// `hear` gets all of it.
+fn read_greeting(
+    stdout: impl std::io::Read + Send + 'static,
+    mut hear: impl FnMut(String) + Send + 'static,
+) -> Vec<String> {
     let mut lines = BufReader::new(stdout).lines();
     let mut said = Vec::new();
     for line in lines.by_ref() {
         let line = line.unwrap();
         let last = line.trim_start().starts_with("key ");
+        hear(line.clone());
         said.push(line);
         if last {
             break;
         }
     }
-    std::thread::spawn(move || lines.for_each(drop));
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(hear));
     said
 }
 

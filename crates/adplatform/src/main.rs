@@ -64,11 +64,14 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => {
             // Its own words are the output; of the services, what is worth a warning. That there is neither a secret
             // nor an exchange at first is none on a fresh store.
-            telemetry::init(&LogSettings {
-                directives: "warn,bidding_service::notice_secret=error,bidding_service::follower=error"
-                    .to_owned(),
-                format: LogFormat::Pretty,
-            });
+            telemetry::init(
+                "adplatform",
+                &LogSettings {
+                    directives: "warn,bidding_service::notice_secret=error,bidding_service::follower=error"
+                        .to_owned(),
+                    format: LogFormat::Pretty,
+                },
+            );
             Ok(if demo::run(args).await? {
                 ExitCode::SUCCESS
             } else {
@@ -77,7 +80,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Dev(args) => {
             // What is wrong with the other settings is told with the services' own.
-            telemetry::init(&ProcessSettings::read(&mut Settings::from_process()).log);
+            telemetry::init(
+                "adplatform",
+                &ProcessSettings::read(&mut Settings::from_process()).log,
+            );
             Ok(dev::run(args).await?.into())
         }
         Command::Load(args) => load::run(&args).await.map(|()| ExitCode::SUCCESS),

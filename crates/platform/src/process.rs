@@ -61,7 +61,7 @@ impl Process {
             .iter()
             .map(|(port, backend)| format!("{port}: {backend}"))
             .collect();
-        tracing::info!(service, backends = told.join(", "), "backends are chosen");
+        tracing::info!(of = service, backends = told.join(", "), "backends are chosen");
         self.metrics.show_backends(service, ports);
     }
 

@@ -1,13 +1,20 @@
 //! Logs: JSON on stdout where machines collect them, readable on stderr where people look.
 
+mod allowance;
+mod json_lines;
+
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::fmt::time::SystemTime;
 
+use json_lines::JsonLines;
+
+use crate::Clock;
 use crate::config::Settings;
 
 /// `LOG_FORMAT`.
@@ -73,18 +80,17 @@ fn are_valid(directives: &str) -> bool {
 
 /// Starts logging for the whole process and logs panics, each once, with the request id of the span they are in.
 ///
+/// Lines of JSON that repeat too fast are left out and counted; `k8s/monitoring/logs.md` lists their fields.
 /// A second call leaves the first in place, so that tests and embedded services may call it freely.
-pub fn init(log: &LogSettings) {
+pub fn init(service: &'static str, log: &LogSettings) {
     let filter = EnvFilter::try_new(&log.directives).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_timer(SystemTime);
     let installed = match log.format {
         LogFormat::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(true)
-            .with_span_list(false)
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLines::new(service, Clock::system()))
             .with_writer(std::io::stdout)
             .try_init(),
         LogFormat::Pretty => builder

@@ -72,7 +72,7 @@ where
         eprintln!("{service}: bad settings\n{mistakes}");
         return ExitCode::from(EXIT_CONFIG);
     }
-    telemetry::init(&process_settings.log);
+    telemetry::init(service, &process_settings.log);
     for name in settings.unknown_in_file() {
         tracing::warn!(name, "setting in the file is not known here");
     }
