@@ -77,6 +77,8 @@ tests
 step "documentation" documentation
 step "dependencies" dependencies
 step "shell scripts" shell_scripts
+step "images and compose" docker/check.sh
+step "rules, alerts and dashboards" k8s/monitoring/check.sh
 
 [ "$failed" -eq 0 ] || { say "what failed"; grep -hE '^(test .* FAILED|error(\[|:)|FAILED)' "$log" | sort -u | head -50; }
 printf '\n%d passed, %d failed\n' "$passed" "$failed"

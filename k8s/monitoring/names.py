@@ -74,6 +74,8 @@ def main():
         for labels in grouped(expr):
             if wrong := labels - every:
                 mistakes.append(f"{where}: grouped by {sorted(wrong)}, which nobody has")
+    mistakes += [f"{rule['alert']}: nobody is told of severity {rule['labels'].get('severity')}" for rule in rules
+                 if "alert" in rule and rule["labels"].get("severity") not in ("critical", "warning")]
     alerts = {rule["alert"] for rule in rules if "alert" in rule}
     sections = set(re.findall(r"^## (\w+)$", open(f"{HERE}/runbooks.md").read(), re.M))
     mistakes += [f"{name}: no runbook" for name in sorted(alerts - sections)]
