@@ -20,7 +20,7 @@ sed -e 's/kubernetes_sd_configs:/file_sd_configs:/' -e 's/- role: pod/- files: [
     "$here/prometheus.yaml" >"$work/prometheus.yml"
 promtool check config "$work/prometheus.yml" >"$work/config" || { cat "$work/config"; exit 1; }
 # Debian's Alertmanager is older than url_file.
-sed 's|url_file: /etc/alertmanager/receivers/\(.*\)|url: http://\1/|' "$here/alertmanager.yaml" >"$work/alertmanager.yml"
+sed 's|url_file: /etc/alertmanager-receivers/\(.*\)|url: http://\1/|' "$here/alertmanager.yaml" >"$work/alertmanager.yml"
 amtool check-config "$work/alertmanager.yml" >"$work/routes" || { cat "$work/routes"; exit 1; }
 for case in "critical pager" "warning tickets"; do
     read -r severity receiver <<<"$case"

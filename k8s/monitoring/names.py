@@ -13,6 +13,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ELSEWHERE = {
     "up": {"service"},
     "kube_pod_container_status_restarts_total": {"pod", "container"},
+    "kube_job_status_failed": {"job_name"},
+    "kube_horizontalpodautoscaler_status_current_replicas": {"horizontalpodautoscaler"},
+    "kube_horizontalpodautoscaler_spec_max_replicas": {"horizontalpodautoscaler"},
     "certmanager_certificate_expiration_timestamp_seconds": {"name"},
 }
 # Of discovery, of every series.

@@ -60,6 +60,16 @@ def latency(bucket_of_all):
     return series | traffic("bid", 0, 10)
 
 
+def scaler(current, most):
+    of = f'{NS},horizontalpodautoscaler="bidding-service"'
+    return {f"kube_horizontalpodautoscaler_status_current_replicas{{{of}}}": constant(current, 30),
+            f"kube_horizontalpodautoscaler_spec_max_replicas{{{of}}}": constant(most, 30)}
+
+
+def files(opened):
+    return {f"process_open_fds{{{POD}}}": constant(opened, 10), f"process_max_fds{{{POD}}}": constant(1000, 10)}
+
+
 # Alert (and what tells its rules apart): series that fire, series that do not, and the minute at which it is asked.
 TESTS = {
     ("ServiceDown", ""): (up("campaign-service", "analytics-service"), up(*ALL), 5),
@@ -76,6 +86,13 @@ TESTS = {
     ("PodCrashLooping", ""): (
         {f'kube_pod_container_status_restarts_total{{{POD},container="c"}}': "0 1 2 3 4 5 6 7 8 9 10"},
         {f'kube_pod_container_status_restarts_total{{{POD},container="c"}}': "0 0 0 1 1 1 1 1 1 1 1"}, 10),
+    ("ReplicaUnseen", ""): gauge("up", f'{POD},service="bidding-service"', 0, 1, 10),
+    ("JobFailed", ""): gauge("kube_job_status_failed", f'{NS},job_name="migrations"', 1, 0, 10),
+    ("ScalerAtMaximum", ""): (scaler(10, 10), scaler(9, 10), 20),
+    ("OpenFilesNearLimit", ""): (files(900), files(700), 10),
+    ("LedgerRebuildIncomplete", ""): burst("ledger_rebuild_skipped_records_total", f'{POD},topic="spend"'),
+    ("DeliveredBeyondBudget", ""): burst("over_delivery_nanos_total", POD, 40),
+    ("StoreUnreachable", ""): gauge("backend_up", f'{POD},service="bidding-service",backend="kafka"', 0, 1, 10),
     ("CertificateExpires", ""): gauge(
         "certmanager_certificate_expiration_timestamp_seconds", f'{NS},name="public"', 86_400 * 10, 86_400 * 30, 90),
     ("OverDelivery", ""): (
