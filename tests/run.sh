@@ -69,6 +69,12 @@ documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --q
 dependencies() { need_cargo_deny && cargo deny --log-level error check bans licenses sources; }
 shell_scripts() { for script in tests/run.sh benches/run.sh .ci/run; do bash -n "$script" || return 1; done; }
 
+# The programs that the tests built.
+monitoring() {
+    cargo build --quiet -p adplatform -p campaign-service -p bidding-service -p analytics-service &&
+        k8s/monitoring/check.sh "${CARGO_TARGET_DIR:-target}/debug"
+}
+
 need_c_compiler || exit 1
 need_servers && export REQUIRE_SERVICES=1
 step "format" cargo fmt --all --check
@@ -78,7 +84,7 @@ step "documentation" documentation
 step "dependencies" dependencies
 step "shell scripts" shell_scripts
 step "images and compose" docker/check.sh
-step "rules, alerts and dashboards" k8s/monitoring/check.sh
+step "rules, alerts and dashboards" monitoring
 
 [ "$failed" -eq 0 ] || { say "what failed"; grep -hE '^(test .* FAILED|error(\[|:)|FAILED)' "$log" | sort -u | head -50; }
 printf '\n%d passed, %d failed\n' "$passed" "$failed"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Rules, alerts, routes and dashboards: that they parse, that every name in them exists, that every alert fires when it should
 # and keeps quiet when it should not.
+#   k8s/monitoring/check.sh [PROGRAMS]   with the folder of the built services: on a real Prometheus and Alertmanager too
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tests/tools.sh
@@ -31,3 +32,4 @@ python3 "$here/rule_tests.py" "$work"
 for part in short long; do
     promtool test rules "$work/$part.json" >"$work/$part" 2>&1 || { cat "$work/$part"; exit 1; }
 done
+[ $# -eq 0 ] || python3 "$here/live.py" "$1"
