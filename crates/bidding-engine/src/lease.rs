@@ -191,6 +191,13 @@ impl LeaseCell {
         self.valid_until_monotonic_ms.store(until_ms, Ordering::Release);
     }
 
+    /// The same, unless somebody has moved it away from `known_ms`. Returns whether it was moved.
+    pub fn move_valid_until_monotonic_ms(&self, known_ms: i64, until_ms: i64) -> bool {
+        self.valid_until_monotonic_ms
+            .compare_exchange(known_ms, until_ms, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
     pub fn valid_until_monotonic_ms(&self) -> i64 {
         self.valid_until_monotonic_ms.load(Ordering::Acquire)
     }

@@ -3,8 +3,9 @@
 //! Once a second one heartbeat a group of the ledger names every campaign that is busy: it saw opportunities in the last minute, or bids
 //! of it can still be won. It asks for what is open and for the bids that pacing allows until the next one. A
 //! campaign at rest holds one bid's lease, for minutes, while the budget is plentiful, and is named in few
-//! heartbeats; every heartbeat of its group that is answered lets it go on for two seconds. Groups fail one by one: the
-//! cells of one that does not answer run out while the others go on.
+//! heartbeats; every heartbeat of its group that is answered lets it go on for two seconds. Its account sleeps: of 100,000
+//! of them a heartbeat reads and writes the cells, no more (`group`). Groups fail one by one: the cells of one that does
+//! not answer run out while the others go on.
 //!
 //! The cells' rules:
 //! - no more is reserved than the ledger has leased, less what was asked to be given back;
@@ -16,6 +17,7 @@
 mod account;
 mod day_lease;
 mod ended_bids;
+mod group;
 #[cfg(test)]
 mod group_tests;
 mod heartbeat;
@@ -23,6 +25,7 @@ mod open_bids;
 mod pacer;
 #[cfg(test)]
 mod run_tests;
+mod sleep;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -62,6 +65,8 @@ pub(crate) struct LeaseKeeper {
     win_notice_delay_ms: Arc<AtomicI64>,
     metrics: MoneyMetrics,
     accounts: Mutex<Accounts>,
+    /// New accounts, and those whose sleep somebody ended: the next heartbeat looks at them.
+    called: Mutex<Vec<Arc<Held>>>,
     ended: Mutex<EndedBids>,
     /// One heartbeat at a time.
     heartbeats: tokio::sync::Mutex<Heartbeats>,
@@ -111,6 +116,7 @@ impl LeaseKeeper {
             win_notice_delay_ms,
             metrics,
             accounts: Mutex::default(),
+            called: Mutex::default(),
             ended: Mutex::default(),
             heartbeats: tokio::sync::Mutex::new(Heartbeats::new(seed)),
         }
@@ -133,7 +139,7 @@ impl LeaseKeeper {
         if serving.len() < accounts.len() {
             for (id, held) in accounts.iter() {
                 if !serving.contains(id) {
-                    held.account().stop(&held.cell);
+                    self.touch(held, Account::leave);
                 }
             }
         }
@@ -148,19 +154,29 @@ impl LeaseKeeper {
     /// The campaign serves no more: it makes no bid from now on, and is drained.
     pub(crate) fn gone(&self, campaign: &CampaignId) {
         if let Some(held) = self.accounts().get(campaign) {
-            held.account().stop(&held.cell);
+            self.touch(held, Account::leave);
+        }
+    }
+
+    /// Does what may change what the account needs. Where it says that it did, the next heartbeat looks at the account.
+    fn touch(&self, held: &Arc<Held>, change: impl FnOnce(&mut Account, &LeaseCell) -> bool) {
+        let mut account = held.account();
+        if change(&mut account, &held.cell) && account.wake() {
+            self.called().push(held.clone());
         }
     }
 
     fn cell_for(&self, accounts: &mut Accounts, campaign: &Arc<ServingCampaign>) -> Arc<LeaseCell> {
         let held = accounts.entry(campaign.campaign.id.clone()).or_insert_with(|| {
-            Arc::new(Held {
+            let held = Arc::new(Held {
                 group: self.ledger.0.group_of(&campaign.campaign.spec.advertiser_id),
                 cell: Arc::default(),
                 account: Mutex::new(Account::new(campaign.clone())),
-            })
+            });
+            self.called().push(held.clone());
+            held
         });
-        held.account().update(campaign, &held.cell);
+        self.touch(held, |account, cell| account.update(campaign, cell));
         held.cell.clone()
     }
 
@@ -185,7 +201,10 @@ impl LeaseKeeper {
         let held = self.accounts().get(campaign_id).cloned();
         if let Some(held) = held {
             let nanos = if is_first { reserved_nanos } else { 0 };
-            held.account().ended(&held.cell, bid_at_ms, nanos, lease_now);
+            self.touch(&held, |account, cell| {
+                account.ended(cell, bid_at_ms, nanos, lease_now);
+                true
+            });
         }
     }
 
@@ -227,6 +246,10 @@ impl LeaseKeeper {
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn called(&self) -> MutexGuard<'_, Vec<Arc<Held>>> {
+        self.called.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long the ledger holds a lease beyond its renewal: nothing bid on it can be won later.

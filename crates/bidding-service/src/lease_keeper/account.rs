@@ -17,34 +17,38 @@ use storage::spend_ledger::{Grant, LeaseNow, LeaseRequest};
 /// Without an opportunity for this long, a campaign rests.
 const BUSY_MS: i64 = 60_000;
 /// A bid decided in the last instant of a day is reserved by then: only afterwards the cell serves the next day.
-const DAY_TURN_MS: i64 = 250;
+pub(super) const DAY_TURN_MS: i64 = 250;
 
 /// Who holds the campaign's lease, from the ledger's side and from the bid path's.
 #[derive(Debug)]
 pub(super) struct Account {
-    campaign: Arc<ServingCampaign>,
+    pub(super) campaign: Arc<ServingCampaign>,
     /// No bid may be made: paused, ended, archived, gone from the topic, or this process ends.
-    stopped: bool,
+    pub(super) stopped: bool,
+    /// Not served any more: to be forgotten once nothing has the cell.
+    pub(super) gone: bool,
+    /// Heartbeats leave it alone.
+    pub(super) asleep: bool,
     /// The record changed since the ledger was last asked.
-    changed: bool,
-    today: Option<DayLease>,
+    pub(super) changed: bool,
+    pub(super) today: Option<DayLease>,
     /// The bids of the day before that can still be won.
-    yesterday: Option<DayLease>,
+    pub(super) yesterday: Option<DayLease>,
     pacer: Pacer,
     observed_ms: Option<i64>,
-    observed_opportunities: i64,
+    pub(super) observed_opportunities: i64,
     last_opportunity_ms: Option<i64>,
     /// Totals that the ledger has been told of.
     reported_opportunities: i64,
     reported_bids: i64,
-    asked: Option<Asked>,
+    pub(super) asked: Option<Asked>,
     /// A resting campaign's lease lasts until then, by the monotonic clock, its T1 already taken off.
-    rested_until_ms: i64,
+    pub(super) rested_until_ms: i64,
 }
 
 /// The renewal under way.
 #[derive(Debug)]
-struct Asked {
+pub(super) struct Asked {
     sent: Now,
     quota: i64,
     rests: bool,
@@ -75,6 +79,8 @@ impl Account {
     pub(super) fn new(campaign: Arc<ServingCampaign>) -> Self {
         Self {
             stopped: !may_bid(&campaign),
+            gone: false,
+            asleep: false,
             campaign,
             changed: true,
             today: None,
@@ -90,14 +96,16 @@ impl Account {
         }
     }
 
-    /// The record as it now is. One that forbids bids binds the cell at once.
-    pub(super) fn update(&mut self, campaign: &Arc<ServingCampaign>, cell: &LeaseCell) {
+    /// The record as it now is. One that forbids bids binds the cell at once. Returns whether anything changed.
+    pub(super) fn update(&mut self, campaign: &Arc<ServingCampaign>, cell: &LeaseCell) -> bool {
         let version = |of: &ServingCampaign| (of.generation, of.revision);
         if version(&self.campaign) > version(campaign) {
-            return;
+            return false;
         }
         let is_news = version(&self.campaign) < version(campaign);
+        let was_stopped = self.stopped;
         self.campaign = campaign.clone();
+        self.gone = false;
         if !may_bid(campaign) {
             self.stop(cell);
         } else if is_news || self.stopped {
@@ -105,6 +113,13 @@ impl Account {
             self.changed = true;
             self.rested_until_ms = i64::MIN;
         }
+        is_news || was_stopped != self.stopped
+    }
+
+    /// The campaign is not served any more. Returns whether that is news.
+    pub(super) fn leave(&mut self, cell: &LeaseCell) -> bool {
+        self.stop(cell);
+        !std::mem::replace(&mut self.gone, true)
     }
 
     pub(super) fn stop(&mut self, cell: &LeaseCell) {
@@ -241,7 +256,7 @@ impl Account {
         self.observed_opportunities = counters.opportunities;
     }
 
-    fn saw_opportunities_lately(&self, now: Now) -> bool {
+    pub(super) fn saw_opportunities_lately(&self, now: Now) -> bool {
         self.last_opportunity_ms
             .is_some_and(|last| now.monotonic_ms - last < BUSY_MS)
     }

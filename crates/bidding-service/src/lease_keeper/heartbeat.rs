@@ -1,10 +1,13 @@
 //! One heartbeat: ask every account what it needs, renew group by group of the ledger, tell every account its answer.
 
 use super::account::Rest;
-use super::standing::{Standing, epoch_told};
+use super::group::Group;
+use super::standing::epoch_told;
 use super::{FIRST_RETRY, Held, LeaseKeeper, REST_MS};
 use bidding_engine::Now;
-use futures_util::{StreamExt, stream};
+use domain::id::CampaignId;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use storage::StorageError;
@@ -13,8 +16,8 @@ use storage::spend_ledger::LeaseRequest;
 /// New and resting campaigns named in one heartbeat: 100,000 of them must not hold up the busy ones.
 const RESTING_IN_ONE: usize = 500;
 
-/// Every group of a ledger in 64 groups: one that is slow to fail must not keep another waiting.
-const RENEWED_AT_ONCE: usize = 64;
+/// The wall clock moved against the monotonic one by more: days and flights may have begun or ended.
+const WALL_JUMP_MS: i64 = 1_000;
 
 /// A resting campaign's lease would end by itself only after minutes.
 const GIVE_BACK_ATTEMPTS: u32 = 5;
@@ -40,21 +43,26 @@ impl Batch {
     }
 }
 
-/// One group's part of a heartbeat.
-struct Round {
-    group: u32,
-    standing: Standing,
+/// One heartbeat, as each group's part of it is told.
+#[derive(Clone, Copy)]
+struct Beat {
+    /// Of its renewals, so that one that is late changes nothing.
+    number: i64,
     sent: Now,
     hold_ms: i64,
-    all: Vec<Arc<Held>>,
+    win_notice_delay_ms: i64,
+}
+
+/// One group's part of a heartbeat.
+struct Round<'a> {
+    number: u32,
+    group: &'a mut Group,
     busy: Batch,
     resting: Batch,
 }
 
 /// What became of it.
 struct Outcome {
-    group: u32,
-    standing: Standing,
     leased_nanos: i64,
     pending_nanos: i64,
     failed: Option<StorageError>,
@@ -82,17 +90,54 @@ impl Unanswered {
 #[derive(Debug)]
 pub(super) struct Heartbeats {
     pub(super) dice: fastrand::Rng,
-    standings: BTreeMap<u32, Standing>,
-    /// How many there were: the number of their renewals, so that one that is late changes nothing.
+    pub(super) groups: BTreeMap<u32, Group>,
+    /// How many there were.
     count: i64,
+    /// The wall clock's time less the monotonic clock's: sleep is counted by the one and days by the other.
+    wall_ahead_ms: i64,
 }
 
 impl Heartbeats {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             dice: fastrand::Rng::with_seed(seed),
-            standings: BTreeMap::new(),
+            groups: BTreeMap::new(),
             count: 0,
+            wall_ahead_ms: 0,
+        }
+    }
+
+    fn take_in(&mut self, called: Vec<Arc<Held>>) {
+        let mut by_group: BTreeMap<u32, Vec<Arc<Held>>> = BTreeMap::new();
+        for held in called {
+            by_group.entry(held.group).or_default().push(held);
+        }
+        for (number, called) in by_group {
+            self.groups.entry(number).or_default().take_in(called);
+        }
+    }
+
+    fn wake(&mut self, now: Now) {
+        let wall_ahead_ms = now.unix_ms.saturating_sub(now.monotonic_ms);
+        let jumped_ms = wall_ahead_ms.saturating_sub(self.wall_ahead_ms).saturating_abs();
+        self.wall_ahead_ms = wall_ahead_ms;
+        let mut room = RESTING_IN_ONE;
+        // Each time from another one on: who has the room now comes last next time.
+        let first = usize::try_from(self.count)
+            .ok()
+            .and_then(|count| count.checked_rem(self.groups.len()))
+            .unwrap_or(0);
+        let (before, after): (Vec<_>, Vec<_>) = self
+            .groups
+            .values_mut()
+            .enumerate()
+            .partition(|(position, _)| *position < first);
+        for (_, group) in after.into_iter().chain(before) {
+            if jumped_ms > WALL_JUMP_MS {
+                group.wake_all();
+            } else {
+                group.wake(now, &mut room);
+            }
         }
     }
 }
@@ -104,15 +149,23 @@ impl LeaseKeeper {
     /// When some of the groups do not answer; the others are renewed all the same.
     pub(crate) async fn beat(&self) -> Result<(), Unanswered> {
         let mut heartbeats = self.heartbeats.lock().await;
-        let rounds = self.ask_all(&mut heartbeats).await;
+        heartbeats.count = heartbeats.count.saturating_add(1);
+        let beat = Beat {
+            number: heartbeats.count,
+            sent: self.now(),
+            hold_ms: self.hold_ms(),
+            win_notice_delay_ms: self.win_notice_delay_ms(),
+        };
+        let rounds = self.ask_all(&mut heartbeats, beat).await;
         let groups = rounds.len();
-        let mut answers = stream::iter(rounds)
-            .map(|round| self.renew_group(round))
-            .buffer_unordered(RENEWED_AT_ONCE);
+        // All at once: a group that is slow to fail must not keep another waiting.
+        let mut answers: FuturesUnordered<_> = rounds
+            .into_iter()
+            .map(|round| self.renew_group(round, beat))
+            .collect();
         let (mut leased_nanos, mut pending_nanos) = (0_i64, 0_i64);
         let mut failures = Vec::new();
         while let Some(outcome) = answers.next().await {
-            heartbeats.standings.insert(outcome.group, outcome.standing);
             leased_nanos = leased_nanos.saturating_add(outcome.leased_nanos);
             pending_nanos = pending_nanos.saturating_add(outcome.pending_nanos);
             failures.extend(outcome.failed);
@@ -133,79 +186,67 @@ impl LeaseKeeper {
         }
     }
 
-    /// Every account's part, in the order of their ids.
-    async fn ask_all(&self, heartbeats: &mut Heartbeats) -> Vec<Round> {
-        let all: Vec<Arc<Held>> = self.accounts().values().cloned().collect();
-        let sent = self.now();
-        let win_notice_delay_ms = self.win_notice_delay_ms();
-        heartbeats.count = heartbeats.count.saturating_add(1);
-        let mut rounds: BTreeMap<u32, Round> = BTreeMap::new();
-        let mut resting = 0;
-        for (position, held) in all.into_iter().enumerate() {
-            make_way(position).await;
-            let round = rounds.entry(held.group).or_insert_with(|| Round {
-                group: held.group,
-                standing: heartbeats.standings.get(&held.group).copied().unwrap_or_default(),
-                sent,
-                hold_ms: self.hold_ms(),
-                all: Vec::new(),
+    /// What every account that is awake needs.
+    async fn ask_all<'a>(&self, heartbeats: &'a mut Heartbeats, beat: Beat) -> Vec<Round<'a>> {
+        let called = std::mem::take(&mut *self.called());
+        heartbeats.take_in(called);
+        heartbeats.wake(beat.sent);
+        let Heartbeats { dice, groups, .. } = heartbeats;
+        let mut rounds = Vec::with_capacity(groups.len());
+        let (mut position, mut resting) = (0, 0);
+        for (number, group) in groups {
+            let mut round = Round {
+                number: *number,
+                group,
                 busy: Batch::default(),
                 resting: Batch::default(),
-            });
-            let rest = if round.needs_a_grant() {
-                Rest::Now
-            } else if resting < RESTING_IN_ONE {
-                Rest::WhenDue
-            } else {
-                Rest::Later
             };
-            let random = heartbeats.dice.f64();
-            let asks = held
-                .account()
-                .ask(&held.cell, sent, win_notice_delay_ms, rest, random);
-            resting += usize::from(asks.rests && asks.today.is_some());
-            round.busy.push(&held, asks.yesterday, heartbeats.count);
-            let batch = if asks.rests {
-                &mut round.resting
-            } else {
-                &mut round.busy
-            };
-            batch.push(&held, asks.today, heartbeats.count);
-            round.all.push(held);
+            let mut next = 0;
+            while let Some(held) = round.next(next, beat) {
+                make_way(position).await;
+                let rest = if round.needs_a_grant(beat) {
+                    Rest::Now
+                } else if resting < RESTING_IN_ONE {
+                    Rest::WhenDue
+                } else {
+                    Rest::Later
+                };
+                resting += usize::from(round.ask(&held, rest, beat, dice.f64()));
+                (next, position) = (next + 1, position + 1);
+            }
+            rounds.push(round);
         }
-        rounds.into_values().collect()
+        rounds
     }
 
-    async fn renew_group(&self, round: Round) -> Outcome {
+    async fn renew_group(&self, round: Round<'_>, beat: Beat) -> Outcome {
         let Round {
+            number,
             group,
-            mut standing,
-            sent,
-            hold_ms,
-            all,
             busy,
             resting,
         } = round;
         // Sent even when it is empty: that the group answers is what lets its resting campaigns bid on.
-        let busy = self.renew(group, busy, hold_ms);
+        let busy = self.renew(number, busy, beat.hold_ms);
         // At the same time: a group that is slow to answer one is as slow to answer the other.
         let resting = async {
             if resting.requests.is_empty() {
                 return Ok(None);
             }
-            self.renew(group, resting, hold_ms.saturating_add(REST_MS)).await
+            self.renew(number, resting, beat.hold_ms.saturating_add(REST_MS))
+                .await
         };
         let (busy, resting) = futures_util::join!(busy, resting);
         let told = |of: &Result<Option<i64>, StorageError>| of.as_ref().ok().copied().flatten();
         let epoch = if busy.is_ok() {
-            standing.answered(sent, told(&busy).max(told(&resting)))
+            group
+                .standing
+                .answered(beat.sent, told(&busy).max(told(&resting)))
         } else {
             None
         };
-        let (leased_nanos, pending_nanos) = self.settle_round(&all, sent, epoch).await;
+        let (leased_nanos, pending_nanos) = self.settle_round(group, beat.sent, epoch).await;
         Outcome {
-            group,
-            standing,
             leased_nanos,
             pending_nanos,
             failed: busy.and(resting).err(),
@@ -236,48 +277,59 @@ impl LeaseKeeper {
         }
     }
 
-    /// Extends the resting whose lease is of the group's present epoch, forgets the drained. Returns what is leased
-    /// and what is pending.
-    async fn settle_round(&self, all: &[Arc<Held>], sent: Now, epoch: Option<i64>) -> (i64, i64) {
-        let (mut leased_nanos, mut pending_nanos) = (0_i64, 0_i64);
-        let mut drained = Vec::new();
-        for (position, held) in all.iter().enumerate() {
+    /// Extends the resting whose lease is of the group's present epoch, forgets the drained, lets sleep who can. Returns
+    /// what is leased and what is pending.
+    async fn settle_round(&self, group: &mut Group, sent: Now, epoch: Option<i64>) -> (i64, i64) {
+        if let Some(epoch) = epoch {
+            group.rest_on(sent, epoch);
+        }
+        let (mut leased_nanos, mut pending_nanos) = group.sleeping_nanos();
+        let (mut position, mut next) = (0, 0);
+        while let Some(held) = group.awake.get(next).cloned() {
             make_way(position).await;
+            position += 1;
             let mut account = held.account();
             if let Some(epoch) = epoch {
                 account.rest_on(&held.cell, sent, epoch);
             }
             leased_nanos = leased_nanos.saturating_add(account.leased_nanos());
             pending_nanos = pending_nanos.saturating_add(account.pending_nanos());
-            if account.is_drained() {
-                drained.push(account.campaign_id().clone());
+            let is_drained = account.is_drained();
+            let id = is_drained.then(|| account.campaign_id().clone());
+            drop(account);
+            if id.is_some_and(|id| self.is_forgotten(&id)) {
+                group.awake.swap_remove(next);
+                continue;
             }
-        }
-        if !drained.is_empty() {
-            self.forget_drained(&drained);
+            let sleep = held.account().sleep(&held.cell, sent);
+            if let Some(sleep) = sleep {
+                group.awake.swap_remove(next);
+                group.puts_to_sleep(held, sleep);
+            } else {
+                next += 1;
+            }
         }
         (leased_nanos, pending_nanos)
     }
 
-    /// A paused campaign keeps its place while the follower serves it: its cell is in the snapshot.
-    fn forget_drained(&self, drained: &[domain::id::CampaignId]) {
+    /// A drained account is forgotten, unless the follower still serves its campaign, paused: its cell is in the snapshot.
+    fn is_forgotten(&self, drained: &CampaignId) -> bool {
         let mut accounts = self.accounts();
-        for id in drained {
-            // Its own handle is the last: no snapshot has the cell, and under this lock none can take it.
-            if accounts
-                .get(id)
-                .is_some_and(|held| Arc::strong_count(&held.cell) == 1)
-            {
-                accounts.remove(id);
-            }
-        }
+        // Its own handle is the last: no snapshot has the cell, and under this lock none can take it.
+        let is_last = accounts
+            .get(drained)
+            .is_some_and(|held| Arc::strong_count(&held.cell) == 1);
+        is_last && accounts.remove(drained).is_some()
     }
 
     /// The last heartbeat: no bid will be made any more; what no open bid needs goes back.
     pub(super) async fn give_back(&self) {
         let all: Vec<Arc<Held>> = self.accounts().values().cloned().collect();
         for held in &all {
-            held.account().stop(&held.cell);
+            self.touch(held, |account, cell| {
+                account.stop(cell);
+                true
+            });
         }
         for attempt in 1.. {
             match self.beat().await {
@@ -291,12 +343,37 @@ impl LeaseKeeper {
     }
 }
 
-impl Round {
+impl Round<'_> {
     /// Nothing named so far tells the group's epoch, and it must be told.
-    fn needs_a_grant(&self) -> bool {
-        self.standing.needs_a_grant(self.sent)
+    fn needs_a_grant(&self, beat: Beat) -> bool {
+        self.group.standing.needs_a_grant(beat.sent)
             && self.busy.requests.is_empty()
             && self.resting.requests.is_empty()
+    }
+
+    /// Of those who are awake the `position`th; in need of one who sleeps.
+    fn next(&mut self, position: usize, beat: Beat) -> Option<Arc<Held>> {
+        match self.group.awake.get(position) {
+            Some(held) => Some(held.clone()),
+            None if self.needs_a_grant(beat) => self.group.wake_witness(),
+            None => None,
+        }
+    }
+
+    /// Asks an account what it needs. Returns whether it is named as one that rests.
+    fn ask(&mut self, held: &Arc<Held>, rest: Rest, beat: Beat, random: f64) -> bool {
+        let asks = held
+            .account()
+            .ask(&held.cell, beat.sent, beat.win_notice_delay_ms, rest, random);
+        let is_named = asks.rests && asks.today.is_some();
+        self.busy.push(held, asks.yesterday, beat.number);
+        let batch = if asks.rests {
+            &mut self.resting
+        } else {
+            &mut self.busy
+        };
+        batch.push(held, asks.today, beat.number);
+        is_named
     }
 }
 

@@ -95,13 +95,13 @@ impl SpendLedger for Heartbeats {
     }
 }
 
-/// With one campaign, whose cell somebody has.
-fn keeper(ledger: &Arc<Heartbeats>) -> (Arc<LeaseKeeper>, Vec<Arc<LeaseCell>>) {
+/// At `unix_ms`, with one campaign, whose cell somebody has.
+fn keeper(ledger: &Arc<Heartbeats>, unix_ms: i64) -> (Arc<LeaseKeeper>, Vec<Arc<LeaseCell>>) {
     let metrics = BiddingMetrics::register(&platform::Metrics::new("test").unwrap()).unwrap();
     let keeper = Arc::new(LeaseKeeper::new(
         ledger.clone(),
         BidderId::from("bdr_1"),
-        Clock::manual(0),
+        Clock::manual(unix_ms),
         Arc::new(AtomicI64::new(5_000)),
         metrics.money,
         1,
@@ -117,7 +117,7 @@ async fn a_slow_ledger_does_not_stretch_the_second_between_heartbeats() {
         ..Heartbeats::default()
     });
     let shutdown = Shutdown::new(ShutdownTiming::default(), Readiness::new());
-    let (keeper, _cells) = keeper(&ledger);
+    let (keeper, _cells) = keeper(&ledger, 0);
     let running = tokio::spawn(keeper.run(shutdown.clone()));
     tokio::time::sleep(Duration::from_millis(4_500)).await;
     running.abort();
@@ -136,22 +136,31 @@ async fn a_stopping_process_tries_again_to_give_its_leases_back_but_not_for_ever
             failures: AtomicU32::new(failures),
             ..Heartbeats::default()
         });
-        let (keeper, _cells) = keeper(&ledger);
+        let (keeper, _cells) = keeper(&ledger, 0);
         keeper.give_back().await;
         assert_eq!(ledger.began.lock().unwrap().len(), tries);
     }
 }
 
-#[tokio::test]
-async fn a_heartbeat_over_many_campaigns_lets_bids_in_between() {
-    let (keeper, _cell) = keeper(&Arc::default());
+/// A keeper with `count` campaigns that was never asked for a bid.
+fn keeper_of(count: usize) -> Arc<LeaseKeeper> {
+    let (keeper, _cell) = keeper(&Arc::default(), super::tests::START_MS);
     let one = super::tests::campaign(1_000);
-    let campaigns = (0..5_000).map(|number| {
+    let campaigns = (1..count).map(|number| {
         let mut campaign = ServingCampaign::clone(&one);
-        campaign.campaign.id = CampaignId(format!("cmp_{number}"));
+        campaign.campaign.id = CampaignId(format!("cmp_{}", number + 1));
         Arc::new(campaign)
     });
-    keeper.cells_for(&campaigns.collect::<Vec<_>>());
+    let mut campaigns: Vec<_> = campaigns.collect();
+    campaigns.push(one);
+    keeper.cells_for(&campaigns);
+    keeper
+}
+
+#[tokio::test]
+async fn a_heartbeat_over_many_campaigns_lets_bids_in_between() {
+    const CAMPAIGNS: usize = 40_000;
+    let keeper = keeper_of(CAMPAIGNS);
     let mut turns = 0;
     let others = async {
         loop {
@@ -164,5 +173,15 @@ async fn a_heartbeat_over_many_campaigns_lets_bids_in_between() {
         beaten = keeper.beat() => beaten.unwrap(),
         () = others => {}
     }
-    assert!(turns > 2 * 5_000 / 500, "{turns} turns of others");
+    assert!(turns > CAMPAIGNS / 5_000, "{turns} turns of others");
+}
+
+#[tokio::test]
+async fn campaigns_that_nobody_asks_for_sleep() {
+    let keeper = keeper_of(2_000);
+    keeper.beat().await.unwrap();
+    let heartbeats = keeper.heartbeats.lock().await;
+    let group = heartbeats.groups.get(&0).unwrap();
+    // This ledger answers without a grant, so that those it was asked about wait for it.
+    assert_eq!((group.awake.len(), group.sleeping()), (500, 1_500));
 }

@@ -10,7 +10,7 @@ use storage_sqlite::SqliteStore;
 
 const T1_MS: i64 = 5_000;
 const PRICE_NANOS: i64 = 1_000_000;
-const START_MS: i64 = 1_790_000_000_000;
+pub(super) const START_MS: i64 = 1_790_000_000_000;
 
 pub(super) fn campaign(daily_bids: i64) -> Arc<ServingCampaign> {
     let serving = serde_json::from_value(serde_json::json!({
@@ -104,7 +104,8 @@ async fn a_new_campaign_has_one_bids_lease_before_its_first_opportunity() {
 #[tokio::test]
 async fn a_campaign_at_rest_bids_on_for_minutes_and_only_while_heartbeats_are_answered() {
     let bench = Bench::new(&campaign(1_000)).await;
-    for _ in 0..1_500 {
+    // Over midnight, too.
+    for _ in 0..4_000 {
         bench.second().await;
     }
     assert_eq!(bench.leased_bids().await, 1);
@@ -138,6 +139,44 @@ async fn a_pause_binds_at_once_and_gives_back_what_is_not_open() {
     bench.keeper.cells_for(std::slice::from_ref(&resumed));
     bench.second().await;
     assert!(bench.bid());
+}
+
+#[tokio::test]
+async fn a_campaign_paused_at_rest_makes_no_bid_and_gives_its_lease_back() {
+    let serving = campaign(1_000);
+    let bench = Bench::new(&serving).await;
+    for _ in 0..5 {
+        bench.second().await;
+    }
+    let paused = changed(&serving, |campaign| {
+        campaign.campaign.spec.status = CampaignStatus::Paused
+    });
+    bench.keeper.serves(&paused);
+    for _ in 0..3 {
+        let would = bench.cell.would_reserve(PRICE_NANOS, bench.keeper.now());
+        assert!(would.is_err(), "paused");
+        bench.second().await;
+    }
+    assert_eq!(bench.leased_bids().await, 0);
+}
+
+#[tokio::test]
+async fn a_wall_clock_set_to_the_next_day_wakes_who_rests() {
+    let bench = Bench::new(&campaign(1_000)).await;
+    for _ in 0..5 {
+        bench.second().await;
+    }
+    bench.clock.set_unix_ms(START_MS + 3_600_000 + 60_000);
+    bench.second().await;
+    let of = [(AdvertiserId::from("adv_1"), CampaignId::from("cmp_1"))];
+    let balances = bench.store.balances(BalancesOf::Campaigns(&of)).await.unwrap();
+    let leased = |date: &str| {
+        let mut of = balances
+            .iter()
+            .filter(|of| of.day.as_ref().is_some_and(|day| day.date == date));
+        of.next().map(|of| of.account.leased_nanos)
+    };
+    assert_eq!(leased("2026-09-22"), Some(PRICE_NANOS), "the new day's lease");
 }
 
 #[tokio::test]
