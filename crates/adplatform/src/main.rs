@@ -7,6 +7,8 @@ mod house;
 mod load;
 mod prepare;
 mod reconcile;
+mod restored;
+mod topic;
 mod traffic;
 mod wiring;
 
@@ -33,6 +35,8 @@ enum Command {
     Load(load::LoadArgs),
     /// Compares ledger, spend events and reports, campaign by campaign and day by day
     Reconcile,
+    /// After the database was restored to an earlier instant: has everybody take it for a new one
+    Restored(restored::RestoredArgs),
     /// Brings the schema of the configured database up to date
     Migrate(prepare::MigrateArgs),
     /// Makes the topics of the configured Kafka, and corrects those that differ
@@ -88,6 +92,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Load(args) => load::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Reconcile => reconcile().await,
+        Command::Restored(args) => restored::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Migrate(args) => prepare::migrate(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Topics(args) => prepare::topics(&args).await.map(|()| ExitCode::SUCCESS),
     }

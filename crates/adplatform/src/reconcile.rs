@@ -7,12 +7,12 @@
 //! with what came since. Such a day agrees where ledger and rollups do, since the rollups were made from events that
 //! are gone by now; its line says so.
 
+use crate::topic;
 use anyhow::Context;
 use domain::event::SpendEvent;
 use domain::period::Day;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
-use std::time::Duration;
 use storage::event_log::Topic;
 use storage::report_store::{Dimension, ReportQuery};
 use storage::spend_ledger::{Balance, BalancesOf};
@@ -236,28 +236,15 @@ async fn ledger_days(ledger: &dyn SpendLedger) -> anyhow::Result<Vec<(Balance, D
 async fn spend_events(log: &dyn EventLog) -> anyhow::Result<Vec<SpendEvent>> {
     let mut seen = HashSet::new();
     let mut events = Vec::new();
-    for partition in 0..log.partitions(Topic::Spend).await? {
-        let end = log.end_offset(Topic::Spend, partition).await?;
-        let mut next = 0;
-        while next < end {
-            let batch = log
-                .read(Topic::Spend, partition, next, PAGE, Duration::ZERO)
-                .await?;
-            anyhow::ensure!(
-                batch.next_offset > next,
-                "topic spend ends before its end offset {end}"
-            );
-            next = batch.next_offset;
-            for record in batch.records {
-                let value = record.value.unwrap_or_default();
-                let event: SpendEvent = serde_json::from_slice(&value)
-                    .with_context(|| format!("record {} of partition {partition}", record.offset))?;
-                if seen.insert(event.event_id.clone()) {
-                    events.push(event);
-                }
-            }
+    topic::each_record(log, Topic::Spend, |record| {
+        let event: SpendEvent = serde_json::from_slice(&record.value.unwrap_or_default())
+            .with_context(|| format!("record {}", record.offset))?;
+        if seen.insert(event.event_id.clone()) {
+            events.push(event);
         }
-    }
+        Ok(())
+    })
+    .await?;
     Ok(events)
 }
 

@@ -5,7 +5,7 @@ use platform::config::{Backends, KafkaSettings, PostgresSettings};
 use platform::{Clock, Mistakes, Process, Refusals, StartError};
 use std::path::Path;
 use std::sync::Arc;
-use storage::{EventLog, ReportStore, SpendLedger, StorageError};
+use storage::{CampaignStore, EventLog, ReportStore, SpendLedger, StorageError};
 use storage_kafka::KafkaLog;
 use storage_postgres::PostgresStore;
 use storage_sqlite::SqliteStore;
@@ -69,6 +69,47 @@ pub(crate) async fn existing(backends: &Backends, clock: &Clock) -> anyhow::Resu
     let is_embedded = backends.are_embedded(&analytics_service::Config::NEEDED);
     anyhow::ensure!(!is_embedded || exists(url), "there is no store at {url}");
     Ok(told(analytics_service::wiring::open(backends, clock, None).await)?.into())
+}
+
+/// What is published and where it was stored.
+pub(crate) struct Published {
+    pub store: Arc<dyn CampaignStore>,
+    pub log: Arc<dyn EventLog>,
+}
+
+/// # Errors
+/// As [`existing`].
+pub(crate) async fn published(backends: &Backends, clock: &Clock) -> anyhow::Result<Published> {
+    let url = &backends.embedded_url;
+    let mut refusals = Refusals::default();
+    let postgres = backends
+        .postgres
+        .as_ref()
+        .map(|at| PostgresStore::new(&postgres(at)));
+    let postgres = refusals.adapter("DATABASE_URL", postgres);
+    let kafka = backends.kafka.as_ref().map(|at| KafkaLog::new(&kafka(at)));
+    let kafka = refusals.adapter("KAFKA_BROKERS", kafka);
+    refusals.finish()?;
+    let file = if postgres.is_none() || kafka.is_none() {
+        anyhow::ensure!(exists(url), "there is no store at {url}");
+        Some(open_file(url, clock).await?)
+    } else {
+        None
+    };
+    let embedded = || {
+        file.clone()
+            .context("the embedded file is open where a backend is absent")
+    };
+    Ok(Published {
+        store: match postgres {
+            Some(store) => Arc::new(store),
+            None => embedded()?,
+        },
+        log: match kafka {
+            Some(log) => Arc::new(log),
+            None => embedded()?,
+        },
+    })
 }
 
 /// Whether the file has been opened before; one in memory never has.

@@ -115,6 +115,12 @@ impl CampaignStore for PostgresStore {
             connection, now_ms
         ))
     }
+
+    async fn begin_generation(&self, past: i64, now_ms: i64) -> Result<i64, StorageError> {
+        in_transaction!(self.primary, write, |connection| outbox::begin_generation(
+            connection, past, now_ms
+        ))
+    }
 }
 
 async fn write_all(connection: &mut PgConnection, write: &Write) -> Result<Written, Failure> {

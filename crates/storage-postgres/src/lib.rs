@@ -6,8 +6,8 @@
 //! 1.21 with `max_prepared_statements`, before it with `statement-cache-capacity=0` in the URL).
 //!
 //! What it takes for granted: the server keeps what it acknowledged (`synchronous_commit` on, and a synchronous standby
-//! where one is promoted). A promoted standby that lost commits would hand out revisions twice: raise
-//! `store.generation` then, so that readers take the store for a new one.
+//! where one is promoted). A promoted standby that lost commits would hand out revisions twice, as would
+//! a database restored to an earlier instant: `begin_generation` then, so that readers take the store for a new one.
 //!
 //! Migrations expand, and contract a release later: what is new comes with a default, so that the program of the release
 //! before works on beside it; what is no longer used is dropped only by the release after. A program on a schema before

@@ -71,6 +71,29 @@ pub(crate) async fn announce_all(connection: &mut PgConnection, now_ms: i64) -> 
     Ok(announced.rows_affected())
 }
 
+/// The generation first: its row is the lock that announcements are written under.
+pub(crate) async fn begin_generation(
+    connection: &mut PgConnection,
+    past: i64,
+    now_ms: i64,
+) -> Result<i64, Failure> {
+    let generation = sqlx::query_scalar(
+        "UPDATE store SET generation = greatest(generation + 1, $1, $2) WHERE one = 1 RETURNING generation",
+    )
+    .bind(past.saturating_add(1))
+    .bind(now_ms)
+    .fetch_one(&mut *connection)
+    .await?;
+    announce_all(connection, now_ms).await?;
+    sqlx::query(
+        "INSERT INTO outbox (kind, id, written_at_ms) SELECT 'exchange', id, $1 FROM documents WHERE kind = 'exchange'",
+    )
+    .bind(now_ms)
+    .execute(connection)
+    .await?;
+    Ok(generation)
+}
+
 pub(crate) async fn claim(
     connection: &mut PgConnection,
     relay_id: &str,

@@ -236,22 +236,50 @@ impl CampaignStore for SqliteStore {
     }
 
     async fn announce_all(&self, now_ms: i64) -> Result<u64, StorageError> {
-        self.run_write(move |connection| {
-            Box::pin(async move {
-                raise_revision(connection).await?;
-                sqlx::query(
-                    "INSERT INTO outbox (kind, id, written_at_ms) \
-                     SELECT 'campaign', id, ? FROM documents WHERE kind = 'campaign' AND status <> 'archived'",
-                )
-                .bind(now_ms)
-                .execute(connection)
-                .await
-                .map(|done| done.rows_affected())
-                .map_err(storage_error)
-            })
-        })
-        .await
+        self.run_write(move |connection| Box::pin(announce_campaigns(connection, now_ms)))
+            .await
     }
+
+    async fn begin_generation(&self, past: i64, now_ms: i64) -> Result<i64, StorageError> {
+        self.run_write(move |connection| Box::pin(begin_generation(connection, past, now_ms)))
+            .await
+    }
+}
+
+async fn announce_campaigns(connection: &mut SqliteConnection, now_ms: i64) -> Result<u64, StorageError> {
+    raise_revision(connection).await?;
+    sqlx::query(
+        "INSERT INTO outbox (kind, id, written_at_ms) \
+         SELECT 'campaign', id, ? FROM documents WHERE kind = 'campaign' AND status <> 'archived'",
+    )
+    .bind(now_ms)
+    .execute(connection)
+    .await
+    .map(|done| done.rows_affected())
+    .map_err(storage_error)
+}
+
+async fn begin_generation(
+    connection: &mut SqliteConnection,
+    past: i64,
+    now_ms: i64,
+) -> Result<i64, StorageError> {
+    let generation =
+        sqlx::query_scalar("UPDATE store SET generation = max(generation + 1, ?, ?) RETURNING generation")
+            .bind(past.saturating_add(1))
+            .bind(now_ms)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(storage_error)?;
+    announce_campaigns(connection, now_ms).await?;
+    sqlx::query(
+        "INSERT INTO outbox (kind, id, written_at_ms) SELECT 'exchange', id, ? FROM documents WHERE kind = 'exchange'",
+    )
+    .bind(now_ms)
+    .execute(connection)
+    .await
+    .map_err(storage_error)?;
+    Ok(generation)
 }
 
 fn outgoing(

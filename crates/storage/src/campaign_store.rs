@@ -206,4 +206,8 @@ pub trait CampaignStore: Send + Sync {
 
     /// Announces every campaign that is not archived again (each new day extends the published budget periods).
     async fn announce_all(&self, now_ms: i64) -> Result<u64, StorageError>;
+
+    /// After a restore, which takes revisions back: a generation above `past` and the store's own, and every campaign that
+    /// is not archived and every exchange announced, so that readers take this store for a new one. The new generation.
+    async fn begin_generation(&self, past: i64, now_ms: i64) -> Result<i64, StorageError>;
 }

@@ -206,6 +206,10 @@ impl CampaignStore for FaultyStore {
     async fn announce_all(&self, now_ms: i64) -> Result<u64, StorageError> {
         self.reach()?.announce_all(now_ms).await
     }
+
+    async fn begin_generation(&self, past: i64, now_ms: i64) -> Result<i64, StorageError> {
+        self.reach()?.begin_generation(past, now_ms).await
+    }
 }
 
 /// A log whose appends can be held up or refused.

@@ -36,6 +36,7 @@ pub async fn all<F: AsyncFn() -> Arc<dyn CampaignStore>>(fresh: F) {
         a_late_relay_is_fenced,
         a_bundle_is_whole_and_a_later_one_has_a_higher_revision,
         every_campaign_but_archived_ones_is_announced_again,
+        a_new_generation_is_above_all_and_announces_everything,
     );
 }
 

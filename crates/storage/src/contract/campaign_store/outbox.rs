@@ -164,3 +164,35 @@ pub async fn every_campaign_but_archived_ones_is_announced_again(store: Arc<dyn 
         [Announcement::Campaign("c1".to_owned())]
     );
 }
+
+pub async fn a_new_generation_is_above_all_and_announces_everything(store: Arc<dyn CampaignStore>) {
+    let archived = Document {
+        status: "archived".to_owned(),
+        ..campaign("c2", 1)
+    };
+    put(&*store, &[campaign("c1", 1), archived]).await;
+    drain(&*store).await;
+    let (own, revision) = store.revision().await.unwrap();
+    assert!(
+        own < NOW_MS * 2,
+        "a store's generation is the instant of its creation"
+    );
+    for (past, now_ms, expected) in [
+        (0, NOW_MS * 2, NOW_MS * 2),
+        (0, 0, NOW_MS * 2 + 1),
+        (NOW_MS * 3, 0, NOW_MS * 3 + 1),
+    ] {
+        assert_eq!(store.begin_generation(past, now_ms).await.unwrap(), expected);
+        let (generation, raised) = store.revision().await.unwrap();
+        assert_eq!(generation, expected);
+        assert!(raised > revision);
+        assert_eq!(
+            announced(&*store).await,
+            [
+                Announcement::Campaign("c1".to_owned()),
+                Announcement::Exchange("default".to_owned())
+            ]
+        );
+        drain(&*store).await;
+    }
+}
