@@ -24,7 +24,15 @@ pub struct Backends {
 impl Backends {
     /// `None`, said loudly, where one is not installed.
     pub(crate) async fn start() -> Option<Self> {
-        let postgres = Server::start().await?;
+        Self::beside(Server::start().await?).await
+    }
+
+    /// Its database can be restored: see [`Backends::restore_the_database`].
+    pub(crate) async fn start_with_archive(seconds: u32) -> Option<Self> {
+        Self::beside(Server::start_with_archive(seconds).await?).await
+    }
+
+    async fn beside(postgres: Server) -> Option<Self> {
         postgres
             .execute("postgres", &format!("CREATE DATABASE {DATABASE}"))
             .await;
@@ -86,6 +94,26 @@ impl Backends {
             .execute("postgres", "ALTER SYSTEM RESET synchronous_standby_names")
             .await;
         self.standby.execute("postgres", "SELECT pg_reload_conf()").await;
+    }
+
+    /// Primary and standby, with their disks.
+    pub fn lose_the_database(&mut self) {
+        self.standby.stop();
+        self.postgres.lose();
+    }
+
+    /// From backup and archive, to `instant` (RFC 3339).
+    pub async fn restore_the_database(&mut self, instant: &str) {
+        self.postgres.restore(instant).await;
+    }
+
+    /// Every node of the ledger, with its disk; they come back as the same Cluster, empty.
+    pub async fn lose_the_ledger(&mut self) {
+        self.ledger.kill_all();
+        for node in self.ledger.nodes() {
+            std::fs::remove_dir_all(node.data().join("appendonlydir")).unwrap();
+        }
+        self.ledger.restart_all().await;
     }
 
     /// The ways to all of them.

@@ -27,7 +27,15 @@ impl Deployment {
     /// Starts everything at once, prepares the backends by the commands that an operator would use, and waits until
     /// all of it is ready. `None`, said loudly, where a server is not installed.
     pub async fn start() -> Option<Self> {
-        let backends = Backends::start().await?;
+        Self::on(Backends::start().await?).await
+    }
+
+    /// As [`Deployment::start`], on a database whose WAL is archived at least every `seconds`.
+    pub async fn start_with_archive(seconds: u32) -> Option<Self> {
+        Self::on(Backends::start_with_archive(seconds).await?).await
+    }
+
+    async fn on(backends: Backends) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = backends.settings();
         settings.extend([

@@ -9,6 +9,7 @@
 
 mod pgbouncer;
 mod programs;
+mod restore;
 
 pub use pgbouncer::PgBouncer;
 pub use programs::{is_installed, program};
@@ -17,7 +18,7 @@ use crate::certificates::Certificates;
 use programs::{Account, folder_for, unprivileged};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -120,12 +121,16 @@ impl Server {
     }
 
     fn make_data(&self, program: &str, arguments: &[&str]) {
+        self.make_data_in(program, arguments, &self.data());
+    }
+
+    fn make_data_in(&self, program: &str, arguments: &[&str], folder: &Path) {
         let mut command = unprivileged(Command::new(self.account.program(program)), &self.account);
         let made = command
             .current_dir(self.folder.path())
             .args(arguments)
             .arg("-D")
-            .arg(self.data())
+            .arg(folder)
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
