@@ -84,6 +84,7 @@ step "documentation" documentation
 step "dependencies" dependencies
 step "shell scripts" shell_scripts
 step "images and compose" docker/check.sh
+step "manifests and charts" k8s/check.sh
 step "rules, alerts and dashboards" monitoring
 
 [ "$failed" -eq 0 ] || { say "what failed"; grep -hE '^(test .* FAILED|error(\[|:)|FAILED)' "$log" | sort -u | head -50; }

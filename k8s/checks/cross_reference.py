@@ -1,0 +1,38 @@
+"""Reads rendered objects from stdin and says every name, port, path, metric, host and key that dangles.
+
+    kubectl kustomize k8s/overlays/production | python3 k8s/checks/cross_reference.py
+
+Overlay local has no secrets in it: append what `k8s/overlays/local/secrets.sh --print` says.
+"""
+
+import pathlib
+import sys
+
+import metrics
+import names
+import paths
+import settings
+from objects import Objects
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def mistakes(objects):
+    """Everything that dangles."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    exported = metrics.exported(ROOT / "k8s/monitoring/metrics.json")
+    yield from names.mistakes(objects)
+    yield from paths.mistakes(objects)
+    yield from metrics.mistakes(objects, exported)
+    yield from settings.mistakes(objects, settings.known(readme))
+
+
+def main():
+    found = sorted(set(mistakes(Objects.read(sys.stdin.read()))))
+    for mistake in found:
+        print(mistake)
+    sys.exit(1 if found else 0)
+
+
+if __name__ == "__main__":
+    main()
