@@ -116,9 +116,20 @@ impl Service {
             .collect()
     }
 
-    /// The last lines of its log.
-    pub fn last_words(&self) -> String {
-        tail(&self.log())
+    /// Whether it runs, and the last lines of its log.
+    pub fn last_words(&mut self) -> String {
+        let state = match self.running.as_mut().map(Child::try_wait) {
+            Some(Ok(None)) => "runs".to_owned(),
+            Some(Ok(Some(status))) => format!("has ended by itself, {status}"),
+            Some(Err(error)) => format!("cannot be asked: {error}"),
+            None => "was killed".to_owned(),
+        };
+        format!(
+            "{} on port {} {state}\n{}",
+            self.name,
+            self.port,
+            tail(&self.log())
+        )
     }
 
     fn log(&self) -> PathBuf {

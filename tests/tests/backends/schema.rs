@@ -95,7 +95,7 @@ async fn a_service_that_comes_before_its_migration_says_so_once_and_waits() {
     }
     // It has looked several times by then, once a second.
     tokio::time::sleep(Duration::from_secs(4)).await;
-    for service in &services {
+    for service in &mut services {
         assert_eq!(
             service.is_ready(&client).await,
             Some(false),

@@ -32,7 +32,7 @@ impl Weather {
         let small = platform.live_campaign(3 * USD, SMALL_BUDGET_MICROS).await;
         let editor = Editor::start(platform, &plenty.advertiser_id);
         let trader = Trader::start(deployment.bidder_urls(), 4, Duration::from_millis(40));
-        let weather = Self {
+        let mut weather = Self {
             deployment,
             trader,
             editor,
@@ -58,21 +58,26 @@ impl Weather {
     }
 
     /// As [`Weather::passed`], and no offer went without an answer.
-    pub(crate) fn passed_with_every_bidder_up(&self, storm: &str) {
+    pub(crate) fn passed_with_every_bidder_up(&mut self, storm: &str) {
         let errors = self.trader.seen.errors.load(Ordering::Relaxed);
         let last_error = self.trader.seen.last_error();
-        assert_eq!(errors, 0, "{storm}: {last_error}: {}", self.bidders_said());
+        assert!(
+            errors == 0,
+            "{storm}: {errors} offers without an answer, the last: {last_error}\n{}",
+            self.bidders_said()
+        );
         self.passed(storm);
     }
 
-    fn bidders_said(&self) -> String {
-        let words = self.deployment.bidders.iter().map(Service::last_words);
+    fn bidders_said(&mut self) -> String {
+        let words = self.deployment.bidders.iter_mut().map(Service::last_words);
         words.collect::<Vec<_>>().join("\n\n")
     }
 
     /// Waits for a hundred more bids.
-    pub(crate) async fn bids_again(&self, after: &str) {
-        let bids = || self.trader.seen.bids.load(Ordering::Relaxed);
+    pub(crate) async fn bids_again(&mut self, after: &str) {
+        let seen = self.trader.seen.clone();
+        let bids = || seen.bids.load(Ordering::Relaxed);
         let begun = bids();
         let patience = Duration::from_secs(60);
         let more = tokio::time::timeout(patience, async {
