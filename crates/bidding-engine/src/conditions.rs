@@ -215,6 +215,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
 ];
 
 pub(crate) const SLOT: &[OfSlot] = &[
+    Condition(PodRoom, media::has_room, |_| true, |slot| slot.filled.ads > 0),
     Condition(
         DealSeat,
         party::seat_may_bid_in_deal,

@@ -83,12 +83,15 @@ impl CompiledCreative {
 
     /// Seconds, begun ones count.
     pub(crate) fn duration_s(&self) -> Option<i64> {
-        self.duration_ms
-            .map(|ms| ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) != 0))
+        self.duration_ms.map(begun_seconds)
     }
 }
 
 fn is_too_large(creative: &Creative) -> bool {
+pub(crate) fn begun_seconds(ms: i64) -> i64 {
+    ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) != 0)
+}
+
     creative.crid().len() > CRID_LIMIT_BYTES
         || (creative.spec.format == Format::Banner
             && banner_bytes(&creative.spec) > BANNER_MARKUP_LIMIT_BYTES)

@@ -78,7 +78,7 @@ reasons! {
     /// What the Digital Services Act asks a bid to say.
     Dsa "dsa" UNKNOWN_ERROR;
     Geo "geo" UNKNOWN_ERROR;
-    /// The advertiser has bid on an earlier imp of the request.
+    /// The advertiser has bid on an earlier imp of the request, or is in the pod already.
     AdvertiserRepeated "advertiser_repeated" UNKNOWN_ERROR;
 
     // Of the creative.
@@ -128,6 +128,8 @@ reasons! {
     // Of the lease, in price order: see `Withheld`.
     NoLease "no_lease" UNKNOWN_ERROR;
     Paced "paced" UNKNOWN_ERROR;
+    /// What is left of its pod takes no ad of this length or format.
+    PodRoom "pod_room" UNKNOWN_ERROR;
     Budget "budget" UNKNOWN_ERROR;
 }
 

@@ -6,6 +6,7 @@ mod auction;
 mod campaigns;
 mod creatives;
 mod law;
+mod pods;
 mod privacy;
 mod requests;
 mod world;
