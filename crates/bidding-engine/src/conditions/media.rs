@@ -88,6 +88,20 @@ pub(super) fn mime_is_supported(
             .any(|own| media.mimes.iter().any(|asked| asked.eq_ignore_ascii_case(own)))
 }
 
+/// AdCOM "API Frameworks" whose script a player has to run beside the video: VPAID 1 and 2, SIMID 1.0 and 1.1.
+const INTERACTIVE: [i64; 4] = [1, 2, 8, 9];
+/// Of the same list: a script that measures in the player.
+const OMID: i64 = 7;
+/// `imp.ssai` (3.2.4): the video is stitched on the server and tracked by the client, or all is done by the server.
+const STITCHED: u16 = 2;
+const ALL_SERVER_SIDE: u16 = 3;
+
+/// Where videos are stitched into the stream by a server nobody runs their scripts, whatever `api` says.
+fn runs_where_it_is_inserted(api: i64, ssai: u16) -> bool {
+    !(INTERACTIVE.contains(&api) && matches!(ssai, STITCHED | ALL_SERVER_SIDE)
+        || api == OMID && ssai == ALL_SERVER_SIDE)
+}
+
 /// A framework that is not listed is not supported (3.2.6 `api`).
 pub(super) fn apis_are_supported(
     campaign: &CompiledCampaign,
@@ -104,7 +118,9 @@ pub(super) fn apis_are_supported(
         .spec_of(creative)
         .map(|spec| spec.apis.as_slice())
         .unwrap_or_default();
-    needed
-        .iter()
-        .all(|api| supported.iter().any(|supported| i64::from(*supported) == *api))
+    let is_played = matches!(creative.format, Format::Video | Format::Audio);
+    needed.iter().all(|api| {
+        supported.iter().any(|supported| i64::from(*supported) == *api)
+            && (!is_played || runs_where_it_is_inserted(*api, offer.imp.ssai))
+    })
 }

@@ -376,3 +376,20 @@ fn secure_means_every_tracker_too() {
         None
     );
 }
+
+/// AdCOM frameworks: 2 VPAID, 7 OMID, 8 SIMID.
+#[test]
+fn where_a_server_inserts_the_video_nobody_runs_its_scripts() {
+    let needing = |api: i64| {
+        let mut creative = video(15_000);
+        creative["apis"] = json!([api]);
+        of(creative)
+    };
+    let inserted = |ssai: i64| with(video_imp(json!({"api": [2, 7, 8]})), "/imp/0/ssai", json!(ssai));
+    for api in [2, 8] {
+        fits_one_not_the_other(needing(api), &inserted(1), &inserted(2), Api);
+        fits_one_not_the_other(needing(api), &inserted(0), &inserted(3), Api);
+    }
+    fits_one_not_the_other(needing(7), &inserted(2), &inserted(3), Api);
+    assert_eq!(World::of([of(video(15_000))]).reason(&inserted(3)), None);
+}
