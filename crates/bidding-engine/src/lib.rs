@@ -39,6 +39,8 @@ mod schedule;
 mod scratch;
 mod search;
 mod snapshot;
+mod taxonomy;
+mod traffic;
 mod user;
 mod words;
 

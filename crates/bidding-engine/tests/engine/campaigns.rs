@@ -233,7 +233,7 @@ fn lists_of_sites_and_of_apps_bind_each_its_own() {
 }
 
 #[test]
-fn a_category_covers_its_children_in_its_own_taxonomy() {
+fn a_category_covers_its_children_and_what_they_are_in_other_taxonomies() {
     targets(
         "categories",
         "IAB1",
@@ -253,8 +253,16 @@ fn a_category_covers_its_children_in_its_own_taxonomy() {
     let own = campaign("a")
         .targeting("categories", json!({"allow": ["53"]}))
         .targeting("category_taxonomy", json!(6));
-    let site_of = |cattax: i64| with(site(), "/site", json!({"cat": ["53"], "cattax": cattax}));
-    bids_on_one_not_the_other(own, &site_of(6), &site_of(2), ContentCategory);
+    let site_of = |cattax: i64, name: &str| with(site(), "/site", json!({"cat": [name], "cattax": cattax}));
+    // The Content taxonomies from 2.0 on share their ids, others do not. 54 lies in 53, that in 52, which is IAB3.
+    for fitting in [site_of(6, "52"), site_of(2, "54"), site_of(1, "IAB3")] {
+        bids_on_one_not_the_other(own.clone(), &fitting, &site_of(8, "52"), ContentCategory);
+    }
+    let arts = campaign("a").targeting("categories", json!({"allow": ["IAB1"]}));
+    // Books and Literature, and Young Adult Literature within it; Automotive.
+    for fitting in [site_of(6, "42"), site_of(6, "51")] {
+        bids_on_one_not_the_other(arts.clone(), &fitting, &site_of(6, "1"), ContentCategory);
+    }
 }
 
 #[test]
