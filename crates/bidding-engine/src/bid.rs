@@ -48,7 +48,7 @@ pub fn bid(
     } = scratch;
     reasons.clear();
     arena.reset();
-    let ask = match open(exchange, user, now, request, facts) {
+    let ask = match open(snapshot, exchange, user, now, request, facts) {
         Ok(ask) => ask,
         Err(reason) => {
             reasons.resize(request.imp.len(), Some(reason));
@@ -92,6 +92,7 @@ pub fn bid(
 
 /// Reads the request; fails by the conditions that concern no campaign.
 pub(crate) fn open<'a>(
+    snapshot: &Snapshot,
     exchange: &'a ExchangeState,
     user: &UserView<'a>,
     now: Now,
@@ -101,7 +102,14 @@ pub(crate) fn open<'a>(
     if !exchange.is_active() {
         return Err(NoBidReason::ExchangePaused);
     }
+    let traffic = &*snapshot.traffic;
+    if let Some(reason) = traffic.refuses_source(request) {
+        return Err(reason);
+    }
     facts.read(request, exchange.serving().exchange.id.as_str(), user);
+    if let Some(reason) = traffic.refuses_sellers(exchange, request, facts) {
+        return Err(reason);
+    }
     Ask::new(request, exchange, *user, now, facts).ok_or(NoBidReason::UnsupportedCurrency)
 }
 

@@ -35,7 +35,7 @@ pub fn bid(
 ) -> Verdict {
     let mut facts = Facts::default();
     let arena = Bump::new();
-    let ask = match open(exchange, user, now, request, &mut facts) {
+    let ask = match open(snapshot, exchange, user, now, request, &mut facts) {
         Ok(ask) => ask,
         Err(reason) => {
             return Verdict {

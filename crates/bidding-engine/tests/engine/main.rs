@@ -9,4 +9,6 @@ mod law;
 mod pods;
 mod privacy;
 mod requests;
+mod shared_data;
+mod supply;
 mod world;
