@@ -251,7 +251,7 @@ fn a_category_covers_its_children_and_what_they_are_in_other_taxonomies() {
         ContentCategory,
     );
     let own = campaign("a")
-        .targeting("categories", json!({"allow": ["53"]}))
+        .targeting("categories", json!({"allow": ["52"]}))
         .targeting("category_taxonomy", json!(6));
     let site_of = |cattax: i64, name: &str| with(site(), "/site", json!({"cat": [name], "cattax": cattax}));
     // The Content taxonomies from 2.0 on share their ids, others do not. 54 lies in 53, that in 52, which is IAB3.
@@ -346,6 +346,22 @@ fn where_the_dsa_asks_for_it_an_advertiser_says_who_it_is() {
         .set("/advertiser/paid_by", json!("Shop Ltd"));
     bids_on_one_not_the_other(named, &dsa(2), &dsa(0), Dsa);
     bids_on_one_not_the_other(campaign("a"), &site(), &dsa(2), Dsa);
+    // Required of large platforms (3) as of others (2); where it is not required, whoever says nothing may bid.
+    let first_class = |required: Value| {
+        with(
+            site(),
+            "/regs",
+            json!({"dsa": {"dsarequired": required, "pubrender": 1}}),
+        )
+    };
+    for not_required in [json!(0), json!(1), json!(null)] {
+        bids_on_one_not_the_other(
+            campaign("a"),
+            &first_class(not_required),
+            &first_class(json!(3)),
+            Dsa,
+        );
+    }
 }
 
 #[test]
