@@ -2,13 +2,14 @@
 
 use crate::facts::Facts;
 use crate::index::{Plan, RequestPlan};
-use crate::offer::{Ask, Offer, read_slots};
+use crate::offer::{Ask, Offer, goes_on, read_slots};
 use crate::search::{Search, remember};
 use crate::{Decision, ExchangeState, Leases, NoBidReason, Now, Outcome, Scratch, Snapshot, UserView};
 use openrtb::BidRequest;
 
 /// Decides on every imp of `request`, in order, and replaces `out` by the bids to make: for each imp at
-/// most one for the open auction and one for each of its deals.
+/// most one for the open auction and one for each of its deals; for a dynamic pod (`poddur`) as many of each as
+/// fill it.
 ///
 /// Each decision's price is already reserved from its campaign's lease cell, except under `test: 1`;
 /// one whose answer comes too late is given back with [`crate::LeaseCell::cancel`].
@@ -17,7 +18,7 @@ use openrtb::BidRequest;
 ///
 /// A slot goes to the highest value, among equals to the highest hash of request, imp and campaign. The
 /// turn to ask the lease goes by the same order over all slots of an imp; who is withheld gives way to
-/// the next. An advertiser bids on one imp of a request only.
+/// the next. An advertiser bids on one imp of a request only, and no top category comes twice in a pod.
 ///
 /// The price is the campaign's value (its maximum CPM in the bid's currency, rounded down) under first
 /// and second price alike; shading first-price bids is not part of this crate yet. In a fixed-price deal
@@ -47,7 +48,7 @@ pub fn bid(
     } = scratch;
     reasons.clear();
     arena.reset();
-    let ask = match open(exchange, user, now, request, facts) {
+    let ask = match open(snapshot, exchange, user, now, request, facts) {
         Ok(ask) => ask,
         Err(reason) => {
             reasons.resize(request.imp.len(), Some(reason));
@@ -62,25 +63,36 @@ pub fn bid(
     for (position, imp) in request.imp.iter().enumerate() {
         read_slots(&ask, imp, slots);
         let first_decision = out.len();
-        let offer = Offer::new(&ask, position, imp, slots, history, arena);
-        let search = Search {
-            snapshot,
-            leases,
-            offer: &offer,
-            plan: &Plan::new(&shared, &offer, arena),
-            buffers: &mut *buffers,
-            out: &mut *out,
-            furthest: NoBidReason::NoActiveCampaign,
-        };
-        let reason = search.run();
-        reasons.push(reason);
-        remember(snapshot, imp, &out[first_decision..], history);
+        loop {
+            let decisions_before = out.len();
+            let offer = Offer::new(&ask, position, imp, slots, history, arena);
+            let search = Search {
+                snapshot,
+                leases,
+                offer: &offer,
+                plan: &Plan::new(&shared, &offer, arena),
+                buffers: &mut *buffers,
+                out: &mut *out,
+                decisions_before,
+                furthest: NoBidReason::NoActiveCampaign,
+            };
+            let reason = search.run();
+            if decisions_before == first_decision {
+                reasons.push(reason);
+            }
+            let won = &out[decisions_before..];
+            remember(snapshot, imp, won, history);
+            if !goes_on(imp, won, slots) {
+                break;
+            }
+        }
     }
     outcome(out, reasons)
 }
 
 /// Reads the request; fails by the conditions that concern no campaign.
 pub(crate) fn open<'a>(
+    snapshot: &Snapshot,
     exchange: &'a ExchangeState,
     user: &UserView<'a>,
     now: Now,
@@ -90,7 +102,14 @@ pub(crate) fn open<'a>(
     if !exchange.is_active() {
         return Err(NoBidReason::ExchangePaused);
     }
+    let traffic = &*snapshot.traffic;
+    if let Some(reason) = traffic.refuses_source(request) {
+        return Err(reason);
+    }
     facts.read(request, exchange.serving().exchange.id.as_str(), user);
+    if let Some(reason) = traffic.refuses_sellers(exchange, request, facts) {
+        return Err(reason);
+    }
     Ask::new(request, exchange, *user, now, facts).ok_or(NoBidReason::UnsupportedCurrency)
 }
 

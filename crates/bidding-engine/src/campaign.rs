@@ -7,6 +7,7 @@ use crate::list::{List, sorted};
 use crate::offer::Offer;
 use crate::place::Geo;
 use crate::schedule::Schedule;
+use crate::taxonomy;
 use crate::words;
 use domain::advertiser::AdvertiserStatus;
 use domain::campaign::{CampaignStatus, FrequencyCap};
@@ -118,8 +119,8 @@ impl CompiledCampaign {
             carriers: List::compile(&targeting.carriers, folded),
             sites: List::compile(&targeting.sites, words::domain),
             apps: List::compile(&targeting.apps, |bundle| exact(bundle.trim())),
-            categories: List::compile(&targeting.categories, |name| {
-                words::Category::new(targeting.category_taxonomy, name).own
+            categories: List::compile_spread(&targeting.categories, |name| {
+                taxonomy::spread(targeting.category_taxonomy, name)
             }),
             keywords: List::compile(&targeting.keywords, folded),
             audiences: List::compile(&targeting.audiences, exact),

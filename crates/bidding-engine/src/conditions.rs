@@ -215,6 +215,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
 ];
 
 pub(crate) const SLOT: &[OfSlot] = &[
+    Condition(PodRoom, media::has_room, |_| true, |slot| slot.filled.ads > 0),
     Condition(
         DealSeat,
         party::seat_may_bid_in_deal,
@@ -283,6 +284,9 @@ mod tests {
             .chain(SLOT.iter().map(|Condition(reason, ..)| *reason))
             .chain([NoLease, Paced, Budget])
             .collect();
-        assert_eq!(tables, NoBidReason::ALL[1..]);
+        let of_campaigns = NoBidReason::ALL
+            .iter()
+            .position(|reason| *reason == UnsupportedCurrency);
+        assert_eq!(tables, NoBidReason::ALL[of_campaigns.unwrap()..]);
     }
 }

@@ -3,7 +3,8 @@
 use crate::conditions::Conditions;
 use crate::hash::exact;
 use crate::list::Words;
-use crate::words::{Category, domain_and_parents, host, language};
+use crate::taxonomy::Category;
+use crate::words::{domain_and_parents, host, language};
 use domain::creative::{Creative, CreativeSpec, Format, NativeAsset, ReviewStatus};
 
 /// OpenRTB 2.6, 4.2.3: `crid` of at most 64 bytes; exchanges take banner markup up to about 6 KB.
@@ -83,9 +84,12 @@ impl CompiledCreative {
 
     /// Seconds, begun ones count.
     pub(crate) fn duration_s(&self) -> Option<i64> {
-        self.duration_ms
-            .map(|ms| ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) != 0))
+        self.duration_ms.map(begun_seconds)
     }
+}
+
+pub(crate) fn begun_seconds(ms: i64) -> i64 {
+    ms.div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) != 0)
 }
 
 fn is_too_large(creative: &Creative) -> bool {

@@ -1,5 +1,7 @@
 //! Supply partners: identity and currency rates.
 
+use crate::list::sorted;
+use crate::traffic::blocked_node;
 use domain::currency::Currency;
 use domain::exchange::ExchangeStatus;
 use domain::money::RATE_ONE_E9;
@@ -9,17 +11,27 @@ use domain::serving::ServingExchange;
 #[derive(Debug)]
 pub struct ExchangeState {
     serving: ServingExchange,
+    /// Of the sellers that its supply policy blocks, sorted.
+    blocked_nodes: Box<[u64]>,
 }
 
 impl ExchangeState {
     pub(crate) fn new(serving: ServingExchange) -> Self {
-        Self { serving }
+        let blocked = &serving.exchange.spec.supply.blocked_nodes;
+        Self {
+            blocked_nodes: sorted(blocked.iter().map(|node| blocked_node(node))),
+            serving,
+        }
     }
 
     /// The record it was made from.
     #[must_use]
     pub fn serving(&self) -> &ServingExchange {
         &self.serving
+    }
+
+    pub(crate) fn blocked_nodes(&self) -> &[u64] {
+        &self.blocked_nodes
     }
 
     pub(crate) fn is_active(&self) -> bool {

@@ -54,7 +54,7 @@ pub fn explain(
 ) -> Option<Explanation> {
     let campaign = snapshot.compiled(number)?;
     let mut facts = Facts::default();
-    let ask = match open(exchange, user, now, request, &mut facts) {
+    let ask = match open(snapshot, exchange, user, now, request, &mut facts) {
         Ok(ask) => ask,
         Err(reason) => {
             return Some(Explanation {

@@ -4,7 +4,8 @@ use crate::agent;
 use crate::hash::{TextHash, exact, folded, mix};
 use crate::list::Asked;
 use crate::place::{Whereabouts, region};
-use crate::words::{Category, domain, domain_and_parents, host, language};
+use crate::taxonomy::{self, levels};
+use crate::words::{domain, domain_and_parents, host, language};
 use crate::{UserView, is_identifiable};
 use openrtb::BidRequest;
 use openrtb::request::{Inventory, InventoryKind};
@@ -124,10 +125,7 @@ impl Facts {
         let names = of_place.chain(of_content);
         refill(
             &mut self.categories,
-            names.flat_map(|(taxonomy, name)| {
-                let category = Category::new(i64::from(taxonomy.unwrap_or(1)), name);
-                [category.own, category.top]
-            }),
+            names.flat_map(|(taxonomy, name)| levels(i64::from(taxonomy.unwrap_or(1)), name)),
         );
     }
 
@@ -174,7 +172,7 @@ impl Facts {
     }
 
     fn read_lists(&mut self, request: &BidRequest<'_>) {
-        let category = |name: &&str| Category::new(i64::from(request.cattax), name).own;
+        let category = |name: &&str| taxonomy::word(i64::from(request.cattax), name);
         self.bcat.refill(request.bcat.iter().map(category));
         self.acat.refill(request.acat.iter().map(category));
         self.badv.refill(request.badv.iter().map(|name| domain(name)));

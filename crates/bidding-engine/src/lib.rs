@@ -39,6 +39,8 @@ mod schedule;
 mod scratch;
 mod search;
 mod snapshot;
+mod taxonomy;
+mod traffic;
 mod user;
 mod words;
 
@@ -56,4 +58,5 @@ pub use privacy::is_identifiable;
 pub use reason::NoBidReason;
 pub use scratch::Scratch;
 pub use snapshot::Snapshot;
+pub use traffic::{AdsTxt, BadList, Crawlers, Networks, Traffic};
 pub use user::{Counter, UserView};

@@ -1,6 +1,5 @@
 //! Allow and block lists, compiled.
 
-use crate::words::Category;
 use domain::targeting::AllowBlock;
 
 /// Sorted hashes. Empty `allow` allows everything.
@@ -13,6 +12,15 @@ pub(crate) struct List {
 impl List {
     pub(crate) fn compile(list: &AllowBlock, hash: impl Fn(&str) -> u64) -> Self {
         let sorted = |texts: &[String]| sorted(texts.iter().map(|text| hash(text)));
+        Self {
+            allow: sorted(&list.allow),
+            block: sorted(&list.block),
+        }
+    }
+
+    /// Of texts that stand for several values each.
+    pub(crate) fn compile_spread(list: &AllowBlock, hashes: impl Fn(&str) -> Vec<u64>) -> Self {
+        let sorted = |texts: &[String]| sorted(texts.iter().flat_map(|text| hashes(text)));
         Self {
             allow: sorted(&list.allow),
             block: sorted(&list.block),
@@ -104,13 +112,8 @@ impl Seen for u64 {
     }
 }
 
-impl Seen for Category {
-    fn bits(&self) -> u64 {
-        bit(self.own) | bit(self.top)
-    }
-}
-
-const fn bit(value: u64) -> u64 {
+/// The one that stands for a value.
+pub(crate) const fn bit(value: u64) -> u64 {
     1 << (value % 64)
 }
 

@@ -2,10 +2,11 @@
 
 use crate::campaign::{CompiledCampaign, format_word};
 use crate::conditions::{Conditions, floor_of_all};
+use crate::creative::begun_seconds;
 use crate::facts::Facts;
 use crate::hash::{exact, mix};
 use crate::words::size;
-use crate::{ExchangeState, Now, UserView};
+use crate::{Decision, ExchangeState, Now, UserView};
 use bumpalo::Bump;
 use domain::creative::Format;
 use domain::currency::Currency;
@@ -75,7 +76,18 @@ pub(crate) struct Slot {
     /// Of the deal's id.
     pub(crate) deal_hash: u64,
     pub(crate) floor: Floor,
+    pub(crate) filled: Filled,
     pub(crate) asked: Conditions,
+}
+
+/// What a dynamic pod (OpenRTB 2.6, 7.6: `poddur`) has got in one slot so far; elsewhere nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Filled {
+    pub(crate) ads: u32,
+    /// Begun ones count.
+    pub(crate) seconds: i64,
+    /// Takes no more.
+    pub(crate) is_closed: bool,
 }
 
 /// In the bid's currency.
@@ -95,6 +107,7 @@ impl Slot {
             deal,
             deal_hash,
             floor: floor_of_all(ask, imp, deal.and_then(|deal| imp.pmp.deals.get(deal))),
+            filled: Filled::default(),
             asked: 0,
         };
         slot.asked = slot.asked_in_slot();
@@ -109,6 +122,39 @@ pub(crate) struct History {
     pub(crate) advertisers: Vec<u64>,
     /// Pods and the top categories that are in them.
     pub(crate) pod_categories: Vec<(u64, u64)>,
+}
+
+/// A pod longer than this is filled with as many of our ads, no more.
+const MOST_ADS_IN_POD: u32 = 20;
+
+/// The video or audio object of a creative's format, where it asks for a pod to be filled by several ads.
+pub(crate) fn dynamic_pod<'a>(imp: &Imp<'a>, format: Format) -> Option<&'a AudioVideo<'a>> {
+    media(imp, format).filter(|media| media.poddur.is_some())
+}
+
+/// Takes note of what the imp's slots have just got. Says whether any of them takes more: then the imp is to be decided
+/// once more. A slot that got nothing gets nothing later either, since conditions only grow stricter.
+///
+/// Deals and the open auction do not compete with each other (7.3), so each has the whole pod to fill.
+pub(crate) fn goes_on(imp: &Imp<'_>, decisions: &[Decision], slots: &mut [Slot]) -> bool {
+    let mut goes_on = false;
+    for slot in slots {
+        let won = decisions.iter().find(|decision| decision.deal == slot.deal);
+        let pod = won.and_then(|decision| dynamic_pod(imp, decision.format));
+        let filled = &mut slot.filled;
+        let Some((decision, pod)) = won.zip(pod).filter(|_| !filled.is_closed) else {
+            filled.is_closed = true;
+            continue;
+        };
+        filled.ads += 1;
+        filled.seconds += decision.duration_ms.map_or(0, begun_seconds);
+        let most_ads = pod.maxseq.filter(|ads| *ads > 0).unwrap_or(MOST_ADS_IN_POD);
+        filled.is_closed = filled.ads >= most_ads.min(MOST_ADS_IN_POD)
+            || pod.poddur.is_none_or(|whole| i64::from(whole) <= filled.seconds);
+        goes_on |= !filled.is_closed;
+        slot.asked = slot.asked_in_slot();
+    }
+    goes_on
 }
 
 /// Fills `slots` with those of the imp: open first, then each deal once, in their order.
@@ -259,9 +305,15 @@ pub(crate) fn media<'a>(imp: &Imp<'a>, format: Format) -> Option<&'a AudioVideo<
     }
 }
 
-/// The pod that a creative of this format would be in.
+/// The pod that a creative of this format would be in. A dynamic one may have no name: then it is the imp's own.
 pub(crate) fn pod(imp: &Imp<'_>, format: Format) -> Option<u64> {
-    media(imp, format)?.podid.filter(|id| !id.is_empty()).map(exact)
+    let media = media(imp, format)?;
+    let named = media.podid.filter(|id| !id.is_empty()).map(exact);
+    named.or_else(|| {
+        media
+            .poddur
+            .map(|_| mix(exact(imp.id), const { exact("pod of its own") }))
+    })
 }
 
 /// A handful of values without the heap.

@@ -6,7 +6,7 @@ use crate::bid::{open, outcome};
 use crate::campaign::CompiledCampaign;
 use crate::conditions::{CAMPAIGN, CREATIVE, Condition, SLOT, failing, value_cpm_micros};
 use crate::facts::Facts;
-use crate::offer::{History, Offer, Slot, read_slots};
+use crate::offer::{History, Offer, Slot, goes_on, read_slots};
 use crate::rotation::rotate;
 use crate::search::{Pending, decide, remember};
 use crate::{Decision, ExchangeState, Leases, NoBidReason, Now, Outcome, Snapshot, UserView};
@@ -35,7 +35,7 @@ pub fn bid(
 ) -> Verdict {
     let mut facts = Facts::default();
     let arena = Bump::new();
-    let ask = match open(exchange, user, now, request, &mut facts) {
+    let ask = match open(snapshot, exchange, user, now, request, &mut facts) {
         Ok(ask) => ask,
         Err(reason) => {
             return Verdict {
@@ -52,11 +52,19 @@ pub fn bid(
     for (position, imp) in request.imp.iter().enumerate() {
         let mut slots = Vec::new();
         read_slots(&ask, imp, &mut slots);
-        let offer = Offer::new(&ask, position, imp, &slots, &history, &arena);
-        let (won, reason) = decide_imp(snapshot, leases, &offer, &mut counted);
-        reasons.push(reason.filter(|_| won.is_empty()));
-        remember(snapshot, imp, &won, &mut history);
-        decisions.extend(won);
+        for round in 0.. {
+            let offer = Offer::new(&ask, position, imp, &slots, &history, &arena);
+            let (won, reason) = decide_imp(snapshot, leases, &offer, &mut counted);
+            if round == 0 {
+                reasons.push(reason.filter(|_| won.is_empty()));
+            }
+            remember(snapshot, imp, &won, &mut history);
+            let goes_on = goes_on(imp, &won, &mut slots);
+            decisions.extend(won);
+            if !goes_on {
+                break;
+            }
+        }
     }
     Verdict {
         outcome: outcome(&decisions, &reasons),
@@ -90,6 +98,7 @@ fn decide_imp(
             snapshot,
             leases,
             offer,
+            &won,
             &candidate,
             counted.insert(candidate.campaign),
         ) {
@@ -145,7 +154,7 @@ fn pending(
         .slots
         .iter()
         .enumerate()
-        .filter(|(_, slot)| slot.suits(campaign))
+        .filter(|(_, slot)| slot.suits(campaign) && !slot.filled.is_closed)
     {
         let in_slot: Vec<usize> = fitting
             .iter()

@@ -38,6 +38,18 @@ macro_rules! reasons {
 reasons! {
     // Of the request.
     ExchangePaused "exchange_paused" UNKNOWN_ERROR;
+    /// The user agent is in the list of crawlers.
+    WebCrawler "web_crawler" KNOWN_WEB_CRAWLER;
+    /// The device's address is in the list of data centres.
+    DataCenterIp "data_center_ip" CLOUD_DATA_CENTER_OR_PROXY_IP;
+    /// `schain` is not complete, or missing where the exchange has to send it.
+    IncompleteSupplyChain "incomplete_supply_chain" INCOMPLETE_SUPPLY_CHAIN;
+    SupplyChainTooLong "supply_chain_too_long" UNKNOWN_ERROR;
+    BlockedSupplyChainNode "blocked_supply_chain_node" BLOCKED_SUPPLY_CHAIN_NODE;
+    /// The publisher's ads.txt or app-ads.txt does not name a seller.
+    AdsTxtViolation "ads_txt_violation" ADS_TXT_AUTHORIZATION_VIOLATION;
+    /// There is none of the publisher, or no seller to look up, where the exchange's policy wants it.
+    AdsTxtUnavailable "ads_txt_unavailable" ADS_TXT_AUTHORIZATION_UNAVAILABLE;
     /// None of `cur` has a rate.
     UnsupportedCurrency "unsupported_currency" UNKNOWN_ERROR;
 
@@ -78,7 +90,7 @@ reasons! {
     /// What the Digital Services Act asks a bid to say.
     Dsa "dsa" UNKNOWN_ERROR;
     Geo "geo" UNKNOWN_ERROR;
-    /// The advertiser has bid on an earlier imp of the request.
+    /// The advertiser has bid on an earlier imp of the request, or is in the pod already.
     AdvertiserRepeated "advertiser_repeated" UNKNOWN_ERROR;
 
     // Of the creative.
@@ -116,6 +128,8 @@ reasons! {
     PodCategory "pod_category" UNKNOWN_ERROR;
 
     // Of the creative in one slot.
+    /// What is left of its pod takes no ad of this length or format.
+    PodRoom "pod_room" UNKNOWN_ERROR;
     DealSeat "deal_seat" UNKNOWN_ERROR;
     DealAdvertiser "deal_advertiser" UNKNOWN_ERROR;
     /// The floor's currency has no rate.
@@ -151,5 +165,26 @@ mod tests {
         words.sort_unstable();
         words.dedup();
         assert_eq!(words.len(), NoBidReason::ALL.len());
+    }
+
+    #[test]
+    fn the_table_for_operators_has_every_reason_in_order_with_its_code() {
+        let table = include_str!("../../../k8s/monitoring/reasons.md");
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
+        let rows: Vec<(&str, &str)> = rows
+            .filter_map(|row| {
+                let (word, rest) = row.split_once("` | ")?;
+                Some((word, rest.split_once(" | ")?.0))
+            })
+            .collect();
+        let nbrs: Vec<String> = NoBidReason::ALL
+            .iter()
+            .map(|reason| reason.nbr().to_string())
+            .collect();
+        let expected = NoBidReason::ALL
+            .iter()
+            .zip(&nbrs)
+            .map(|(reason, nbr)| (reason.as_str(), nbr.as_str()));
+        assert_eq!(rows, expected.collect::<Vec<_>>());
     }
 }

@@ -6,6 +6,7 @@ use crate::campaign::CompiledCampaign;
 use crate::conditions::{
     campaign_fails, creative_fails, day, has_fitting_size, quote, slot_fails, value_cpm_micros,
 };
+use crate::creative::CompiledCreative;
 use crate::index::Plan;
 use crate::offer::{History, Offer, pod};
 use crate::rotation::rotate;
@@ -59,6 +60,8 @@ pub(crate) struct Search<'a> {
     pub(crate) plan: &'a Plan<'a>,
     pub(crate) buffers: &'a mut Buffers,
     pub(crate) out: &'a mut Vec<Decision>,
+    /// Of those in `out`, of other imps and of earlier rounds of this one.
+    pub(crate) decisions_before: usize,
     /// The latest condition at which anybody dropped out.
     pub(crate) furthest: NoBidReason,
 }
@@ -66,7 +69,6 @@ pub(crate) struct Search<'a> {
 impl Search<'_> {
     /// Appends the imp's winners to `out`; returns why there is none.
     pub(crate) fn run(mut self) -> Option<NoBidReason> {
-        let decisions_before = self.out.len();
         self.buffers.pending.clear();
         // A deal that nobody wants is as good as won. Where that is all, the search goes on to find the reason.
         let index = self.snapshot.index();
@@ -76,6 +78,9 @@ impl Search<'_> {
         self.buffers.is_won.extend(is_unwanted);
         if self.is_decided() {
             self.buffers.is_won.fill(false);
+        }
+        for (slot, is_won) in self.offer.slots.iter().zip(&mut self.buffers.is_won) {
+            *is_won |= slot.filled.is_closed;
         }
 
         let mut found = EMPTY_BLOCK;
@@ -98,7 +103,7 @@ impl Search<'_> {
             }
         }
         self.settle_all();
-        (self.out.len() == decisions_before).then_some(self.furthest)
+        (self.out.len() == self.decisions_before).then_some(self.furthest)
     }
 
     /// Whether nobody from this number on can win any more.
@@ -196,7 +201,8 @@ impl Search<'_> {
             return;
         }
         let is_first = self.buffers.counted.mark(first.campaign);
-        match decide(self.snapshot, self.leases, self.offer, &first, is_first) {
+        let won = &self.out[self.decisions_before..];
+        match decide(self.snapshot, self.leases, self.offer, won, &first, is_first) {
             Ok(decision) => {
                 self.buffers.is_won[first.slot] = true;
                 self.out.push(decision);
@@ -206,12 +212,13 @@ impl Search<'_> {
     }
 }
 
-/// Takes the price from the lease and makes the bid. Counts the opportunity for `is_first` only; under
-/// `test: 1` the lease is neither asked nor told.
+/// Takes the price from the lease and makes the bid, unless one of those `won` at the same time keeps it out of their pod.
+/// Counts the opportunity for `is_first` only; under `test: 1` the lease is neither asked nor told.
 pub(crate) fn decide(
     snapshot: &Snapshot,
     leases: &Leases,
     offer: &Offer<'_>,
+    won: &[Decision],
     pending: &Pending,
     is_first: bool,
 ) -> Result<Decision, NoBidReason> {
@@ -223,6 +230,9 @@ pub(crate) fn decide(
         .get(pending.creative)
         .ok_or(NoBidReason::CreativeFormat)?;
     let slot = offer.slots.get(pending.slot).ok_or(NoBidReason::Deal)?;
+    if let Some(reason) = clashes(snapshot, offer.imp, won, (pending.campaign, campaign, creative)) {
+        return Err(reason);
+    }
     let ask = offer.ask;
     let quote = quote(campaign, creative, offer, slot).ok_or(NoBidReason::Price)?;
     let day = day(campaign, ask.now.unix_ms).ok_or(NoBidReason::OutOfFlight)?;
@@ -257,6 +267,37 @@ pub(crate) fn decide(
     })
 }
 
+/// Why the creative may not be in the same pod as those that won the imp's other slots: a deal and the open auction do
+/// not exclude each other, and the exchange may take both. A campaign does not get in its own way: its bids on one imp
+/// count as one.
+fn clashes(
+    snapshot: &Snapshot,
+    imp: &Imp<'_>,
+    won: &[Decision],
+    (number, campaign, creative): (usize, &CompiledCampaign, &CompiledCreative),
+) -> Option<NoBidReason> {
+    let own_pod = pod(imp, creative.format)?;
+    let others = won.iter().filter(|decision| decision.campaign != number);
+    others
+        .filter(|decision| pod(imp, decision.format) == Some(own_pod))
+        .filter_map(|decision| {
+            let other = snapshot.compiled(decision.campaign)?;
+            if other.advertiser == campaign.advertiser {
+                return Some(NoBidReason::AdvertiserRepeated);
+            }
+            let shown = creative_of(other, decision)?;
+            let is_shown = |top| shown.categories.iter().any(|category| category.top == top);
+            let is_repeated = creative.categories.iter().any(|category| is_shown(category.top));
+            is_repeated.then_some(NoBidReason::PodCategory)
+        })
+        .next()
+}
+
+fn creative_of<'a>(campaign: &'a CompiledCampaign, decision: &Decision) -> Option<&'a CompiledCreative> {
+    let mut creatives = campaign.creatives.iter();
+    creatives.find(|creative| creative.position == decision.creative)
+}
+
 /// Remembers what an imp's decisions exclude from the imps after it.
 pub(crate) fn remember(snapshot: &Snapshot, imp: &Imp<'_>, decisions: &[Decision], history: &mut History) {
     for decision in decisions {
@@ -266,10 +307,7 @@ pub(crate) fn remember(snapshot: &Snapshot, imp: &Imp<'_>, decisions: &[Decision
         if !history.advertisers.contains(&campaign.advertiser) {
             history.advertisers.push(campaign.advertiser);
         }
-        let creative = campaign
-            .creatives
-            .iter()
-            .find(|creative| creative.position == decision.creative);
+        let creative = creative_of(campaign, decision);
         if let Some((pod, creative)) = pod(imp, decision.format).zip(creative) {
             history
                 .pod_categories

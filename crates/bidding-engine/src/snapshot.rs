@@ -4,6 +4,7 @@ use crate::campaign::CompiledCampaign;
 use crate::exchange::{ExchangeState, scale_up};
 use crate::index::Index;
 use crate::pages::Pages;
+use crate::traffic::Traffic;
 use domain::money::RATE_ONE_E9;
 use domain::serving::{ServingCampaign, ServingExchange};
 use std::cmp::Ordering;
@@ -22,6 +23,7 @@ pub struct Snapshot {
     pub(crate) exchanges: Arc<[ExchangeState]>,
     pub(crate) index: Index,
     pub(crate) counts: Counts,
+    pub(crate) traffic: Arc<Traffic>,
 }
 
 /// Of the campaigns of a snapshot.
@@ -83,7 +85,14 @@ impl Snapshot {
             bounds_usd_micros: bounds.into_iter().rev().collect(),
             exchanges,
             counts,
+            traffic: Arc::default(),
         }
+    }
+
+    /// The same with other lists of what is not worth a bid.
+    #[must_use]
+    pub fn with_traffic(self, traffic: Arc<Traffic>) -> Self {
+        Self { traffic, ..self }
     }
 
     /// How many campaigns there are, those that can never bid included.

@@ -1,4 +1,4 @@
-//! Texts of requests and campaigns as hashes that can be compared: domains, categories, languages.
+//! Texts of requests and campaigns as hashes that can be compared: domains, languages, sizes.
 
 use crate::hash::{exact, folded, mix};
 
@@ -34,30 +34,6 @@ pub(crate) fn host(url: &str) -> Option<&str> {
     Some(host.split(':').next().unwrap_or(host)).filter(|host| !host.is_empty())
 }
 
-/// A category in its taxonomy, and the one above it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Category {
-    pub(crate) own: u64,
-    /// Equal to `own` for a top category. Known for taxonomy 1, whose names show it (`IAB1-2` lies in
-    /// `IAB1`); the numbers of later taxonomies show nothing, so that each counts as a top one.
-    pub(crate) top: u64,
-}
-
-impl Category {
-    /// `taxonomy` is of the AdCOM list "Category Taxonomies".
-    pub(crate) fn new(taxonomy: i64, name: &str) -> Self {
-        let of = |name: &str| mix(folded(name), taxonomy.unsigned_abs());
-        let top = match name.split_once('-') {
-            Some((top, _)) if taxonomy == 1 => top,
-            _ => name,
-        };
-        Self {
-            own: of(name),
-            top: of(top),
-        }
-    }
-}
-
 /// The primary language of an ISO 639-1 code or a BCP 47 tag: `en-US` is `en`.
 pub(crate) fn language(tag: &str) -> u64 {
     folded(tag.split(['-', '_']).next().unwrap_or(tag))
@@ -90,13 +66,5 @@ mod tests {
     fn a_host_is_what_stands_between_scheme_and_path() {
         assert_eq!(host("https://u:p@a.example:8080/x?y"), Some("a.example"));
         assert_eq!(host("a.example/x"), None);
-    }
-
-    #[test]
-    fn names_of_taxonomy_1_show_their_parent() {
-        assert_eq!(Category::new(1, "IAB1-2").top, Category::new(1, "iab1").own);
-        let numbered = Category::new(6, "53-1");
-        assert_eq!(numbered.own, numbered.top);
-        assert_ne!(Category::new(1, "IAB1").own, Category::new(2, "IAB1").own);
     }
 }

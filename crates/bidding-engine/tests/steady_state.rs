@@ -21,19 +21,36 @@ fn deciding_a_request_again_allocates_nothing() {
     let imps = json!([
         {"id": "1", "banner": {"w": 300, "h": 250}, "pmp": {"deals": deals}},
         {"id": "2", "video": {"mimes": ["video/mp4"], "maxduration": 30, "podid": "p"}},
+        {"id": "4", "video": {"mimes": ["video/mp4"], "maxduration": 30, "poddur": 60, "maxseq": 3}},
         {"id": "3", "native": {"request": native_text}},
     ]);
     let request = with(with(site(), "/imp", imps), "/bcat", json!(["IAB7"]));
+    let request = with(request, "/device/ua", json!("Mozilla/5.0 (X11; Linux x86_64)"));
+    let request = with(request, "/device/ip", json!("192.0.2.1"));
+    let chain = json!({"complete": 1, "nodes": [{"asi": "ssp.example", "sid": "1"}]});
+    let request = with(request, "/source", json!({"schain": chain}));
     let text = with(request, "/site/keywords", json!("a, b")).to_string();
     let arena = Bump::new();
     let request = openrtb::read_request(text.as_bytes(), &arena).unwrap();
 
+    let lists = bidding_engine::Traffic {
+        crawlers: Some(bidding_engine::Crawlers::parse("googlebot").unwrap().into()),
+        data_centers: Some(bidding_engine::Networks::parse("198.51.100.0/24").unwrap().into()),
+        ads_txt: Some(
+            bidding_engine::AdsTxt::sites("example.com, ssp.example, 1, DIRECT")
+                .unwrap()
+                .into(),
+        ),
+        app_ads_txt: None,
+    };
     let mut world = World::of((0..100).map(|number| {
         let creatives = [banner(300, 250), banner(300, 250), video(15_000), native()];
         campaign(&format!("c{number}"))
             .deals(&["d2"])
             .creatives(creatives)
-    }));
+            .creative("categories", json!(["IAB1-1"]))
+    }))
+    .traffic(lists);
     let exchange = world.snapshot.exchange("default").unwrap();
     let mut decisions = Vec::new();
     let mut bid = || {
@@ -51,5 +68,5 @@ fn deciding_a_request_again_allocates_nothing() {
     (0..3).for_each(|_| assert_eq!(bid(), Outcome::Bid));
     let taken = allocation_counter::measure(|| assert_eq!(bid(), Outcome::Bid));
     assert_eq!(taken.count_total, 0);
-    assert_eq!(decisions.len(), 4);
+    assert_eq!(decisions.len(), 4 + 3);
 }

@@ -1,5 +1,6 @@
 //! The service's settings.
 
+use crate::lists::ListFiles;
 use platform::{Backend, Backends, Environment, Secret, SettingHelp, Settings};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Money events that neither topic nor ledger could take wait here.
     pub spool_dir: PathBuf,
+    pub(crate) lists: ListFiles,
 }
 
 /// One key of `NOTICE_SECRET`: `kid:key`.
@@ -66,6 +68,7 @@ impl Config {
                 "kid:key of 32 bytes or more, or several with commas: the first seals (in development: kept in DATA_DIR)",
             ),
         ],
+        ListFiles::HELP,
     ];
 
     /// Reads them; mistakes stay in `settings` until its `finish`.
@@ -86,7 +89,13 @@ impl Config {
             backends,
             data_dir,
             spool_dir,
+            lists: ListFiles::read(settings),
         }
+    }
+
+    /// How often the files of lists are looked at for changes, where whole seconds are too long.
+    pub fn look_for_lists_every(&mut self, interval: Duration) {
+        self.lists.look_every(interval);
     }
 
     /// What may be meant so but seldom is, for the log at the start.

@@ -9,6 +9,7 @@ mod builder;
 mod fold;
 
 use crate::lease_keeper::LeaseKeeper;
+use crate::lists::Lists;
 use crate::live::Live;
 use crate::metrics::{BidMetrics, IndexMetrics};
 use arc_swap::ArcSwap;
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use storage::StorageError;
 use storage::event_log::{EventLog, Record, Topic};
-use tokio::sync::{Mutex as TaskMutex, Notify};
+use tokio::sync::{Mutex as TaskMutex, Notify, watch};
 
 const BATCH_RECORDS: u32 = 1_000;
 /// How long a read waits for news; also how often the index is known to be current.
@@ -44,6 +45,7 @@ pub(crate) struct Follower {
     pub(crate) clock: Clock,
     pub(crate) index_metrics: IndexMetrics,
     pub(crate) bid_metrics: BidMetrics,
+    pub(crate) lists: watch::Receiver<Lists>,
 }
 
 struct Following {
@@ -93,6 +95,7 @@ impl Follower {
                 win_notice_delay_ms: self.win_notice_delay_ms,
                 needs_proof: self.needs_proof,
                 bid_metrics: self.bid_metrics,
+                lists: self.lists,
                 catalog: Mutex::default(),
             },
             fold: Mutex::default(),
@@ -198,9 +201,11 @@ impl Following {
     async fn keep_built(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(Duration::from_secs(1));
         let mut exchanges_known = None;
+        let mut lists = self.builder.lists.clone();
         loop {
             tokio::select! {
                 () = self.changed.notified() => {}
+                Ok(()) = lists.changed() => {}
                 _ = ticks.tick() => {
                     self.tell_age();
                     continue;

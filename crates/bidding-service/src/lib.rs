@@ -10,7 +10,7 @@
 //! Must never: talk to the campaign store, log on the bid path, or shed a notice.
 //!
 //! Where to look: `bid` (the way of a request), `follower` (topics to snapshot), `answer` and `markup` (decisions
-//! to bytes), `exchange_gate` (who may ask), `bid_events` (counts), `token`, `lease_keeper`, `notices`, `settlement`,
+//! to bytes), `exchange_gate` (who may ask), `lists` and `geo_ip` (files of what is not worth a bid, and of places), `bid_events` (counts), `token`, `lease_keeper`, `notices`, `settlement`,
 //! `rebuild` and `spool` (money).
 
 mod answer;
@@ -21,7 +21,9 @@ mod dimensions;
 mod error;
 mod exchange_gate;
 mod follower;
+mod geo_ip;
 mod lease_keeper;
+mod lists;
 mod live;
 mod markup;
 mod metrics;
@@ -162,6 +164,10 @@ impl Start<'_> {
             clock: self.process.clock.clone(),
             index_metrics: self.metrics.index.clone(),
             bid_metrics: self.metrics.bids.clone(),
+            lists: self
+                .config
+                .lists
+                .watch(self.metrics.lists.clone(), &self.process.shutdown),
         };
         follower.start(&self.process.shutdown);
         live

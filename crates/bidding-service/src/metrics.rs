@@ -19,6 +19,7 @@ pub(crate) struct BiddingMetrics {
     pub(crate) bids: BidMetrics,
     pub(crate) index: IndexMetrics,
     pub(crate) money: MoneyMetrics,
+    pub(crate) lists: ListMetrics,
 }
 
 /// The bid path.
@@ -90,6 +91,41 @@ pub(crate) struct SpoolMetrics {
     pub(crate) set_aside: IntCounter,
 }
 
+/// Files of crawlers, data centres, sellers and places; `list`.
+#[derive(Clone, Debug)]
+pub(crate) struct ListMetrics {
+    entries: IntGaugeVec,
+    /// `list`, `result`.
+    reads: IntCounterVec,
+}
+
+impl ListMetrics {
+    fn register(metrics: &platform::Metrics) -> prometheus::Result<Self> {
+        Ok(Self {
+            entries: metrics.gauge_vec(
+                "list_entries",
+                "Entries of a list file that is in use.",
+                &["list"],
+            )?,
+            reads: metrics.counter_vec(
+                "list_reads_total",
+                "List files read at the start and after each change: loaded, or failed and the list before kept.",
+                &["list", "result"],
+            )?,
+        })
+    }
+
+    pub(crate) fn loaded(&self, list: &str, entries: usize) {
+        let entries = i64::try_from(entries).unwrap_or(i64::MAX);
+        self.entries.with_label_values(&[list]).set(entries);
+        self.reads.with_label_values(&[list, "loaded"]).inc();
+    }
+
+    pub(crate) fn failed(&self, list: &str) {
+        self.reads.with_label_values(&[list, "failed"]).inc();
+    }
+}
+
 impl BiddingMetrics {
     /// # Errors
     /// When one of the names is taken: two bidding services in one registry.
@@ -103,6 +139,7 @@ impl BiddingMetrics {
             bids: BidMetrics::register(metrics, &events_dropped)?,
             index: IndexMetrics::register(metrics)?,
             money: MoneyMetrics::register(metrics, events_dropped)?,
+            lists: ListMetrics::register(metrics)?,
         })
     }
 }

@@ -37,6 +37,9 @@ pub struct ExchangeSpec {
     pub secret_path_sha256: Option<String>,
     /// Whether no-bids say why (`nbr`).
     pub wants_no_bid_reason: bool,
+    /// Whose inventory is bought.
+    #[serde(skip_serializing_if = "SupplyPolicy::is_default")]
+    pub supply: SupplyPolicy,
     /// Value of one unit of each currency in USD, billionths (`{"EUR": 1080000000}`); USD is 1.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub usd_rates_e9: BTreeMap<Currency, i64>,
@@ -59,6 +62,7 @@ impl Default for ExchangeSpec {
             secret_header: None,
             secret_path_sha256: None,
             wants_no_bid_reason: false,
+            supply: SupplyPolicy::default(),
             usd_rates_e9: BTreeMap::new(),
         }
     }
@@ -82,6 +86,65 @@ pub enum Billing {
     Notice,
     /// The impression pixel of the markup.
     Pixel,
+}
+
+/// Which sellers between publisher and us are bought from (OpenRTB 2.6, 3.2.25 `schain`; IAB ads.txt and app-ads.txt).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SupplyPolicy {
+    pub chain: ChainPolicy,
+    /// A supply chain of more nodes is not bought.
+    pub max_nodes: i64,
+    /// Advertising systems (`reseller.example`, subdomains with it) or one seller there (`reseller.example/1234`) that must
+    /// not be in the chain.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocked_nodes: Vec<String>,
+    pub ads_txt: AdsTxtPolicy,
+    /// The exchange's own domain in ads.txt: with it `publisher.id` is checked where a request has no chain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seller_domain: Option<String>,
+}
+
+impl SupplyPolicy {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for SupplyPolicy {
+    fn default() -> Self {
+        Self {
+            chain: ChainPolicy::CompleteIfGiven,
+            max_nodes: 10,
+            blocked_nodes: Vec::new(),
+            ads_txt: AdsTxtPolicy::IfKnown,
+            seller_domain: None,
+        }
+    }
+}
+
+/// Complete is a chain that says so and names every seller.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChainPolicy {
+    Any,
+    /// A request may leave the chain out, but an incomplete one hides somebody.
+    #[default]
+    CompleteIfGiven,
+    /// There must be one.
+    Complete,
+}
+
+/// What the lists that the bidder is given (`ADS_TXT_FILE`, `APP_ADS_TXT_FILE`) must say of the sellers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdsTxtPolicy {
+    Ignored,
+    /// Of a publisher in the lists, each seller is among those it names; of others nothing is known, and they are bought.
+    #[default]
+    IfKnown,
+    /// Only publishers in the lists are bought.
+    Required,
 }
 
 /// How `${AUCTION_PRICE}` arrives in notices.

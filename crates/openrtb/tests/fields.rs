@@ -366,3 +366,22 @@ fn user_source_and_regs() {
     };
     assert_eq!(request.regs, regs);
 }
+
+/// What is billed is multiplied by it: what cannot be held must not look like one.
+#[test]
+fn a_multiplier_beyond_its_type_is_the_greatest_and_a_negative_one_nothing() {
+    for (text, expected) in [
+        ("14.2", Some(14_200_000)),
+        ("\"0.5\"", Some(500_000)),
+        ("0", Some(0)),
+        ("-3", Some(0)),
+        ("1e300", Some(i64::MAX)),
+        ("null", None),
+    ] {
+        let body = format!(r#"{{"id": "1", "imp": [{{"id": "1", "qty": {{"multiplier": {text}}}}}]}}"#);
+        let arena = Bump::new();
+        let request = openrtb::read_request(body.as_bytes(), &arena).unwrap();
+        let qty = request.imp[0].qty.as_ref().unwrap();
+        assert_eq!(qty.multiplier_micros, expected, "{text}");
+    }
+}

@@ -2,7 +2,9 @@
 
 use crate::campaign::CompiledCampaign;
 use crate::creative::CompiledCreative;
+use crate::list::Asked;
 use crate::offer::Offer;
+use crate::taxonomy::Category;
 use domain::creative::Format;
 
 /// `btype` (OpenRTB 2.6, 3.2.6).
@@ -46,30 +48,26 @@ pub(super) fn attributes_are_allowed(
     !is_blocked && (may_expand || !attributes.iter().any(|attribute| EXPANDABLE.contains(attribute)))
 }
 
-/// `bcat` and `acat` in taxonomy `cattax`; a parent stands for its children. A creative with categories
-/// of another taxonomy cannot be shown to be allowed.
+/// `bcat` and `acat` in taxonomy `cattax`; a parent stands for its children. A creative with a category that the taxonomy
+/// has nothing for cannot be shown to be allowed.
 pub(super) fn categories_are_allowed(
     _: &CompiledCampaign,
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
     let facts = offer.ask.facts;
-    let is_comparable = creative.cattax == i64::from(offer.ask.request.cattax);
-    let is_blocked = if is_comparable {
-        facts.bcat.may_contain_any(&creative.categories)
-            && creative
-                .categories
-                .iter()
-                .any(|category| facts.bcat.contains(category.own) || facts.bcat.contains(category.top))
-    } else {
-        !facts.bcat.is_empty() && !creative.categories.is_empty()
-    };
+    let taxonomy = i64::from(offer.ask.request.cattax);
+    let categories = &*creative.categories;
+    let is_listed =
+        |list: &Asked, category: &Category| category.words.iter().any(|word| list.contains(*word));
+    let is_blocked = !facts.bcat.is_empty()
+        && (categories
+            .iter()
+            .any(|category| !category.is_comparable(creative.cattax, taxonomy))
+            || facts.bcat.may_contain_any(&creative.categories)
+                && categories.iter().any(|category| is_listed(&facts.bcat, category)));
     let is_allowed = facts.acat.is_empty()
-        || !creative.categories.is_empty()
-            && creative
-                .categories
-                .iter()
-                .all(|category| facts.acat.contains(category.own) || facts.acat.contains(category.top));
+        || !categories.is_empty() && categories.iter().all(|category| is_listed(&facts.acat, category));
     !is_blocked && is_allowed
 }
 

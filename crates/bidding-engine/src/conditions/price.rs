@@ -36,7 +36,7 @@ pub(super) fn reaches_floor(
         .is_some_and(|(value, floor)| floor <= value)
 }
 
-/// `None` when the price is nothing or does not fit into 64 bits of nanos.
+/// `None` when the price is nothing (`qty.multiplier` of 0 makes it so) or does not fit into 64 bits of nanos.
 pub(crate) fn quote(
     campaign: &CompiledCampaign,
     creative: &CompiledCreative,
@@ -44,18 +44,22 @@ pub(crate) fn quote(
     slot: &Slot,
 ) -> Option<Quote> {
     let value = value_cpm_micros(campaign, offer.ask)?;
-    let fixed =
-        floor_cpm_micros(creative, offer, slot).filter(|floor| *floor > 0 && slot.is_fixed_price(offer));
+    // The imp's floor is no price that was agreed on.
+    let names_its_price = |deal| deal_floor(Some(creative), deal).is_some();
+    let is_fixed = slot.is_fixed_price(offer) && slot.deal(offer).is_some_and(names_its_price);
+    let fixed = floor_cpm_micros(creative, offer, slot).filter(|floor| *floor > 0 && is_fixed);
     let price_cpm_micros = fixed.unwrap_or(value);
     let multiplier_micros = offer.imp.qty.as_ref().and_then(|qty| qty.multiplier_micros);
+    // It stands for any number that is too large: what it would cost is not known.
+    if multiplier_micros == Some(i64::MAX) {
+        return None;
+    }
     let terms = Terms {
         rate_e9: offer
             .ask
             .exchange
             .rate_e9(offer.ask.currency, campaign.currency)?,
-        multiplier_micros: multiplier_micros
-            .filter(|micros| *micros > 0)
-            .unwrap_or(MULTIPLIER_ONE_MICROS),
+        multiplier_micros: multiplier_micros.unwrap_or(MULTIPLIER_ONE_MICROS),
         fee_ppm: campaign.fee_ppm,
     };
     let reservation_nanos = terms.reservation_nanos(price_cpm_micros).ok()?;
@@ -110,19 +114,22 @@ fn stated_floor<'a>(
     imp: &Imp<'a>,
     deal: Option<&Deal<'a>>,
 ) -> (i64, &'a str) {
-    let duration_floor = |durfloors: &[DurFloor], mincpmpersec_micros: Option<i64>| {
-        duration_floor(creative?, durfloors, mincpmpersec_micros)
-    };
-    if let Some(deal) = deal {
-        let by_duration = duration_floor(deal.durfloors, deal.mincpmpersec_micros);
-        if let Some(floor_micros) = by_duration.or(deal.bidfloor_micros) {
-            return (floor_micros, deal.bidfloorcur);
-        }
+    let of_deal = deal.and_then(|deal| Some((deal_floor(creative, deal)?, deal.bidfloorcur)));
+    if let Some(floor) = of_deal {
+        return floor;
     }
-    let by_duration = creative
-        .and_then(|creative| media(imp, creative.format))
-        .and_then(|media| duration_floor(media.durfloors, media.mincpmpersec_micros));
+    let by_duration = creative.and_then(|creative| {
+        let media = media(imp, creative.format)?;
+        duration_floor(creative, media.durfloors, media.mincpmpersec_micros)
+    });
     (by_duration.unwrap_or(imp.bidfloor_micros), imp.bidfloorcur)
+}
+
+/// The deal's own, if it names one.
+fn deal_floor(creative: Option<&CompiledCreative>, deal: &Deal<'_>) -> Option<i64> {
+    let by_duration =
+        creative.and_then(|creative| duration_floor(creative, deal.durfloors, deal.mincpmpersec_micros));
+    by_duration.or(deal.bidfloor_micros)
 }
 
 /// Of the floors that depend on the duration, the highest that applies; `None` when none does.

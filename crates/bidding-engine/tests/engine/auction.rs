@@ -443,3 +443,31 @@ fn a_decision_names_the_day_that_pays() {
     let mut world = World::of([campaign("a").set("/days", days)]);
     assert_eq!(world.bid(&site()).decisions[0].day, 1);
 }
+
+/// The imp's floor is nothing that the deal agreed on.
+#[test]
+fn a_fixed_price_deal_that_names_no_price_costs_the_value() {
+    let mut world = World::of([campaign("a").cpm(5).deals(&["d"])]);
+    let asked = with(pmp(1, json!([{"id": "d", "at": 3}])), "/imp/0/bidfloor", json!(2));
+    assert_eq!(world.bid(&asked).decisions[0].price_cpm_micros, 5_000_000);
+    assert_eq!(
+        world.reason(&with(asked, "/imp/0/bidfloor", json!(6))),
+        Some(Floor)
+    );
+}
+
+/// What a play is billed for is multiplied: a number that is nothing, or beyond counting, must not be taken for one.
+#[test]
+fn a_multiplier_that_cannot_be_reckoned_with_gets_no_bid() {
+    let mut world = World::of([campaign("a").cpm_micros(1)]);
+    for multiplier in [json!(0), json!(-2), json!(1e300), json!(i64::MAX)] {
+        let asked = with(site(), "/imp/0/qty", json!({"multiplier": multiplier}));
+        assert_eq!(world.reason(&asked), Some(Price), "{multiplier}");
+    }
+    let tenth = with(site(), "/imp/0/qty", json!({"multiplier": 0.1}));
+    let decision = World::of([campaign("a")]).bid(&tenth).decisions[0];
+    assert_eq!(
+        (decision.price_cpm_micros, decision.reserved_nanos),
+        (1_000_000, 100_000)
+    );
+}

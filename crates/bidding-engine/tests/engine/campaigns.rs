@@ -233,7 +233,7 @@ fn lists_of_sites_and_of_apps_bind_each_its_own() {
 }
 
 #[test]
-fn a_category_covers_its_children_in_its_own_taxonomy() {
+fn a_category_covers_its_children_and_what_they_are_in_other_taxonomies() {
     targets(
         "categories",
         "IAB1",
@@ -251,10 +251,18 @@ fn a_category_covers_its_children_in_its_own_taxonomy() {
         ContentCategory,
     );
     let own = campaign("a")
-        .targeting("categories", json!({"allow": ["53"]}))
+        .targeting("categories", json!({"allow": ["52"]}))
         .targeting("category_taxonomy", json!(6));
-    let site_of = |cattax: i64| with(site(), "/site", json!({"cat": ["53"], "cattax": cattax}));
-    bids_on_one_not_the_other(own, &site_of(6), &site_of(2), ContentCategory);
+    let site_of = |cattax: i64, name: &str| with(site(), "/site", json!({"cat": [name], "cattax": cattax}));
+    // The Content taxonomies from 2.0 on share their ids, others do not. 54 lies in 53, that in 52, which is IAB3.
+    for fitting in [site_of(6, "52"), site_of(2, "54"), site_of(1, "IAB3")] {
+        bids_on_one_not_the_other(own.clone(), &fitting, &site_of(8, "52"), ContentCategory);
+    }
+    let arts = campaign("a").targeting("categories", json!({"allow": ["IAB1"]}));
+    // Books and Literature, and Young Adult Literature within it; Automotive.
+    for fitting in [site_of(6, "42"), site_of(6, "51")] {
+        bids_on_one_not_the_other(arts.clone(), &fitting, &site_of(6, "1"), ContentCategory);
+    }
 }
 
 #[test]
@@ -338,6 +346,22 @@ fn where_the_dsa_asks_for_it_an_advertiser_says_who_it_is() {
         .set("/advertiser/paid_by", json!("Shop Ltd"));
     bids_on_one_not_the_other(named, &dsa(2), &dsa(0), Dsa);
     bids_on_one_not_the_other(campaign("a"), &site(), &dsa(2), Dsa);
+    // Required of large platforms (3) as of others (2); where it is not required, whoever says nothing may bid.
+    let first_class = |required: Value| {
+        with(
+            site(),
+            "/regs",
+            json!({"dsa": {"dsarequired": required, "pubrender": 1}}),
+        )
+    };
+    for not_required in [json!(0), json!(1), json!(null)] {
+        bids_on_one_not_the_other(
+            campaign("a"),
+            &first_class(not_required),
+            &first_class(json!(3)),
+            Dsa,
+        );
+    }
 }
 
 #[test]

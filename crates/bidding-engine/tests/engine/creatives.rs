@@ -304,18 +304,31 @@ fn a_creative_id_longer_than_64_bytes_is_left_out() {
 }
 
 #[test]
-fn a_blocked_parent_blocks_its_children_and_another_taxonomy_cannot_be_cleared() {
+fn a_blocked_parent_blocks_its_children_in_every_taxonomy_that_knows_them() {
     let cars = || campaign("a").creative("categories", json!(["IAB2-1"]));
     let bcat = |name: &str| with(site(), "/bcat", json!([name]));
     fits_one_not_the_other(cars(), &bcat("IAB25"), &bcat("IAB2"), BlockedCategory);
     fits_one_not_the_other(cars(), &bcat("IAB2-2"), &bcat("IAB2-1"), BlockedCategory);
-    fits_one_not_the_other(
-        cars(),
-        &bcat("IAB7"),
-        &with(bcat("7"), "/cattax", json!(6)),
-        BlockedCategory,
-    );
+    // IAB2-1 is 32 of Content 2, within 1 (Automotive): blocks of either reach it.
+    let of = |cattax: i64, name: &str| with(bcat(name), "/cattax", json!(cattax));
+    for (cattax, blocked) in [(6, "32"), (2, "1"), (7, "1")] {
+        fits_one_not_the_other(cars(), &of(cattax, "42"), &of(cattax, blocked), BlockedCategory);
+    }
+    let trucks = campaign("a")
+        .creative("categories", json!(["3"]))
+        .creative("cattax", json!(6));
+    for blocked in ["3", "2", "1"] {
+        fits_one_not_the_other(trucks.clone(), &of(6, "16"), &of(6, blocked), BlockedCategory);
+    }
+    // A taxonomy that has nothing for it cannot clear it.
+    fits_one_not_the_other(cars(), &bcat("IAB7"), &of(4, "7"), BlockedCategory);
+    let unknown = campaign("a")
+        .creative("categories", json!(["x"]))
+        .creative("cattax", json!(500));
+    fits_one_not_the_other(unknown, &site(), &bcat("IAB7"), BlockedCategory);
     let acat = |name: &str| with(site(), "/acat", json!([name]));
+    let numbered = |name: &str| with(acat(name), "/cattax", json!(6));
+    fits_one_not_the_other(cars(), &numbered("1"), &numbered("42"), BlockedCategory);
     fits_one_not_the_other(cars(), &acat("IAB2"), &acat("IAB3"), BlockedCategory);
     fits_one_not_the_other(campaign("a"), &bcat("IAB2"), &acat("IAB2"), BlockedCategory);
 }
@@ -375,4 +388,21 @@ fn secure_means_every_tracker_too() {
         World::of([campaign("a")]).reason(&with(site(), "/imp/0/secure", json!(1))),
         None
     );
+}
+
+/// AdCOM frameworks: 2 VPAID, 7 OMID, 8 SIMID.
+#[test]
+fn where_a_server_inserts_the_video_nobody_runs_its_scripts() {
+    let needing = |api: i64| {
+        let mut creative = video(15_000);
+        creative["apis"] = json!([api]);
+        of(creative)
+    };
+    let inserted = |ssai: i64| with(video_imp(json!({"api": [2, 7, 8]})), "/imp/0/ssai", json!(ssai));
+    for api in [2, 8] {
+        fits_one_not_the_other(needing(api), &inserted(1), &inserted(2), Api);
+        fits_one_not_the_other(needing(api), &inserted(0), &inserted(3), Api);
+    }
+    fits_one_not_the_other(needing(7), &inserted(2), &inserted(3), Api);
+    assert_eq!(World::of([of(video(15_000))]).reason(&inserted(3)), None);
 }

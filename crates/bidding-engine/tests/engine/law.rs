@@ -1,7 +1,10 @@
 //! The law: for any campaigns, leases and requests, the search decides exactly as the linear reference.
 
 use crate::world::*;
-use bidding_engine::{Catalog, Change as CatalogChange, CompiledCampaign, Decision, Entry, Scratch};
+use bidding_engine::{
+    AdsTxt, Catalog, Change as CatalogChange, CompiledCampaign, Crawlers, Decision, Entry, Networks, Scratch,
+    Traffic,
+};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use proptest::strategy::LazyJust;
@@ -27,31 +30,66 @@ fn places() -> impl Strategy<Value = Value> {
     ]
 }
 
+/// Mostly nothing, else one of these.
+fn rarely(values: Vec<Value>) -> impl Strategy<Value = Value> {
+    prop_oneof![3 => Just(json!({})), 1 => select(values)]
+}
+
+fn extend(object: &mut Value, more: &Value) {
+    object
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+}
+
 fn creative() -> impl Strategy<Value = Value> {
     let of_format = prop_oneof![
         3 => select(&[(300, 250), (728, 90), (320, 50)]).prop_map(|(width, height)| banner(width, height)),
-        2 => select(&[6_000, 15_000, 30_000]).prop_map(video),
+        3 => select(&[6_000, 9_500, 15_000, 30_000]).prop_map(video),
         1 => Just(audio(15_000)),
         1 => Just(native()),
     ];
-    let categories = select(&[&[] as &[&str], &["IAB1"], &["IAB2-1"], &["IAB1-2", "IAB3"]]);
+    let categories = select(vec![
+        json!({}),
+        json!({"categories": ["IAB1"]}),
+        json!({"categories": ["IAB2-1"]}),
+        json!({"categories": ["IAB1-2", "IAB3"]}),
+        // Commercial trucks, within Automotive; a category of nobody's.
+        json!({"categories": ["3"], "cattax": 6}),
+        json!({"categories": ["1003"], "cattax": 8}),
+        json!({"categories": ["x"], "cattax": 4}),
+    ]);
     let adomain = select(&["shop.example", "a.shop.example", "cars.example"]);
+    let traits = rarely(vec![
+        json!({"attributes": [3]}),
+        json!({"attributes": [1, 6]}),
+        json!({"apis": [2]}),
+        json!({"apis": [7]}),
+        json!({"language": "de"}),
+        json!({"impression_trackers": ["http://t.example/"]}),
+        json!({"click_url": "https://play.google.com/store/apps/details?id=com.rival"}),
+        json!({"markup": "<script>1</script>"}),
+    ]);
     (
         of_format,
         categories,
         adomain,
         0..4_u32,
         prop::bool::weighted(0.1),
+        traits,
     )
-        .prop_map(|(mut creative, categories, adomain, weight, is_rejected)| {
-            creative["categories"] = json!(categories);
-            creative["adomain"] = json!([adomain]);
-            creative["weight"] = json!(weight);
-            if is_rejected {
-                creative["reviews"] = json!([{"exchange": "default", "status": "rejected"}]);
-            }
-            creative
-        })
+        .prop_map(
+            |(mut creative, categories, adomain, weight, is_rejected, traits)| {
+                extend(&mut creative, &categories);
+                extend(&mut creative, &traits);
+                creative["adomain"] = json!([adomain]);
+                creative["weight"] = json!(weight);
+                if is_rejected {
+                    creative["reviews"] = json!([{"exchange": "default", "status": "rejected"}]);
+                }
+                creative
+            },
+        )
 }
 
 #[derive(Clone, Debug)]
@@ -63,10 +101,12 @@ pub(crate) struct Drawn {
     targeting: Vec<(&'static str, Value)>,
     cap: Option<&'static str>,
     is_active: bool,
+    /// What the advertiser says of itself.
+    house: Value,
     lease: (i64, i64, i64),
 }
 
-fn drawn() -> impl Strategy<Value = Drawn> {
+pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
     // Few prices, so that there are ties.
     let price = (
         select(&[1_000_000, 1_000_000, 2_000_000, 2_200_000, 5_000]),
@@ -117,24 +157,33 @@ fn drawn() -> impl Strategy<Value = Drawn> {
         targeting,
         cap,
         prop::bool::weighted(0.9),
-        lease,
+        (
+            lease,
+            rarely(vec![
+                json!({"legal_name": "A", "paid_by": "B"}),
+                json!({"seats": {"default": "s1"}}),
+            ]),
+        ),
     )
         .prop_map(
-            |((cpm_micros, currency), advertiser, creatives, targeting, cap, is_active, lease)| Drawn {
-                cpm_micros,
-                currency,
-                advertiser,
-                creatives,
-                targeting,
-                cap,
-                is_active,
-                lease,
+            |((cpm_micros, currency), advertiser, creatives, targeting, cap, is_active, (lease, house))| {
+                Drawn {
+                    cpm_micros,
+                    currency,
+                    advertiser,
+                    creatives,
+                    targeting,
+                    cap,
+                    is_active,
+                    house,
+                    lease,
+                }
             },
         )
 }
 
 impl Drawn {
-    fn describe(&self, number: usize) -> CampaignBuilder {
+    pub(crate) fn describe(&self, number: usize) -> CampaignBuilder {
         let id = format!("c{number}");
         let advertiser = if self.advertiser == "own" {
             &id
@@ -148,6 +197,9 @@ impl Drawn {
             .creatives(self.creatives.clone());
         for (key, value) in &self.targeting {
             campaign = campaign.targeting(key, value.clone());
+        }
+        for (key, value) in self.house.as_object().unwrap() {
+            campaign = campaign.set(&format!("/advertiser/{key}"), value.clone());
         }
         if let Some(unidentified) = self.cap {
             let cap = json!([{"impressions": 1, "window": "day", "unidentified": unidentified}]);
@@ -174,34 +226,128 @@ fn imp() -> impl Strategy<Value = Value> {
         json!([]),
         json!([{"id": "d1"}]),
         json!([{"id": "d1", "bidfloor": 1, "at": 3}, {"id": "d2", "bidfloor": 2, "guar": 1}, {"id": "d1"}]),
+        json!([{"id": "d1", "at": 3}, {"id": "d2", "bidfloor": 1, "bidfloorcur": "EUR", "wadomain": ["shop.example"]}]),
+        json!([{"id": "d1", "wseat": ["s1"]}, {"id": "d2", "mincpmpersec": 0.05, "bidfloorcur": "CHF"}]),
+        json!([{"id": "d2", "at": 3, "durfloors": [{"maxdur": 15, "bidfloor": 0.7}, {"mindur": 16, "bidfloor": 1.5}]}]),
     ]);
-    (formats, floor, deals, prop::bool::weighted(0.15), prop::bool::weighted(0.5)).prop_map(
-        |((has_banner, has_video, has_audio, has_native), (floor, currency), deals, is_private, is_pod)| {
+    let pod = select(vec![
+        json!({}),
+        json!({"podid": "pod"}),
+        json!({"podid": "pod", "poddur": 30}),
+        json!({"poddur": 60, "maxseq": 2}),
+        json!({"poddur": 45, "mincpmpersec": 0.06}),
+        json!({"podid": "pod", "poddur": 60, "rqddurs": [10, 15, 30]}),
+        json!({"durfloors": [{"mindur": 1, "maxdur": 10, "bidfloor": 0.5}, {"mindur": 11, "bidfloor": 2}]}),
+    ]);
+    let rules = rarely(vec![
+        json!({"secure": 1}),
+        json!({"ssai": 2}),
+        json!({"ssai": 3}),
+        json!({"qty": {"multiplier": 3.5}}),
+        json!({"qty": {"multiplier": 0}}),
+        json!({"qty": {"multiplier": 1e300}}),
+        json!({"instl": 1}),
+        json!({"rwdd": 1}),
+    ]);
+    let banner_rules = rarely(vec![
+        json!({"btype": [3]}),
+        json!({"battr": [6]}),
+        json!({"expdir": [1, 2]}),
+        json!({"format": []}),
+        json!({"format": [], "w": 320, "h": 50}),
+    ]);
+    let video_rules = rarely(vec![
+        json!({"api": [2, 7]}),
+        json!({"battr": [1]}),
+        json!({"protocols": [2]}),
+        json!({"linearity": 2}),
+        json!({"minduration": 7, "maxduration": 20}),
+    ]);
+    let rules = (rules, banner_rules, video_rules);
+    (formats, floor, deals, prop::bool::weighted(0.15), pod, rules).prop_map(
+        |((has_banner, has_video, has_audio, has_native), (floor, currency), deals, is_private, pod, rules)| {
+            let (rules, banner_rules, video_rules) = rules;
             let mut imp = json!({"bidfloor": floor, "bidfloorcur": currency, "pmp": {"private_auction": i32::from(is_private), "deals": deals}});
             if has_banner {
                 imp["banner"] = json!({"format": [{"w": 300, "h": 250}, {"w": 320, "h": 50}]});
+                extend(&mut imp["banner"], &banner_rules);
             }
             if has_video {
-                imp["video"] = json!({"mimes": ["video/mp4"], "maxduration": 20});
-                if is_pod {
-                    imp["video"]["podid"] = json!("pod");
-                }
+                imp["video"] = json!({"mimes": ["video/mp4"], "maxduration": 30});
+                extend(&mut imp["video"], &pod);
+                extend(&mut imp["video"], &video_rules);
             }
             if has_audio {
                 imp["audio"] = json!({"mimes": ["audio/mpeg"], "mincpmpersec": 0.1});
+                extend(&mut imp["audio"], &pod);
             }
             if has_native {
                 imp["native"] = json!({"request": "{\"assets\":[{\"id\":1,\"required\":1,\"title\":{\"len\":20}}]}"});
             }
+            extend(&mut imp, &rules);
             imp
         },
     )
 }
 
+/// What a request may ask of everybody.
+fn demands() -> impl Strategy<Value = Value> {
+    rarely(vec![
+        json!({"acat": ["IAB1", "IAB2"]}),
+        json!({"bcat": ["1"], "cattax": 6}),
+        json!({"bcat": ["1002"], "cattax": 8}),
+        json!({"acat": ["1"], "cattax": 7}),
+        json!({"wseat": ["s1"]}),
+        json!({"bseat": ["s1"]}),
+        json!({"wlang": ["de"]}),
+        json!({"bapp": ["com.rival"]}),
+        json!({"at": 1}),
+        json!({"regs": {"ext": {"dsa": {"dsarequired": 3, "pubrender": 1}}}}),
+        json!({"regs": {"dsa": {"dsarequired": 2, "pubrender": 0}}}),
+        json!({"regs": {"dsa": {"dsarequired": 1}}}),
+        json!({"regs": {"coppa": 1}}),
+    ])
+}
+
+/// Who sold it.
+fn sellers() -> impl Strategy<Value = Value> {
+    let node = |system: &str, account: &str| json!({"asi": system, "sid": account, "hp": 1});
+    rarely(vec![
+        json!({"complete": 1, "nodes": [node("ssp.example", "1")]}),
+        json!({"complete": 1, "nodes": [node("ssp.example", "1"), node("bad.example", "2")]}),
+        json!({"complete": 0, "nodes": [node("ssp.example", "1")]}),
+        json!({"complete": 1, "nodes": [{"asi": "ssp.example"}]}),
+    ])
+    .prop_map(|chain| json!({"schain": chain.get("nodes").map(|_| chain.clone())}))
+}
+
+/// An exchange's settings, and the lists that the bidder is given.
+pub(crate) fn partner() -> impl Strategy<Value = (Value, Traffic)> {
+    let exchange = rarely(vec![
+        json!({"supply": {"chain": "complete"}}),
+        json!({"supply": {"chain": "any", "blocked_nodes": ["bad.example"]}}),
+        json!({"supply": {"max_nodes": 1}}),
+        json!({"supply": {"ads_txt": "required", "seller_domain": "ssp.example"}}),
+        json!({"supply": {"ads_txt": "ignored"}, "seat": "s1", "auction_type": 1}),
+        json!({"usd_rates_e9": {"EUR": 900_000_000, "CHF": 1_200_000_000}}),
+    ]);
+    (exchange, prop::bool::weighted(0.3)).prop_map(|(exchange, is_listed)| {
+        let sites = "example.com, ssp.example, 1, DIRECT\nnews.example.com, ssp.example, p1, DIRECT";
+        let lists = || Traffic {
+            crawlers: Some(Arc::new(Crawlers::parse("crawler|1|kind crawler").unwrap())),
+            data_centers: Some(Arc::new(Networks::parse("198.51.100.0/24").unwrap())),
+            ads_txt: Some(Arc::new(AdsTxt::sites(sites).unwrap())),
+            app_ads_txt: Some(Arc::new(AdsTxt::apps("com.a, ssp.example, p1, DIRECT").unwrap())),
+        };
+        (exchange, if is_listed { lists() } else { Traffic::default() })
+    })
+}
+
 fn request() -> impl Strategy<Value = Value> {
     let place = select(vec![
-        json!({"site": {"domain": "news.example.com", "cat": ["IAB1-1"]}}),
-        json!({"app": {"bundle": "com.a", "cat": ["IAB2-1"]}}),
+        json!({"site": {"domain": "news.example.com", "cat": ["IAB1-1"], "publisher": {"id": "p1"}}}),
+        json!({"site": {"domain": "sport.example.com", "cat": ["42"], "cattax": 6, "publisher": {"id": "p2"}}}),
+        json!({"app": {"bundle": "com.a", "cat": ["IAB2-1"], "publisher": {"id": "p1"}}}),
         json!({}),
     ]);
     let geo = select(vec![
@@ -224,23 +370,33 @@ fn request() -> impl Strategy<Value = Value> {
         prop::bool::weighted(0.1),
         prop::bool::weighted(0.1),
     );
-    (any::<u32>(), place, geo, blocks, cur, flags, prop::collection::vec(imp(), 1..4)).prop_map(
-        |(id, mut request, geo, (bcat, badv), cur, (device, is_test, is_limited), mut imps)| {
+    let agents = rarely(vec![
+        json!({"ua": "a kind crawler"}),
+        json!({"ua": "Crawler/1"}),
+        json!({"ip": "198.51.100.9"}),
+        json!({"ip": "192.0.2.1", "ua": "Mozilla/5.0 (Windows NT 10.0) Chrome/120"}),
+    ]);
+    let more = (demands(), sellers(), agents);
+    (any::<u32>(), place, geo, blocks, cur, flags, more, prop::collection::vec(imp(), 1..4)).prop_map(
+        |(id, mut request, geo, (bcat, badv), cur, (device, is_test, is_limited), more, mut imps)| {
+            let (demands, source, agent) = more;
             for (at, imp) in imps.iter_mut().enumerate() {
                 imp["id"] = json!(at.to_string());
             }
-            let rest = json!({
+            let mut rest = json!({
                 "id": id.to_string(), "imp": imps, "bcat": bcat, "badv": badv, "cur": cur, "test": i32::from(is_test),
                 "device": {"geo": geo, "devicetype": device, "lmt": i32::from(is_limited)},
-                "user": {"data": [{"id": "p", "segment": [{"id": "7"}]}]},
+                "user": {"data": [{"id": "p", "segment": [{"id": "7"}]}]}, "source": source,
             });
+            extend(&mut rest["device"], &agent);
+            extend(&mut rest, &demands);
             request.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
             request
         },
     )
 }
 
-fn user() -> impl Strategy<Value = OwnedUser> {
+pub(crate) fn user() -> impl Strategy<Value = OwnedUser> {
     prop_oneof![
         Just(OwnedUser::Unidentified),
         Just(OwnedUser::Unavailable),
@@ -254,19 +410,77 @@ fn user() -> impl Strategy<Value = OwnedUser> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
 
-    /// `World::bid` compares outcome, decisions, reasons and what is left of each lease.
+    /// `World::bid` compares outcome, decisions, reasons and what is left of each lease. What a pod holds is looked at by
+    /// itself.
     #[test]
     fn the_search_decides_as_the_reference(
         drawn in prop::collection::vec(drawn(), 0..12),
         requests in prop::collection::vec(request(), 1..6),
         user in user(),
+        (exchange, traffic) in partner(),
     ) {
         let campaigns = drawn.iter().enumerate().map(|(number, drawn)| drawn.describe(number));
         let cells: Vec<_> = drawn.iter().map(|drawn| drawn.lease).collect();
-        let mut world = World::of(campaigns).user(user).leases(&cells);
+        let mut world = World::of(campaigns).exchange(exchange).traffic(traffic).user(user).leases(&cells);
         for request in &requests {
-            world.bid(request);
+            let answer = world.bid(request);
+            assert_pods_hold_what_they_may(&world, request, &answer);
         }
+    }
+}
+
+/// Within each pod no advertiser and no top category twice; within each slot of a dynamic one no more ads and seconds than
+/// it has.
+fn assert_pods_hold_what_they_may(world: &World, request: &Value, answer: &Answer) {
+    let mut in_pods: BTreeMap<String, BTreeMap<usize, (String, Vec<String>)>> = BTreeMap::new();
+    let mut in_slots: BTreeMap<(usize, Option<usize>), (u64, i64)> = BTreeMap::new();
+    for decision in &answer.decisions {
+        let imp = &request["imp"][decision.imp];
+        let media = &imp[decision.format.as_str()];
+        let serving = world.snapshot.campaign(decision.campaign).unwrap();
+        let creative = &serving.creatives[decision.creative].spec;
+        if let Some(whole) = media["poddur"].as_i64() {
+            let (ads, seconds) = in_slots.entry((decision.imp, decision.deal)).or_default();
+            *ads += 1;
+            *seconds += (decision.duration_ms.unwrap() + 999) / 1_000;
+            assert!(
+                *seconds <= whole && *ads <= media["maxseq"].as_u64().unwrap_or(20),
+                "{request}"
+            );
+        } else {
+            let others = answer
+                .decisions
+                .iter()
+                .filter(|other| (other.imp, other.deal) == (decision.imp, decision.deal));
+            assert!(
+                others.count() == 1 || imp.to_string().contains("poddur"),
+                "{request}"
+            );
+        }
+        let pod = match (media["podid"].as_str(), media["poddur"].is_null()) {
+            (Some(pod), _) => pod.to_owned(),
+            (None, false) => format!("own of {}", decision.imp),
+            (None, true) => continue,
+        };
+        let tops = creative
+            .categories
+            .iter()
+            .map(|name| format!("{} {}", creative.cattax, name.split('-').next().unwrap()));
+        let ads = in_pods.entry(pod).or_default();
+        ads.insert(
+            decision.campaign,
+            (serving.advertiser.id.to_string(), tops.collect()),
+        );
+    }
+    for ads in in_pods.values() {
+        let mut advertisers: Vec<&String> = ads.values().map(|(advertiser, _)| advertiser).collect();
+        let mut tops: Vec<&String> = ads.values().flat_map(|(_, tops)| tops).collect();
+        let counts = (advertisers.len(), tops.len());
+        advertisers.sort_unstable();
+        advertisers.dedup();
+        tops.sort_unstable();
+        tops.dedup();
+        assert_eq!((advertisers.len(), tops.len()), counts, "{request}");
     }
 }
 

@@ -1,8 +1,8 @@
 //! A world small enough to read: `World::of([campaign("a").cpm(2)]).bid(&site())`.
 
 use bidding_engine::{
-    Catalog, Counter, Decision, LeaseCell, Leases, NoBidReason, Now, Outcome, Scratch, Snapshot, UserView,
-    oracle,
+    Catalog, Counter, Decision, LeaseCell, Leases, NoBidReason, Now, Outcome, Scratch, Snapshot, Traffic,
+    UserView, oracle,
 };
 use bumpalo::Bump;
 use domain::serving::{ServingCampaign, ServingExchange};
@@ -247,6 +247,11 @@ impl World {
     pub(crate) fn exchange(mut self, spec: Value) -> Self {
         self.exchange = exchange(spec);
         self.snapshot = Snapshot::build(self.campaigns.clone(), std::slice::from_ref(&self.exchange));
+        self
+    }
+
+    pub(crate) fn traffic(mut self, traffic: Traffic) -> Self {
+        self.snapshot = self.snapshot.clone().with_traffic(Arc::new(traffic));
         self
     }
 

@@ -98,7 +98,7 @@ impl Thinking<'_> {
         let request = openrtb::read_request(body, arena);
         let parsed_at = Instant::now();
         metrics.parse_seconds.observe((parsed_at - began).as_secs_f64());
-        let Ok(request) = request else {
+        let Ok(mut request) = request else {
             return Thought::Done(Answered::Malformed);
         };
         let Some(deadline) = self.deadline(&request) else {
@@ -115,7 +115,12 @@ impl Thinking<'_> {
             .flatten()
         {
             Some(user_key) => Thought::NeedsUser { user_key, deadline },
-            None => Thought::Done(self.decide(&request, deadline, arena, buffers)),
+            None => {
+                if let Some(locations) = &self.live.locations {
+                    locations.locate(&mut request, arena);
+                }
+                Thought::Done(self.decide(&request, deadline, arena, buffers))
+            }
         }
     }
 

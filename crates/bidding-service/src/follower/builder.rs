@@ -3,6 +3,7 @@
 use super::fold::{Fold, News, PreparedCampaign};
 use crate::exchange_gate::ExchangeGate;
 use crate::lease_keeper::LeaseKeeper;
+use crate::lists::Lists;
 use crate::live::Live;
 use crate::markup::PreparedCreative;
 use crate::metrics::BidMetrics;
@@ -12,6 +13,7 @@ use domain::serving::{ServingCampaign, ServingExchange};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
 
 type Prepared = Arc<[PreparedCreative]>;
 
@@ -22,6 +24,7 @@ pub(super) struct Builder {
     pub(super) win_notice_delay_ms: Arc<AtomicI64>,
     pub(super) needs_proof: bool,
     pub(super) bid_metrics: BidMetrics,
+    pub(super) lists: watch::Receiver<Lists>,
     /// None before the first build, and after one that failed: what it left would be half of something.
     pub(super) catalog: Mutex<Option<Catalog<Prepared>>>,
 }
@@ -50,11 +53,13 @@ impl Builder {
             },
             Wanted::Whole(campaigns, exchanges) => self.whole((campaigns, exchanges), previous),
         };
+        let lists = self.lists.borrow().clone();
         let live = Live {
-            snapshot: catalog.snapshot().clone(),
+            snapshot: catalog.snapshot().clone().with_traffic(lists.traffic),
             leases: catalog.leases().clone(),
             prepared: catalog.companions().clone(),
             gates,
+            locations: lists.locations,
         };
         *self.catalog() = Some(catalog);
         live

@@ -7,8 +7,16 @@
 mod answers;
 mod changes;
 mod deadlines;
+mod fields;
 mod gate;
 mod journal;
+mod lists;
+#[path = "../../src/testing/mmdb.rs"]
+#[expect(
+    dead_code,
+    reason = "it is shared with the unit tests; these need a corner of it"
+)]
+mod mmdb;
 mod others_requests;
 mod overload;
 mod stage;

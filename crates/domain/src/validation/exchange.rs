@@ -65,6 +65,17 @@ fn walk(fields: &mut Fields<'_, '_>) {
     });
     fields.optional("secret_path_sha256").checked(syntax::sha256);
     fields.optional("wants_no_bid_reason").flag();
+    fields.optional("supply").object(|supply| {
+        supply
+            .optional("chain")
+            .word(&["any", "complete_if_given", "complete"]);
+        supply.optional("max_nodes").integer(1..=100);
+        supply.optional("blocked_nodes").texts(0..=1_000, syntax::seller);
+        supply
+            .optional("ads_txt")
+            .word(&["ignored", "if_known", "required"]);
+        supply.optional("seller_domain").checked(syntax::domain);
+    });
     fields
         .optional("usd_rates_e9")
         .map(|currency, rate| match syntax::currency(currency) {

@@ -169,6 +169,21 @@ pub fn network(text: &str) -> Check {
     require(fits, "must be a network in CIDR notation, such as 192.0.2.0/24")
 }
 
+/// An advertising system's domain, or one seller's account there: `reseller.example/1234`.
+pub fn seller(text: &str) -> Check {
+    let (system, account) = match text.split_once('/') {
+        Some((system, account)) => (system, Some(account)),
+        None => (text, None),
+    };
+    let is_account = |account: &str| {
+        (1..=128).contains(&account.len()) && !account.contains(|c: char| c.is_control() || c.is_whitespace())
+    };
+    require(
+        domain(system).is_ok() && account.is_none_or(is_account),
+        "must be a domain, such as reseller.example, or an account there, such as reseller.example/1234",
+    )
+}
+
 /// Hexadecimal SHA-256, lower case.
 pub fn sha256(text: &str) -> Check {
     let fits = text.len() == 64

@@ -76,6 +76,10 @@ fn full_exchange() -> Value {
         "billing_window_ms": {"web": 60_000, "app": 600_000, "interstitial": 3_600_000}, "qps_limit": 10,
         "allowed_networks": ["192.0.2.0/24", "2001:db8::/32"],
         "secret_header": {"name": "x-key", "sha256": "0".repeat(64)}, "secret_path_sha256": "f".repeat(64),
+        "supply": {
+            "chain": "complete", "max_nodes": 3, "blocked_nodes": ["reseller.example", "ssp.example/7"], "ads_txt": "required",
+            "seller_domain": "ssp.example",
+        },
         "wants_no_bid_reason": true, "usd_rates_e9": {"EUR": 1_080_000_000, "USD": 1_000_000_000},
     })
 }
@@ -163,7 +167,7 @@ fn mistakes_without_end_are_cut_off() {
 
 #[test]
 fn texts_are_taken_by_their_syntax() {
-    let right: [(Check, &[&str]); 5] = [
+    let right: [(Check, &[&str]); 6] = [
         (
             syntax::web_url,
             &[
@@ -178,6 +182,7 @@ fn texts_are_taken_by_their_syntax() {
         ),
         (syntax::size, &["1x1", "10000x10000"]),
         (syntax::network, &["0.0.0.0/0", "::/0", "::1/128"]),
+        (syntax::seller, &["a.example", "a.example/pub-1", "a.example/a/b"]),
         (syntax::exchange_id, &["default", "a-1_b"]),
     ];
     for (check, texts) in right {
@@ -185,7 +190,7 @@ fn texts_are_taken_by_their_syntax() {
             assert_eq!(check(text), Ok(()), "{text}");
         }
     }
-    let wrong: [(Check, &[&str]); 5] = [
+    let wrong: [(Check, &[&str]); 6] = [
         (
             syntax::web_url,
             &[
@@ -218,6 +223,10 @@ fn texts_are_taken_by_their_syntax() {
         (
             syntax::network,
             &["", "1.2.3.4", "1.2.3.4/33", "::/129", "1.2.3/8", "1.2.3.4/+8"],
+        ),
+        (
+            syntax::seller,
+            &["", "reseller", "a.example/", "/7", "a.example/ 7", "A.example/7"],
         ),
         (syntax::exchange_id, &["", "A", "1a", "a/b", "a b"]),
     ];

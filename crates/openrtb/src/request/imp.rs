@@ -53,7 +53,8 @@ pub struct Native<'a> {
 /// Multiplier of a DOOH impression (3.2.31).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Qty<'a> {
-    /// Millionths (1_000_000 is one impression), rounded up; `None` when absent, negative or too large.
+    /// Millionths (1_000_000 is one impression), rounded up; 0 when negative, `i64::MAX` when it is too large to hold,
+    /// since what is billed is multiplied by it and must not be taken for one.
     pub multiplier_micros: Option<i64>,
     pub sourcetype: Option<u16>,
     pub vendor: Option<&'a str>,
@@ -145,9 +146,7 @@ impl<'a> FromObject<'a> for Qty<'a> {
         json.members(|json, key| {
             match key {
                 b"multiplier" => {
-                    qty.multiplier_micros = json
-                        .micros(Rounding::Up)?
-                        .filter(|micros| (0..i64::MAX).contains(micros))
+                    qty.multiplier_micros = json.micros(Rounding::Up)?.map(|micros| micros.max(0))
                 }
                 b"sourcetype" => qty.sourcetype = json.integer()?,
                 b"vendor" => qty.vendor = json.text()?,

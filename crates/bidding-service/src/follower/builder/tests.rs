@@ -37,6 +37,7 @@ impl Bench {
                 win_notice_delay_ms: delay_ms,
                 needs_proof: false,
                 bid_metrics: metrics.bids,
+                lists: watch::channel(Lists::default()).1,
                 catalog: Mutex::default(),
             },
             fold: Mutex::default(),
