@@ -8,7 +8,7 @@ use crate::conditions::{CAMPAIGN, CREATIVE, Condition, SLOT, failing, value_cpm_
 use crate::facts::Facts;
 use crate::offer::{History, Offer, Slot, goes_on, read_slots};
 use crate::rotation::rotate;
-use crate::search::{Pending, decide, remember};
+use crate::search::{Pending, clashes, decide, remember};
 use crate::{Decision, ExchangeState, Leases, NoBidReason, Now, Outcome, Snapshot, UserView};
 use bumpalo::Bump;
 use openrtb::BidRequest;
@@ -94,11 +94,14 @@ fn decide_imp(
         if won_slots.contains(&candidate.slot) {
             continue;
         }
+        if let Some(reason) = clashes(snapshot, offer, &won, &candidate) {
+            furthest = furthest.max(reason);
+            continue;
+        }
         match decide(
             snapshot,
             leases,
             offer,
-            &won,
             &candidate,
             counted.insert(candidate.campaign),
         ) {

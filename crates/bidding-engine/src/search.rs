@@ -200,9 +200,12 @@ impl Search<'_> {
         if self.buffers.is_won[first.slot] {
             return;
         }
-        let is_first = self.buffers.counted.mark(first.campaign);
         let won = &self.out[self.decisions_before..];
-        match decide(self.snapshot, self.leases, self.offer, won, &first, is_first) {
+        if let Some(reason) = clashes(self.snapshot, self.offer, won, &first) {
+            return self.drop_out(reason);
+        }
+        let is_first = self.buffers.counted.mark(first.campaign);
+        match decide(self.snapshot, self.leases, self.offer, &first, is_first) {
             Ok(decision) => {
                 self.buffers.is_won[first.slot] = true;
                 self.out.push(decision);
@@ -212,13 +215,12 @@ impl Search<'_> {
     }
 }
 
-/// Takes the price from the lease and makes the bid, unless one of those `won` at the same time keeps it out of their pod.
-/// Counts the opportunity for `is_first` only; under `test: 1` the lease is neither asked nor told.
+/// Takes the price from the lease and makes the bid. Counts the opportunity for `is_first` only; under
+/// `test: 1` the lease is neither asked nor told.
 pub(crate) fn decide(
     snapshot: &Snapshot,
     leases: &Leases,
     offer: &Offer<'_>,
-    won: &[Decision],
     pending: &Pending,
     is_first: bool,
 ) -> Result<Decision, NoBidReason> {
@@ -230,9 +232,6 @@ pub(crate) fn decide(
         .get(pending.creative)
         .ok_or(NoBidReason::CreativeFormat)?;
     let slot = offer.slots.get(pending.slot).ok_or(NoBidReason::Deal)?;
-    if let Some(reason) = clashes(snapshot, offer.imp, won, (pending.campaign, campaign, creative)) {
-        return Err(reason);
-    }
     let ask = offer.ask;
     let quote = quote(campaign, creative, offer, slot).ok_or(NoBidReason::Price)?;
     let day = day(campaign, ask.now.unix_ms).ok_or(NoBidReason::OutOfFlight)?;
@@ -270,14 +269,21 @@ pub(crate) fn decide(
 /// Why the creative may not be in the same pod as those that won the imp's other slots: a deal and the open auction do
 /// not exclude each other, and the exchange may take both. A campaign does not get in its own way: its bids on one imp
 /// count as one.
-fn clashes(
+pub(crate) fn clashes(
     snapshot: &Snapshot,
-    imp: &Imp<'_>,
+    offer: &Offer<'_>,
     won: &[Decision],
-    (number, campaign, creative): (usize, &CompiledCampaign, &CompiledCreative),
+    pending: &Pending,
 ) -> Option<NoBidReason> {
+    let mut others = won
+        .iter()
+        .filter(|decision| decision.campaign != pending.campaign)
+        .peekable();
+    others.peek()?;
+    let campaign = snapshot.compiled(pending.campaign)?;
+    let creative = campaign.creatives.get(pending.creative)?;
+    let imp = offer.imp;
     let own_pod = pod(imp, creative.format)?;
-    let others = won.iter().filter(|decision| decision.campaign != number);
     others
         .filter(|decision| pod(imp, decision.format) == Some(own_pod))
         .filter_map(|decision| {
