@@ -29,6 +29,7 @@ mod native;
 mod notice_secret;
 mod notice_urls;
 mod notices;
+mod price_keys;
 mod rebuild;
 mod routes;
 mod settlement;
@@ -64,6 +65,7 @@ use token::TokenSealer;
 use tokio::sync::Semaphore;
 
 pub use config::{Config, NoticeKey};
+pub use price_keys::PriceKeys;
 
 /// The name in metrics and logs.
 pub const SERVICE: &str = "bidding-service";
@@ -203,6 +205,7 @@ impl Start<'_> {
             sealer: self.sealer.clone(),
             settlement,
             clock: self.process.clock.clone(),
+            price_keys: self.config.price_keys.clone(),
             counted: self.metrics.money.notices.clone(),
         })
     }

@@ -9,6 +9,7 @@ mod query;
 #[cfg(test)]
 mod tests;
 
+use crate::price_keys::PriceKeys;
 use crate::settlement::{Applied, Settlement};
 use crate::token::{BadToken, BidToken, TokenKind, TokenSealer};
 use answer::Answer;
@@ -30,6 +31,7 @@ pub(crate) struct Notices {
     pub(crate) sealer: Arc<TokenSealer>,
     pub(crate) settlement: Arc<Settlement>,
     pub(crate) clock: Clock,
+    pub(crate) price_keys: PriceKeys,
     /// `kind`, `result`.
     pub(crate) counted: IntCounterVec,
 }
@@ -53,7 +55,7 @@ async fn win(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respons
         Ok(token) => token,
         Err(refused) => return notices.done("win", refused),
     };
-    match Notified::read(&token.price_form, &query.value("p")) {
+    match notices.price(&token, query) {
         Notified::Audit => notices.done("win", Answer::Audit),
         price => {
             let applied = notices.settlement.win(&token, price.cpm_micros()).await;
@@ -73,7 +75,7 @@ async fn billing(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Res
     if token.billing == domain::exchange::Billing::Pixel {
         return notices.done("billing", Answer::Acknowledged);
     }
-    match Notified::read(&token.price_form, &query.value("p")) {
+    match notices.price(&token, query) {
         Notified::Audit => notices.done("billing", Answer::Audit),
         price => {
             let applied = notices.settlement.bill(&token, price.cpm_micros()).await;
@@ -104,7 +106,7 @@ async fn impression(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> 
         Ok(token) => token,
         Err(refused) => return notices.done("impression", refused),
     };
-    let answer = match Notified::read(&token.price_form, &query.value("p")) {
+    let answer = match notices.price(&token, query) {
         Notified::Audit => Answer::Audit,
         price => Answer::of(notices.settlement.impression(&token, price.cpm_micros()).await),
     };
@@ -159,6 +161,10 @@ impl Notices {
                 BadToken::Forged => Answer::Forged,
                 BadToken::Expired => Answer::Expired,
             })
+    }
+
+    fn price(&self, token: &BidToken, query: NoticeQuery<'_>) -> Notified {
+        Notified::read_with(&self.price_keys, &token.price_form, &query.value("p"))
     }
 
     fn answer(&self, kind: &str, applied: Result<Applied, StorageError>) -> Response {

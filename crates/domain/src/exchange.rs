@@ -92,8 +92,44 @@ pub enum PriceForm {
     Plain,
     /// Decimal text in base64, `${AUCTION_PRICE:B64}`.
     Base64,
-    /// Encrypted with the exchange's keys; the settings name them, they are not stored here.
-    Encrypted { key_name: String },
+    /// Encrypted with the exchange's keys by the scheme that Google published (HMAC-SHA1 pad, four bytes of integrity); the
+    /// bidder's settings hold the keys under this name, they are not stored here.
+    Encrypted {
+        key_name: String,
+        #[serde(default, skip_serializing_if = "PriceUnit::is_default")]
+        unit: PriceUnit,
+        /// The exchange encrypts where the macro is `${AUCTION_PRICE:SUFFIX}`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suffix: Option<String>,
+    },
+}
+
+/// What an encrypted price counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceUnit {
+    /// Micros for one impression, as Google and OpenX have it: 1,000 is a CPM of 1.
+    #[default]
+    CpiMicros,
+    CpmMicros,
+}
+
+impl PriceUnit {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How users of the exchange are matched with ours, at `/sync/{exchange}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UserSync {
+    /// Where browsers are sent with our id in the place of `{UID}`; `{GDPR}`, `{GDPR_CONSENT}`, `{US_PRIVACY}`, `{GPP}` and
+    /// `{GPP_SID}` pass on what the exchange said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect_url: Option<String>,
+    /// The exchange may say its own id of the user (`?uid=…`), which then stands for ours.
+    pub accepts_ids: bool,
 }
 
 /// The longest an exchange may wait between win and billing.

@@ -20,6 +20,9 @@ use tower::ServiceExt;
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const BID_NANOS: i64 = 2_000_000;
+/// Of Google's sample code.
+const SAMPLE_KEYS: &str =
+    "google:skU7Ax_NL5pPAFyKdkfZjZz2-VhIN8bjj1rVFOaJ_5o=:arO23ykdNqUQ5LEoQ0FVmPkBd7xB5CO89PDZlSjpFxo=";
 
 struct Site {
     clock: Clock,
@@ -111,6 +114,7 @@ impl Site {
             sealer: sealer.clone(),
             settlement: Arc::new(settlement),
             clock: clock.clone(),
+            price_keys: PriceKeys::parse(SAMPLE_KEYS).unwrap(),
             counted,
         });
         Self {
@@ -190,6 +194,35 @@ async fn a_price_above_the_bid_or_none_charges_the_bid() {
         let billing = site.url("/notice/billing", TokenKind::Billing, &token(), price);
         assert_eq!(site.get(&billing).await, StatusCode::OK);
         assert_eq!(site.account().await.0, BID_NANOS, "{price}");
+    }
+}
+
+#[tokio::test]
+async fn an_encrypted_price_is_charged_and_one_that_no_key_opens_charges_the_bid() {
+    for (price, charged) in [
+        // 1,900 micros for one impression: a CPM of 1.90.
+        ("YWJjMTIzZGVmNDU2Z2hpN7fhCuPemCAWJRxOgA", 1_900_000),
+        ("YWJjMTIzZGVmNDU2Z2hpN7fhCuPemCAWJRxOlA", BID_NANOS),
+        ("1.25", BID_NANOS),
+        ("", BID_NANOS),
+    ] {
+        let site = Site::open().await;
+        let token = BidToken {
+            price_form: PriceForm::Encrypted {
+                key_name: "google".to_owned(),
+                unit: domain::exchange::PriceUnit::CpiMicros,
+                suffix: None,
+            },
+            ..token()
+        };
+        let billing = site.url(
+            "/notice/billing",
+            TokenKind::Billing,
+            &token,
+            &format!("&p={price}"),
+        );
+        assert_eq!(site.get(&billing).await, StatusCode::OK);
+        assert_eq!(site.account().await.0, charged, "{price}");
     }
 }
 

@@ -4,7 +4,7 @@ use super::wire::{Garbled, Reader, Writer};
 use super::{BidToken, TokenKind};
 use domain::currency::Currency;
 use domain::event::Dimensions;
-use domain::exchange::{Billing, PriceForm};
+use domain::exchange::{Billing, PriceForm, PriceUnit};
 use domain::id::{BidId, BidderId, CampaignId, CreativeId};
 use domain::money::Terms;
 use domain::period::Day;
@@ -145,8 +145,11 @@ fn write_price(token: &BidToken, out: &mut Writer<'_>) {
     match &token.price_form {
         PriceForm::Plain => out.byte(0),
         PriceForm::Base64 => out.byte(1),
-        PriceForm::Encrypted { key_name } => {
-            out.byte(2);
+        PriceForm::Encrypted { key_name, unit, .. } => {
+            out.byte(match unit {
+                PriceUnit::CpiMicros => 2,
+                PriceUnit::CpmMicros => 3,
+            });
             out.text(key_name);
         }
     }
@@ -169,7 +172,7 @@ fn read_price(token: &mut BidToken, from: &mut Reader<'_>) -> Result<(), Garbled
     token.price_form = match from.byte()? {
         0 => PriceForm::Plain,
         1 => PriceForm::Base64,
-        2 => PriceForm::Encrypted {
+        unit @ (2 | 3) => PriceForm::Encrypted {
             key_name: from.text()?.to_owned(),
         },
         _ => return Err(Garbled),
@@ -177,6 +180,13 @@ fn read_price(token: &mut BidToken, from: &mut Reader<'_>) -> Result<(), Garbled
     Ok(())
 }
 
+            unit: if unit == 2 {
+                PriceUnit::CpiMicros
+            } else {
+                PriceUnit::CpmMicros
+            },
+            // Of the URL's making alone.
+            suffix: None,
 /// Ids that stand in the token already are not written twice: one bit says that they are the same.
 fn write_dimensions(token: &BidToken, out: &mut Writer<'_>) {
     let of = &token.dimensions;

@@ -1,4 +1,5 @@
 use super::*;
+use domain::exchange::PriceUnit;
 use proptest::prelude::*;
 
 fn sealer() -> TokenSealer {
@@ -52,7 +53,15 @@ fn price_forms() -> impl Strategy<Value = PriceForm> {
     prop_oneof![
         Just(PriceForm::Plain),
         Just(PriceForm::Base64),
-        "[a-z]{0,9}".prop_map(|key_name| PriceForm::Encrypted { key_name }),
+        (
+            "[a-z]{0,9}",
+            prop::sample::select(vec![PriceUnit::CpiMicros, PriceUnit::CpmMicros])
+        )
+            .prop_map(|(key_name, unit)| PriceForm::Encrypted {
+                key_name,
+                unit,
+                suffix: None
+            }),
     ]
 }
 

@@ -41,11 +41,18 @@ fn walk(fields: &mut Fields<'_, '_>) {
     fields.optional("price_form").object(|form| {
         match form.required("kind").word(&["plain", "base64", "encrypted"]) {
             Some("encrypted") => {
-                form.required("key_name").text(1..=100);
+                form.required("key_name").checked(syntax::key_name);
+                form.optional("unit").word(&["cpi_micros", "cpm_micros"]);
+                form.optional("suffix").checked(syntax::macro_suffix);
             }
-            Some(_) => form.absent("key_name", "belongs to encrypted prices"),
-            None => {
-                form.optional("key_name");
+            kind => {
+                for name in ["key_name", "unit", "suffix"] {
+                    if kind.is_some() {
+                        form.absent(name, "belongs to encrypted prices");
+                    } else {
+                        form.optional(name);
+                    }
+                }
             }
         }
     });
