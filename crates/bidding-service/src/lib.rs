@@ -113,7 +113,7 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
     let win_notice_delay_ms = Arc::new(AtomicI64::new(10_000));
     let keeper = start.keeper(win_notice_delay_ms.clone());
     let live = start.follower(keeper.clone(), win_notice_delay_ms);
-    let notices = start.notices(keeper)?;
+    let notices = start.notices(keeper, live.clone())?;
     let bidder = Arc::new(start.bidder(live));
     let http = process.metrics.http(SERVICE);
     Ok(App {
@@ -169,7 +169,7 @@ impl Start<'_> {
         live
     }
 
-    fn notices(&self, keeper: Arc<LeaseKeeper>) -> anyhow::Result<Notices> {
+    fn notices(&self, keeper: Arc<LeaseKeeper>, live: Arc<ArcSwap<Live>>) -> anyhow::Result<Notices> {
         let spool_dir = &self.config.spool_dir;
         let spool = Spool::open(spool_dir, SPOOL_MAX_BYTES, self.metrics.money.spool.clone())
             .with_context(|| format!("cannot open the spool in {}", spool_dir.display()))?;
@@ -205,6 +205,7 @@ impl Start<'_> {
             sealer: self.sealer.clone(),
             settlement,
             clock: self.process.clock.clone(),
+            live,
             price_keys: self.config.price_keys.clone(),
             counted: self.metrics.money.notices.clone(),
         })

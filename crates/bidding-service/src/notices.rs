@@ -4,15 +4,18 @@
 //! and changes nothing. 403 without a body: the token is not ours, not for this, or over. 503: try again.
 
 mod answer;
+mod conversion;
 mod price;
-mod query;
+pub(crate) mod query;
 #[cfg(test)]
 mod tests;
 
+use crate::live::Live;
 use crate::price_keys::PriceKeys;
 use crate::settlement::{Applied, Settlement};
 use crate::token::{BadToken, BidToken, TokenKind, TokenSealer};
 use answer::Answer;
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -31,12 +34,20 @@ pub(crate) struct Notices {
     pub(crate) sealer: Arc<TokenSealer>,
     pub(crate) settlement: Arc<Settlement>,
     pub(crate) clock: Clock,
+    /// For the rates of exchanges.
+    pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) price_keys: PriceKeys,
     /// `kind`, `result`.
     pub(crate) counted: IntCounterVec,
 }
 
-/// Every URL that the outside calls about a bid: as GET or POST (OpenRTB 2.6, 2.1), whose body is not read.
+/// What a page gets that asked for an image.
+pub(crate) fn pixel() -> Response {
+    Answer::Acknowledged.pixel()
+}
+
+/// Every URL that the outside calls about a bid: as GET or POST (OpenRTB 2.6, 2.1). Of a POST the body
+/// is not read, but for a conversion's.
 pub(crate) fn router(notices: Notices) -> Router {
     Router::new()
         .route("/notice/win", get(win).post(win))
@@ -44,6 +55,10 @@ pub(crate) fn router(notices: Notices) -> Router {
         .route("/notice/loss", get(loss).post(loss))
         .route("/event/impression", get(impression).post(impression))
         .route("/event/click", get(click).post(click))
+        .route(
+            "/event/conversion",
+            get(conversion::pixel).post(conversion::from_server),
+        )
         .route("/event/video/{event}", get(video).post(video))
         .with_state(notices)
 }
@@ -121,7 +136,7 @@ async fn click(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respo
         Ok(token) => {
             let answer = Answer::of(notices.settlement.click(&token).await);
             notices.count("click", answer.word());
-            answer::redirect(&token.landing_url)
+            answer::redirect(&conversion::landing(&notices, &token))
         }
         Err(refused) => notices.done("click", refused),
     }

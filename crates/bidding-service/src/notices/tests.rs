@@ -1,5 +1,7 @@
 //! The routes over real stores: what the outside sees of each notice.
 
+mod conversions;
+
 use super::*;
 use crate::lease_keeper::LeaseKeeper;
 use crate::metrics::BiddingMetrics;
@@ -28,6 +30,8 @@ struct Site {
     clock: Clock,
     store: Arc<SqliteStore>,
     sealer: Arc<TokenSealer>,
+    keeper: Arc<LeaseKeeper>,
+    live: Arc<ArcSwap<Live>>,
     router: Router,
 }
 
@@ -105,15 +109,17 @@ impl Site {
             store.clone(),
             store.clone(),
             store.clone(),
-            keeper,
+            keeper.clone(),
             clock.clone(),
             metrics,
         );
+        let live: Arc<ArcSwap<Live>> = Arc::default();
         let sealer = Arc::new(TokenSealer::new(&[("k", [1_u8; 32])]).unwrap());
         let router = router(Notices {
             sealer: sealer.clone(),
             settlement: Arc::new(settlement),
             clock: clock.clone(),
+            live: live.clone(),
             price_keys: PriceKeys::parse(SAMPLE_KEYS).unwrap(),
             counted,
         });
@@ -121,6 +127,8 @@ impl Site {
             clock,
             store,
             sealer,
+            keeper,
+            live,
             router,
         }
     }
@@ -312,7 +320,12 @@ async fn a_click_leads_to_the_sealed_page_and_nowhere_else() {
     );
     let redirect = site.call(Method::GET, &url).await;
     assert_eq!(redirect.status(), StatusCode::FOUND);
-    assert_eq!(redirect.headers()[header::LOCATION], token().landing_url.as_str());
+    let location = redirect.headers()[header::LOCATION].to_str().unwrap();
+    let expected = format!("{}&adp_click=", token().landing_url);
+    assert!(
+        location.starts_with(&expected) && !location.contains("evil"),
+        "{location}"
+    );
     assert_eq!(site.records(Topic::Clicks).await, 1);
 }
 
