@@ -10,13 +10,15 @@
 //! Must never: talk to the campaign store, log on the bid path, or shed a notice.
 //!
 //! Where to look: `bid` (the way of a request), `follower` (topics to snapshot), `answer` and `markup` (decisions
-//! to bytes), `exchange_gate` (who may ask), `bid_events` (counts), `token`, `lease_keeper`, `notices`, `settlement`,
+//! to bytes), `exchange_gate` (who may ask), `user_key` and `cookie_sync`
+//! (who the user is), `bid_events` (counts), `token`, `lease_keeper`, `notices`, `settlement`,
 //! `rebuild` and `spool` (money).
 
 mod answer;
 mod bid;
 mod bid_events;
 mod config;
+mod cookie_sync;
 mod dimensions;
 mod error;
 mod exchange_gate;
@@ -47,6 +49,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use bid::{Bidder, Timing};
 use bid_events::BidEvents;
+use cookie_sync::CookieSync;
 use domain::id::BidderId;
 use follower::Follower;
 use lease_keeper::LeaseKeeper;
@@ -114,10 +117,15 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
     let keeper = start.keeper(win_notice_delay_ms.clone());
     let live = start.follower(keeper.clone(), win_notice_delay_ms);
     let notices = start.notices(keeper, live.clone())?;
+    let sync = start.cookie_sync(live.clone());
     let bidder = Arc::new(start.bidder(live));
     let http = process.metrics.http(SERVICE);
     Ok(App {
-        router: routes::router(bidder, notices::router(notices), &http),
+        router: routes::router(
+            bidder,
+            notices::router(notices).merge(cookie_sync::router(sync)),
+            &http,
+        ),
     })
 }
 
@@ -209,6 +217,15 @@ impl Start<'_> {
             price_keys: self.config.price_keys.clone(),
             counted: self.metrics.money.notices.clone(),
         })
+    }
+
+    fn cookie_sync(&self, live: Arc<ArcSwap<Live>>) -> CookieSync {
+        CookieSync::new(
+            live,
+            self.ports.user_states.clone(),
+            self.process.clock.clone(),
+            self.metrics.money.notices.clone(),
+        )
     }
 
     fn bidder(&self, live: Arc<ArcSwap<Live>>) -> Bidder {

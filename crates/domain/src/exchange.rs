@@ -21,6 +21,11 @@ pub struct ExchangeSpec {
     pub seat: Option<String>,
     pub billing: Billing,
     pub price_form: PriceForm,
+    /// Sources of `user.eids` whose ids name a user, the first that is there; domains in lower case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub eid_sources: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_sync: Option<UserSync>,
     /// 99.9th percentile of the delay from a bid to its win notice.
     pub win_notice_delay_ms: i64,
     /// How long after the win a billing may come, by format and place.
@@ -52,6 +57,8 @@ impl Default for ExchangeSpec {
             seat: None,
             billing: Billing::Notice,
             price_form: PriceForm::Plain,
+            eid_sources: Vec::new(),
+            user_sync: None,
             win_notice_delay_ms: 5_000,
             billing_window_ms: BillingWindows::default(),
             qps_limit: None,

@@ -56,6 +56,19 @@ fn walk(fields: &mut Fields<'_, '_>) {
             }
         }
     });
+    fields.optional("eid_sources").texts(0..=20, syntax::domain);
+    fields.optional("user_sync").object(|sync| {
+        if let Some(url) = sync.optional("redirect_url").checked(syntax::web_url)
+            && !url.contains("{UID}")
+        {
+            sync.mistake(
+                "redirect_url",
+                "invalid_value",
+                "must hold {UID}, where our id goes",
+            );
+        }
+        sync.optional("accepts_ids").flag();
+    });
     fields.optional("win_notice_delay_ms").integer(NOTICE_DELAYS_MS);
     fields.optional("billing_window_ms").object(|windows| {
         for format in ["web", "app", "interstitial"] {
