@@ -209,6 +209,8 @@ fn other(topic: Topic, id: u64, now_ms: i64) -> anyhow::Result<NewRecord> {
         reservation: None,
         value_micros: None,
         currency: None,
+        conversion_type: None,
+        order_id: None,
     };
     record(bid_id.to_string(), &event)
 }

@@ -35,27 +35,31 @@ async fn a_campaign_bids_wins_is_billed_and_reported() {
         .await
         .unwrap();
     assert_eq!(click.status(), StatusCode::FOUND);
-    assert!(
-        click.headers()["location"]
-            .to_str()
-            .unwrap()
-            .starts_with("https://brand.example/landing")
-    );
+    let landing = click.headers()["location"].to_str().unwrap();
+    assert!(landing.starts_with("https://brand.example/landing"), "{landing}");
+    let (_, sealed) = landing.split_once("adp_click=").unwrap();
+    let said = "type=sale&order_id=1&value=9.99&currency=USD";
+    let conversion = format!("{}/event/conversion?adp_click={sealed}&{said}", platform.bidding);
+    assert_eq!(platform.hit(&conversion).await, StatusCode::OK);
 
     // Every notice again: nothing may change.
     for name in ["nurl", "burl"] {
         assert_eq!(platform.hit(&notice(bid, name, "1.25")).await, StatusCode::OK);
     }
+    assert_eq!(platform.hit(&conversion).await, StatusCode::OK);
 
     let totals = eventually("the report has it all", || async {
         let totals = platform
-            .report_totals("bids,wins,impressions,clicks,spend_nanos")
+            .report_totals("bids,wins,impressions,clicks,conversions,conversion_value_micros,spend_nanos")
             .await;
-        (totals["spend_nanos"] == 1_250_000 && totals["clicks"] == 1 && totals["impressions"] == 1)
-            .then_some(totals)
+        let all_counted = ["clicks", "impressions", "conversions"]
+            .iter()
+            .all(|name| totals[*name] == 1);
+        (totals["spend_nanos"] == 1_250_000 && all_counted).then_some(totals)
     })
     .await;
     assert_eq!(totals["wins"], 1);
+    assert_eq!(totals["conversion_value_micros"], 9_990_000);
     let path = format!("/campaigns/{}", campaign.id);
     assert_eq!(platform.get(&path).await["serving_status"], "serving");
 }

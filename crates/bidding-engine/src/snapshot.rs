@@ -5,6 +5,8 @@ use crate::exchange::{ExchangeState, scale_up};
 use crate::index::Index;
 use crate::pages::Pages;
 use crate::traffic::Traffic;
+use domain::advertiser::AdvertiserStatus;
+use domain::campaign::CampaignStatus;
 use domain::money::RATE_ONE_E9;
 use domain::serving::{ServingCampaign, ServingExchange};
 use std::cmp::Ordering;
@@ -38,14 +40,22 @@ impl Counts {
     pub(crate) fn add(&mut self, campaign: &CompiledCampaign, has_rate: bool) {
         self.all += 1;
         self.without_rate += usize::from(!has_rate);
-        self.needing_user_state += usize::from(campaign.needs_user_state);
+        self.needing_user_state += usize::from(asks_for_user_state(campaign));
     }
 
     pub(crate) fn remove(&mut self, campaign: &CompiledCampaign, has_rate: bool) {
         self.all -= 1;
         self.without_rate -= usize::from(!has_rate);
-        self.needing_user_state -= usize::from(campaign.needs_user_state);
+        self.needing_user_state -= usize::from(asks_for_user_state(campaign));
     }
+}
+
+/// One that is paused makes nobody read a user's state.
+fn asks_for_user_state(campaign: &CompiledCampaign) -> bool {
+    let serving = &campaign.serving;
+    campaign.needs_user_state
+        && serving.campaign.spec.status == CampaignStatus::Active
+        && serving.advertiser.status == AdvertiserStatus::Active
 }
 
 impl Snapshot {
@@ -130,7 +140,7 @@ impl Snapshot {
         self.counts.without_rate
     }
 
-    /// Whether any campaign asks for frequency counters or own audiences.
+    /// Whether any campaign that is not paused asks for frequency counters or own audiences.
     #[must_use]
     pub fn needs_user_state(&self) -> bool {
         self.counts.needing_user_state > 0

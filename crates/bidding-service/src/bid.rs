@@ -191,7 +191,11 @@ impl Bidder {
         let read = timeout_at(until, self.user_states.read(&user_key, self.clock.unix_ms())).await;
         self.metrics.gather_seconds.observe(began.elapsed().as_secs_f64());
         match read {
-            Ok(Ok(state)) => Gathered::Known { user_key, state },
+            // What is shown now counts for whom the key stands for.
+            Ok(Ok(mut state)) => Gathered::Known {
+                user_key: state.linked_to.take().unwrap_or(user_key),
+                state,
+            },
             Ok(Err(_)) | Err(_) => Gathered::Late { user_key },
         }
     }

@@ -1,6 +1,7 @@
 //! The service's settings.
 
 use crate::lists::ListFiles;
+use crate::price_keys::PriceKeys;
 use platform::{Backend, Backends, Environment, Secret, SettingHelp, Settings};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub struct Config {
     pub public_bidding_url: String,
     /// The first seals, all open. `None` (development alone): kept in a file of `data_dir`.
     pub notice_keys: Option<Vec<NoticeKey>>,
+    /// Of exchanges that encrypt the prices of their notices.
+    pub price_keys: PriceKeys,
     pub backends: Backends,
     pub data_dir: PathBuf,
     /// Money events that neither topic nor ledger could take wait here.
@@ -67,6 +70,10 @@ impl Config {
                 "NOTICE_SECRET",
                 "kid:key of 32 bytes or more, or several with commas: the first seals (in development: kept in DATA_DIR)",
             ),
+            (
+                "EXCHANGE_PRICE_KEYS",
+                "name:encryption key:integrity key in base64, or several with commas, for exchanges that encrypt prices",
+            ),
         ],
         ListFiles::HELP,
     ];
@@ -86,6 +93,7 @@ impl Config {
             max_bids_in_flight: 1_024,
             public_bidding_url: public_bidding_url(settings),
             notice_keys: notice_keys(settings),
+            price_keys: price_keys(settings),
             backends,
             data_dir,
             spool_dir,
@@ -173,6 +181,17 @@ fn notice_keys(settings: &mut Settings) -> Option<Vec<NoticeKey>> {
     Some(keys)
 }
 
+fn price_keys(settings: &mut Settings) -> PriceKeys {
+    const NAME: &str = "EXCHANGE_PRICE_KEYS";
+    let Some(secret) = settings.optional_secret(NAME) else {
+        return PriceKeys::default();
+    };
+    PriceKeys::parse(secret.expose()).unwrap_or_else(|expected| {
+        settings.mistake(NAME, "", expected);
+        PriceKeys::default()
+    })
+}
+
 fn is_kid(kid: &str) -> bool {
     (1..=16).contains(&kid.len())
         && kid
@@ -249,6 +268,18 @@ mod tests {
             );
             assert!(!mistakes.contains("short,"), "{mistakes}");
         }
+    }
+
+    #[test]
+    fn bad_price_keys_are_a_mistake_that_does_not_show_them() {
+        let key = "skU7Ax_NL5pPAFyKdkfZjZz2-VhIN8bjj1rVFOaJ_5o=";
+        let good = read(&[("EXCHANGE_PRICE_KEYS", &format!("google:{key}:{key}"))]).unwrap();
+        assert!(!format!("{good:?}").contains("skU7"));
+        let mistakes = read(&[("EXCHANGE_PRICE_KEYS", &format!("google:{key}"))]).unwrap_err();
+        assert!(
+            mistakes.contains("EXCHANGE_PRICE_KEYS") && !mistakes.contains("skU7"),
+            "{mistakes}"
+        );
     }
 
     #[test]

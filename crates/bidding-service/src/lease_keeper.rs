@@ -158,6 +158,13 @@ impl LeaseKeeper {
         }
     }
 
+    /// The record of a campaign that is served, or was until its leases are given back.
+    pub(crate) fn campaign(&self, id: &CampaignId) -> Option<Arc<ServingCampaign>> {
+        let held = self.accounts().get(id)?.clone();
+        let campaign = held.account().campaign.clone();
+        Some(campaign)
+    }
+
     /// Does what may change what the account needs. Where it says that it did, the next heartbeat looks at the account.
     fn touch(&self, held: &Arc<Held>, change: impl FnOnce(&mut Account, &LeaseCell) -> bool) {
         let mut account = held.account();

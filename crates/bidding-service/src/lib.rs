@@ -10,13 +10,15 @@
 //! Must never: talk to the campaign store, log on the bid path, or shed a notice.
 //!
 //! Where to look: `bid` (the way of a request), `follower` (topics to snapshot), `answer` and `markup` (decisions
-//! to bytes), `exchange_gate` (who may ask), `lists` and `geo_ip` (files of what is not worth a bid, and of places), `bid_events` (counts), `token`, `lease_keeper`, `notices`, `settlement`,
+//! to bytes), `exchange_gate` (who may ask), `user_key` and `cookie_sync` (who the user is), `lists` and `geo_ip` (files of
+//! what is not worth a bid, and of places), `bid_events` (counts), `token`, `lease_keeper`, `notices`, `settlement`,
 //! `rebuild` and `spool` (money).
 
 mod answer;
 mod bid;
 mod bid_events;
 mod config;
+mod cookie_sync;
 mod dimensions;
 mod error;
 mod exchange_gate;
@@ -31,6 +33,7 @@ mod native;
 mod notice_secret;
 mod notice_urls;
 mod notices;
+mod price_keys;
 mod rebuild;
 mod routes;
 mod settlement;
@@ -48,6 +51,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use bid::{Bidder, Timing};
 use bid_events::BidEvents;
+use cookie_sync::CookieSync;
 use domain::id::BidderId;
 use follower::Follower;
 use lease_keeper::LeaseKeeper;
@@ -66,6 +70,7 @@ use token::TokenSealer;
 use tokio::sync::Semaphore;
 
 pub use config::{Config, NoticeKey};
+pub use price_keys::PriceKeys;
 
 /// The name in metrics and logs.
 pub const SERVICE: &str = "bidding-service";
@@ -113,11 +118,16 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
     let win_notice_delay_ms = Arc::new(AtomicI64::new(10_000));
     let keeper = start.keeper(win_notice_delay_ms.clone());
     let live = start.follower(keeper.clone(), win_notice_delay_ms);
-    let notices = start.notices(keeper)?;
+    let notices = start.notices(keeper, live.clone())?;
+    let sync = start.cookie_sync(live.clone());
     let bidder = Arc::new(start.bidder(live));
     let http = process.metrics.http(SERVICE);
     Ok(App {
-        router: routes::router(bidder, notices::router(notices), &http),
+        router: routes::router(
+            bidder,
+            notices::router(notices).merge(cookie_sync::router(sync)),
+            &http,
+        ),
     })
 }
 
@@ -173,7 +183,7 @@ impl Start<'_> {
         live
     }
 
-    fn notices(&self, keeper: Arc<LeaseKeeper>) -> anyhow::Result<Notices> {
+    fn notices(&self, keeper: Arc<LeaseKeeper>, live: Arc<ArcSwap<Live>>) -> anyhow::Result<Notices> {
         let spool_dir = &self.config.spool_dir;
         let spool = Spool::open(spool_dir, SPOOL_MAX_BYTES, self.metrics.money.spool.clone())
             .with_context(|| format!("cannot open the spool in {}", spool_dir.display()))?;
@@ -209,8 +219,19 @@ impl Start<'_> {
             sealer: self.sealer.clone(),
             settlement,
             clock: self.process.clock.clone(),
+            live,
+            price_keys: self.config.price_keys.clone(),
             counted: self.metrics.money.notices.clone(),
         })
+    }
+
+    fn cookie_sync(&self, live: Arc<ArcSwap<Live>>) -> CookieSync {
+        CookieSync::new(
+            live,
+            self.ports.user_states.clone(),
+            self.process.clock.clone(),
+            self.metrics.money.notices.clone(),
+        )
     }
 
     fn bidder(&self, live: Arc<ArcSwap<Live>>) -> Bidder {

@@ -74,11 +74,14 @@ impl<'a> NoticeUrls<'a, '_> {
         self.seal(TokenKind::Video)
     }
 
-    fn price_macro(&self) -> &'static str {
-        match self.token.price_form {
+    fn price_macro(&self) -> &'a str {
+        match &self.token.price_form {
             PriceForm::Base64 => "${AUCTION_PRICE:B64}",
-            // An exchange that encrypts puts the encrypted price in the place of the plain macro.
-            PriceForm::Plain | PriceForm::Encrypted { .. } => "${AUCTION_PRICE}",
+            PriceForm::Encrypted {
+                suffix: Some(suffix), ..
+            } => self.joined(&["${AUCTION_PRICE:", suffix, "}"]),
+            // Most exchanges that encrypt put the encrypted price in the place of the plain macro.
+            PriceForm::Plain | PriceForm::Encrypted { suffix: None, .. } => "${AUCTION_PRICE}",
         }
     }
 

@@ -4,14 +4,18 @@
 //! and changes nothing. 403 without a body: the token is not ours, not for this, or over. 503: try again.
 
 mod answer;
+mod conversion;
 mod price;
-mod query;
+pub(crate) mod query;
 #[cfg(test)]
 mod tests;
 
+use crate::live::Live;
+use crate::price_keys::PriceKeys;
 use crate::settlement::{Applied, Settlement};
 use crate::token::{BadToken, BidToken, TokenKind, TokenSealer};
 use answer::Answer;
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
@@ -30,11 +34,20 @@ pub(crate) struct Notices {
     pub(crate) sealer: Arc<TokenSealer>,
     pub(crate) settlement: Arc<Settlement>,
     pub(crate) clock: Clock,
+    /// For the rates of exchanges.
+    pub(crate) live: Arc<ArcSwap<Live>>,
+    pub(crate) price_keys: PriceKeys,
     /// `kind`, `result`.
     pub(crate) counted: IntCounterVec,
 }
 
-/// Every URL that the outside calls about a bid: as GET or POST (OpenRTB 2.6, 2.1), whose body is not read.
+/// What a page gets that asked for an image.
+pub(crate) fn pixel() -> Response {
+    Answer::Acknowledged.pixel()
+}
+
+/// Every URL that the outside calls about a bid: as GET or POST (OpenRTB 2.6, 2.1). Of a POST the body
+/// is not read, but for a conversion's.
 pub(crate) fn router(notices: Notices) -> Router {
     Router::new()
         .route("/notice/win", get(win).post(win))
@@ -42,6 +55,10 @@ pub(crate) fn router(notices: Notices) -> Router {
         .route("/notice/loss", get(loss).post(loss))
         .route("/event/impression", get(impression).post(impression))
         .route("/event/click", get(click).post(click))
+        .route(
+            "/event/conversion",
+            get(conversion::pixel).post(conversion::from_server),
+        )
         .route("/event/video/{event}", get(video).post(video))
         .with_state(notices)
 }
@@ -53,7 +70,7 @@ async fn win(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respons
         Ok(token) => token,
         Err(refused) => return notices.done("win", refused),
     };
-    match Notified::read(&token.price_form, &query.value("p")) {
+    match notices.price(&token, query) {
         Notified::Audit => notices.done("win", Answer::Audit),
         price => {
             let applied = notices.settlement.win(&token, price.cpm_micros()).await;
@@ -73,7 +90,7 @@ async fn billing(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Res
     if token.billing == domain::exchange::Billing::Pixel {
         return notices.done("billing", Answer::Acknowledged);
     }
-    match Notified::read(&token.price_form, &query.value("p")) {
+    match notices.price(&token, query) {
         Notified::Audit => notices.done("billing", Answer::Audit),
         price => {
             let applied = notices.settlement.bill(&token, price.cpm_micros()).await;
@@ -104,7 +121,7 @@ async fn impression(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> 
         Ok(token) => token,
         Err(refused) => return notices.done("impression", refused),
     };
-    let answer = match Notified::read(&token.price_form, &query.value("p")) {
+    let answer = match notices.price(&token, query) {
         Notified::Audit => Answer::Audit,
         price => Answer::of(notices.settlement.impression(&token, price.cpm_micros()).await),
     };
@@ -119,7 +136,7 @@ async fn click(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respo
         Ok(token) => {
             let answer = Answer::of(notices.settlement.click(&token).await);
             notices.count("click", answer.word());
-            answer::redirect(&token.landing_url)
+            answer::redirect(&conversion::landing(&notices, &token))
         }
         Err(refused) => notices.done("click", refused),
     }
@@ -159,6 +176,10 @@ impl Notices {
                 BadToken::Forged => Answer::Forged,
                 BadToken::Expired => Answer::Expired,
             })
+    }
+
+    fn price(&self, token: &BidToken, query: NoticeQuery<'_>) -> Notified {
+        Notified::read_with(&self.price_keys, &token.price_form, &query.value("p"))
     }
 
     fn answer(&self, kind: &str, applied: Result<Applied, StorageError>) -> Response {

@@ -8,7 +8,7 @@ use platform::http::metrics_only;
 use platform::metrics::HttpMetrics;
 use std::sync::Arc;
 
-/// `notices` holds `/notice/*` and `/event/*`. They are never shed; probes are the process's.
+/// `notices` holds `/notice/*`, `/event/*` and `/sync/*`. They are never shed; probes are the process's.
 pub(crate) fn router(bidder: Arc<Bidder>, notices: Router, metrics: &HttpMetrics) -> Router {
     let bids = Router::new()
         .route("/openrtb2/bid", post(bid::default_exchange))

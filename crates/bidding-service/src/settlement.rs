@@ -22,9 +22,11 @@ use crate::metrics::MoneyMetrics;
 use crate::spool::{Spool, Spooled, Worth};
 use crate::token::BidToken;
 use circuit::Circuit;
+use domain::currency::Currency;
 use domain::event::{BidEvent, EventKind};
 use domain::exchange;
-use domain::id::BidId;
+use domain::id::{BidId, CampaignId};
+use domain::serving::ServingCampaign;
 use platform::Clock;
 use recent::Recent;
 use std::collections::HashSet;
@@ -47,6 +49,17 @@ pub(crate) enum Applied {
     Spooled,
     /// The bid was a test: nothing is counted or spent.
     Test,
+}
+
+/// What a click has led to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Conversion {
+    /// The advertiser's own word: `purchase`.
+    pub(crate) kind: String,
+    pub(crate) order_id: Option<String>,
+    /// Micros of `currency`.
+    pub(crate) value_micros: Option<i64>,
+    pub(crate) currency: Option<Currency>,
 }
 
 /// Owned by the notices' routes and by the sweeper.
@@ -206,6 +219,27 @@ impl Settlement {
     /// No place would keep it: not acknowledged.
     pub(crate) async fn video(&self, token: &BidToken, kind: EventKind) -> Result<Applied, StorageError> {
         self.creative_event(token, kind).await
+    }
+
+    /// Once for each click, type and order.
+    ///
+    /// # Errors
+    /// No place would keep it: not acknowledged.
+    pub(crate) async fn conversion(
+        &self,
+        click: &BidToken,
+        conversion: Conversion,
+    ) -> Result<Applied, StorageError> {
+        if click.test {
+            return Ok(Applied::Test);
+        }
+        let event = events::converted(click, conversion, self.clock.unix_ms());
+        self.settle(Work::Record(event)).await
+    }
+
+    /// The record of a campaign that this process serves, or did lately.
+    pub(crate) fn campaign(&self, id: &CampaignId) -> Option<Arc<ServingCampaign>> {
+        self.keeper.campaign(id)
     }
 
     async fn creative_event(&self, token: &BidToken, kind: EventKind) -> Result<Applied, StorageError> {

@@ -4,12 +4,14 @@
 //! (AES-256-GCM-SIV, RFC 8452) under a key of its kind: it shows neither price nor user, cannot be altered, and
 //! one made for a pixel opens nothing else. It holds only what its kind needs, and it expires.
 
+mod click;
 mod layout;
 mod sealer;
 #[cfg(test)]
 mod tests;
 mod wire;
 
+pub(crate) use click::Click;
 pub(crate) use sealer::TokenSealer;
 
 use domain::currency::Currency;
@@ -38,16 +40,19 @@ pub(crate) enum TokenKind {
     Impression,
     Click,
     Video,
+    /// On the landing page's URL: what happens there is due to this click.
+    Conversion,
 }
 
 impl TokenKind {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Win,
         Self::Billing,
         Self::Loss,
         Self::Impression,
         Self::Click,
         Self::Video,
+        Self::Conversion,
     ];
 
     /// The label under which the kind's key is derived; changing one makes every token out there worthless.
@@ -59,6 +64,7 @@ impl TokenKind {
             Self::Impression => "impression",
             Self::Click => "click",
             Self::Video => "video",
+            Self::Conversion => "conversion",
         }
     }
 }
@@ -121,6 +127,8 @@ impl BidToken {
             TokenKind::Impression | TokenKind::Click | TokenKind::Video => {
                 self.bid_at_ms.saturating_add(CREATIVE_EVENT_LIFE_MS)
             }
+            // The click says how long it counts, and ends sooner.
+            TokenKind::Conversion => i64::MAX,
         }
     }
 

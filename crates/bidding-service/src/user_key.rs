@@ -1,47 +1,56 @@
 //! Who the user is, as far as the law and the request allow.
 
+use domain::exchange::Exchange;
+use domain::user_key::{buyer, device, exchange_user, extended};
 use openrtb::BidRequest;
 
-/// An id longer than this is no id.
-const LONGEST_ID_BYTES: usize = 256;
-
-/// The first lawful of `device.ifa`, `user.buyeruid` and `user.id`, with its kind in front; the exchange's own id
-/// is scoped by the exchange. `None` when the privacy signals forbid it.
-pub(crate) fn user_key(request: &BidRequest<'_>, exchange_id: &str) -> Option<String> {
+/// The first lawful of `device.ifa`, `user.buyeruid`, an id of `user.eids` whose source the exchange is set to, and
+/// `user.id`, which is scoped by the exchange. `None` when the privacy signals forbid it.
+pub(crate) fn user_key(request: &BidRequest<'_>, exchange: &Exchange) -> Option<String> {
     if !bidding_engine::is_identifiable(request) {
         return None;
     }
-    let ifa = request.device.ifa.and_then(usable).filter(|ifa| !is_zeros(ifa));
-    if let Some(ifa) = ifa {
-        return Some(format!("ifa:{}", ifa.to_lowercase()));
-    }
-    if let Some(buyeruid) = request.user.buyeruid.and_then(usable) {
-        return Some(format!("buyeruid:{buyeruid}"));
-    }
-    let id = request.user.id.and_then(usable)?;
-    Some(format!("id:{exchange_id}:{id}"))
+    let user = &request.user;
+    request
+        .device
+        .ifa
+        .and_then(device)
+        .or_else(|| user.buyeruid.and_then(buyer))
+        .or_else(|| extended_id(request, &exchange.spec.eid_sources))
+        .or_else(|| exchange_user(exchange.id.as_str(), user.id?))
 }
 
-fn usable(id: &str) -> Option<&str> {
-    let id = id.trim();
-    (!id.is_empty() && id.len() <= LONGEST_ID_BYTES).then_some(id)
-}
-
-/// What devices send whose owner has switched the id off: `00000000-0000-0000-0000-000000000000`.
-fn is_zeros(ifa: &str) -> bool {
-    ifa.bytes().all(|byte| byte == b'0' || byte == b'-')
+/// Of the first source, in the order of the setting, that has one.
+fn extended_id(request: &BidRequest<'_>, sources: &[String]) -> Option<String> {
+    sources.iter().find_map(|source| {
+        let of_source = |name: &str| name.trim().eq_ignore_ascii_case(source);
+        let eids = request
+            .user
+            .eids
+            .iter()
+            .filter(|eid| eid.source.is_some_and(of_source));
+        let mut ids = eids.flat_map(|eid| eid.uids).filter_map(|uid| uid.id);
+        ids.find_map(|id| extended(source, id))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use openrtb::request::{Device, User};
+    use openrtb::request::{Device, Eid, Uid, User};
 
-    fn key(ifa: Option<&str>, buyeruid: Option<&str>, id: Option<&str>, lmt: bool) -> Option<String> {
-        let request = BidRequest {
+    fn set_to(sources: &[&str]) -> Exchange {
+        serde_json::from_value(serde_json::json!({
+            "id": "ex", "name": "ex", "eid_sources": sources,
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
+        }))
+        .unwrap()
+    }
+
+    fn request<'a>(ifa: Option<&'a str>, buyeruid: Option<&'a str>, id: Option<&'a str>) -> BidRequest<'a> {
+        BidRequest {
             device: Device {
                 ifa,
-                lmt: Some(lmt),
                 ..Device::default()
             },
             user: User {
@@ -50,30 +59,57 @@ mod tests {
                 ..User::default()
             },
             ..BidRequest::default()
-        };
-        user_key(&request, "ex")
+        }
+    }
+
+    fn key(request: &BidRequest<'_>) -> Option<String> {
+        user_key(request, &set_to(&["uidapi.com", "id5-sync.com"]))
     }
 
     #[test]
     fn the_first_id_that_is_there_names_the_user() {
-        let all = key(Some("AB-1"), Some("b"), Some("u"), false);
-        assert_eq!(all.as_deref(), Some("ifa:ab-1"));
-        let zeros = key(Some("00000000-0000"), Some("B"), Some("u"), false);
-        assert_eq!(zeros.as_deref(), Some("buyeruid:B"));
-        assert_eq!(key(Some(" "), None, Some("u"), false).as_deref(), Some("id:ex:u"));
-        assert_eq!(key(None, None, None, false), None);
+        let all = request(Some("AB-1"), Some("b"), Some("u"));
+        assert_eq!(key(&all).as_deref(), Some("ifa:ab-1"));
+        let zeros = request(Some("00000000-0000"), Some("B"), Some("u"));
+        assert_eq!(key(&zeros).as_deref(), Some("buyeruid:B"));
+        let only_id = request(Some(" "), None, Some("u"));
+        assert_eq!(key(&only_id).as_deref(), Some("id:ex:u"));
+        assert_eq!(key(&request(None, None, None)), None);
+    }
+
+    #[test]
+    fn of_extended_ids_the_exchanges_first_source_counts_and_no_other() {
+        let uid = |id| {
+            [Uid {
+                id: Some(id),
+                ..Uid::default()
+            }]
+        };
+        let (id5, other, uid2) = (uid("five"), uid("o"), uid("Two"));
+        let eid = |source, uids| Eid {
+            source: Some(source),
+            uids,
+        };
+        let eids = [
+            eid("other.com", &other[..]),
+            eid("ID5-sync.com", &id5),
+            eid("uidapi.com", &uid2),
+        ];
+        let mut request = request(None, None, Some("u"));
+        request.user.eids = &eids;
+        assert_eq!(key(&request).as_deref(), Some("eid:uidapi.com:Two"));
+        request.user.eids = &eids[..2];
+        assert_eq!(key(&request).as_deref(), Some("eid:id5-sync.com:five"));
+        request.user.eids = &eids[..1];
+        assert_eq!(key(&request).as_deref(), Some("id:ex:u"));
+        request.user.eids = &eids;
+        assert_eq!(user_key(&request, &set_to(&[])).as_deref(), Some("id:ex:u"));
     }
 
     #[test]
     fn a_user_who_may_not_be_known_has_no_key() {
-        assert_eq!(key(Some("AB-1"), Some("b"), Some("u"), true), None);
-    }
-
-    #[test]
-    fn an_endless_id_is_none() {
-        assert_eq!(
-            key(None, Some(&"x".repeat(LONGEST_ID_BYTES + 1)), None, false),
-            None
-        );
+        let mut request = request(Some("AB-1"), Some("b"), Some("u"));
+        request.device.lmt = Some(true);
+        assert_eq!(key(&request), None);
     }
 }

@@ -10,12 +10,13 @@ use jiff::Timestamp;
 use platform::Clock;
 use std::sync::Arc;
 use storage::campaign_store::{Announcement, Change, Document, Idempotent, Kind, Write, Written};
-use storage::{CampaignStore, SpendLedger, StorageError};
+use storage::{CampaignStore, SpendLedger, StorageError, UserStates};
 use tokio::sync::Notify;
 
 pub(crate) struct Api {
     pub(crate) store: Arc<dyn CampaignStore>,
     pub(crate) ledger: Arc<dyn SpendLedger>,
+    pub(crate) users: Arc<dyn UserStates>,
     pub(crate) gate: Gate,
     pub(crate) limiter: RateLimiter,
     clock: Clock,
@@ -27,6 +28,7 @@ impl Api {
         Self {
             store: ports.campaigns.clone(),
             ledger: ports.ledger.clone(),
+            users: ports.users.clone(),
             gate: Gate::new(&config.admin_api_key, ports.campaigns.clone(), clock.clone()),
             limiter: RateLimiter::new(config.rate_limit_per_second, clock.clone()),
             clock,

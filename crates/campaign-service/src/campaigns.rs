@@ -4,7 +4,7 @@ use crate::api::{Api, timestamp};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::resource::{ARCHIVED, Draft, Resource, body, patched, stored, word};
-use crate::serving_status;
+use crate::{audiences, serving_status};
 use domain::campaign::{Campaign, CampaignSpec};
 use domain::id::CampaignId;
 use domain::mistake::Mistake;
@@ -68,6 +68,10 @@ impl Resource for Campaigns {
         draft(&after, current.version + 1).map(Some)
     }
 
+    async fn check(api: &Api, before: Option<&Document>, after: &Document) -> Result<(), ApiError> {
+        audiences::check_named(&*api.store, before, after).await
+    }
+
     async fn show(api: &Api, documents: &[Document]) -> Result<Vec<Value>, ApiError> {
         serving_status::show(api, documents).await
     }
@@ -87,7 +91,7 @@ fn administrators_fee(caller: &Caller, fee_ppm: i64, before_ppm: i64) -> Result<
 }
 
 /// A tenant's key says already whose the campaign is.
-fn own_advertiser_unless_named(caller: &Caller, new: &mut Value) {
+pub(crate) fn own_advertiser_unless_named(caller: &Caller, new: &mut Value) {
     if let (Some(tenant), Value::Object(members)) = (caller.tenant(), new)
         && members.get("advertiser_id").is_none_or(Value::is_null)
     {

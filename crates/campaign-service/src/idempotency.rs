@@ -68,6 +68,19 @@ impl Keyed {
         }
     }
 
+    /// Of a request whose body has not been read yet: [`Keyed::is_of`] is to follow.
+    pub(crate) fn begun(headers: &HeaderMap, caller: &Caller) -> Result<Option<Self>, ApiError> {
+        Self::read(headers, caller, &[])
+    }
+
+    pub(crate) fn is_of(&mut self, request_hash: String) {
+        self.request_hash = request_hash;
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
     fn read(headers: &HeaderMap, caller: &Caller, request: &[&[u8]]) -> Result<Option<Self>, ApiError> {
         let Some(value) = headers.get("idempotency-key") else {
             return Ok(None);
@@ -139,16 +152,15 @@ async fn read_body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes,
     })
 }
 
+/// Of the body, in lower case and without parameters.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(CONTENT_TYPE)?.to_str().unwrap_or_default();
+    let essence = text.split(';').next().unwrap_or_default();
+    Some(essence.trim().to_ascii_lowercase())
+}
+
 fn parse(headers: &HeaderMap, bytes: &[u8], types: &[&str]) -> Result<Value, ApiError> {
-    let essence = headers.get(CONTENT_TYPE).map(|value| {
-        let text = value.to_str().unwrap_or_default();
-        text.split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase()
-    });
-    if essence.is_some_and(|essence| !types.contains(&essence.as_str())) {
+    if media_type(headers).is_some_and(|essence| !types.contains(&essence.as_str())) {
         let expected = format!("expected {}", types.join(" or "));
         return Err(ApiError::Unreadable(
             Problem::unsupported_media_type().with_detail(expected),

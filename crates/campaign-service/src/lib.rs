@@ -1,4 +1,4 @@
-//! The campaign API: advertisers, campaigns, creatives, exchanges and keys over HTTP, and the relay that publishes
+//! The campaign API: advertisers, campaigns, creatives, audiences, exchanges and keys over HTTP, and the relay that publishes
 //! what changed to the topics `campaigns` and `exchanges`.
 //!
 //! Promises:
@@ -12,6 +12,7 @@
 mod advertisers;
 mod answer;
 mod api;
+mod audiences;
 mod auth;
 mod batch;
 mod campaigns;
@@ -25,6 +26,7 @@ mod history;
 mod idempotency;
 mod keys;
 mod listing;
+mod members;
 mod merge_patch;
 mod metrics;
 mod precondition;
@@ -34,12 +36,13 @@ mod relay;
 mod resource;
 mod routes;
 mod serving_status;
+mod users;
 pub mod wiring;
 
 use axum::Router;
 use platform::Process;
 use std::sync::Arc;
-use storage::{CampaignStore, EventLog, SpendLedger};
+use storage::{CampaignStore, EventLog, SpendLedger, UserStates};
 
 pub use config::Config;
 
@@ -53,6 +56,8 @@ pub struct Ports {
     /// Read only: balances for `serving_status`.
     pub ledger: Arc<dyn SpendLedger>,
     pub log: Arc<dyn EventLog>,
+    /// Members of audiences.
+    pub users: Arc<dyn UserStates>,
 }
 
 /// A service that is ready to be served.

@@ -1,5 +1,6 @@
 //! What is published: the records of the topics `campaigns` and `exchanges`, composed from the store.
 
+use crate::audiences;
 use domain::advertiser::AdvertiserStatus;
 use domain::campaign::CampaignStatus;
 use domain::creative::CreativeStatus;
@@ -20,7 +21,10 @@ pub(crate) async fn campaign(
     now_ms: i64,
 ) -> Result<NewRecord, StorageError> {
     let value = match store.bundle(id).await? {
-        Some(bundle) if is_alive(&bundle) => Some(serde_json::to_vec(&compose(bundle, now_ms))?),
+        Some(mut bundle) if is_alive(&bundle) => {
+            audiences::serve_own_only(store, &mut bundle.campaign).await?;
+            Some(serde_json::to_vec(&compose(bundle, now_ms))?)
+        }
         _ => None,
     };
     Ok(NewRecord {

@@ -65,6 +65,15 @@ pub(crate) trait Resource: Send + Sync + 'static {
         now_ms: i64,
     ) -> Result<Option<Draft>, ApiError>;
 
+    /// What only the store knows to be wrong with the next version; `before` is the one it replaces.
+    fn check(
+        _api: &Api,
+        _before: Option<&Document>,
+        _after: &Document,
+    ) -> impl Future<Output = Result<(), ApiError>> + Send {
+        std::future::ready(Ok(()))
+    }
+
     /// Representations, in the order of the documents.
     fn show(_api: &Api, documents: &[Document]) -> impl Future<Output = Result<Vec<Value>, ApiError>> + Send {
         std::future::ready(Ok(documents

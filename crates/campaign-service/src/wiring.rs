@@ -8,10 +8,10 @@ use platform::{Clock, Mistakes, Process, Refusals, StartError};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::event_log::Topic;
-use storage::{EventLog, SpendLedger};
+use storage::{EventLog, SpendLedger, UserStates};
 use storage_kafka::KafkaLog;
 use storage_postgres::PostgresStore;
-use storage_redis::RedisLedger;
+use storage_redis::{RedisLedger, RedisUsers};
 use storage_sqlite::SqliteStore;
 use tokio::sync::OnceCell;
 
@@ -35,6 +35,7 @@ pub async fn ports(
         campaigns,
         ledger,
         log,
+        users,
     } = adapters;
     process.tell_backends(
         SERVICE,
@@ -48,6 +49,13 @@ pub async fn ports(
                 backends.redis.as_ref().map_or(EMBEDDED, RedisSettings::kind),
             ),
             ("event log", log.as_ref().map_or(EMBEDDED, |_| "kafka")),
+            (
+                "user states",
+                backends
+                    .users_redis
+                    .as_ref()
+                    .map_or(EMBEDDED, RedisSettings::kind),
+            ),
         ],
     );
     if let Some(store) = &campaigns {
@@ -73,6 +81,10 @@ pub async fn ports(
             Some(log) => log,
             None => embedded().await?.clone(),
         },
+        users: match users {
+            Some(users) => users,
+            None => embedded().await?.clone(),
+        },
     })
 }
 
@@ -82,7 +94,8 @@ pub fn embedded(store: Arc<SqliteStore>) -> Ports {
     Ports {
         campaigns: store.clone(),
         ledger: store.clone(),
-        log: store,
+        log: store.clone(),
+        users: store,
     }
 }
 
@@ -91,12 +104,17 @@ struct Adapters {
     campaigns: Option<Arc<PostgresStore>>,
     ledger: Option<Arc<RedisLedger>>,
     log: Option<Arc<KafkaLog>>,
+    users: Option<Arc<RedisUsers>>,
 }
 
 impl Adapters {
     fn of(backends: &Backends) -> Result<Self, Mistakes> {
         let mut refusals = Refusals::default();
         let ledger = backends.redis.as_ref().map(|at| RedisLedger::new(&redis(at)));
+        let users = backends
+            .users_redis
+            .as_ref()
+            .map(|at| RedisUsers::new(&redis(at)));
         let log = backends.kafka.as_ref().map(|at| KafkaLog::new(&kafka(at)));
         let campaigns = backends
             .postgres
@@ -106,6 +124,7 @@ impl Adapters {
             campaigns: refusals.adapter("DATABASE_URL", campaigns).map(Arc::new),
             ledger: refusals.adapter("REDIS_HOST", ledger).map(Arc::new),
             log: refusals.adapter("KAFKA_BROKERS", log).map(Arc::new),
+            users: refusals.adapter("REDIS_USERS_URL", users).map(Arc::new),
         };
         refusals.finish().map(|()| adapters)
     }
@@ -125,6 +144,13 @@ impl Adapters {
                 let ledger = ledger.clone();
                 // Of every group, and not refused while one is rebuilt.
                 async move { ledger.outbox(0, 1).await.is_ok() }
+            });
+        }
+        if let Some(users) = &self.users {
+            let users = users.clone();
+            process.watch_backend(SERVICE, "redis_users", move || {
+                let users = users.clone();
+                async move { users.read("", 0).await.is_ok() }
             });
         }
         if let Some(log) = &self.log {

@@ -58,7 +58,8 @@ pub struct BidCount {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BidEvent {
     pub schema: u32,
-    /// Unique for what happened, equal for each repeat of its notice: `{kind}:{bid_id}`, more where a kind can happen twice.
+    /// Unique for what happened, equal for each repeat of its notice: `{kind}:{bid_id}`, more where a kind can happen twice: a
+    /// conversion's ends with a hash of type and order.
     pub event_id: String,
     pub kind: EventKind,
     pub at_ms: i64,
@@ -79,6 +80,11 @@ pub struct BidEvent {
     pub value_micros: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
+    /// Conversions: the advertiser's own word and order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversion_type: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
 }
 
 /// The reservation of a bid that was won.

@@ -21,6 +21,11 @@ pub struct ExchangeSpec {
     pub seat: Option<String>,
     pub billing: Billing,
     pub price_form: PriceForm,
+    /// Sources of `user.eids` whose ids name a user, the first that is there; domains in lower case.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub eid_sources: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_sync: Option<UserSync>,
     /// 99.9th percentile of the delay from a bid to its win notice.
     pub win_notice_delay_ms: i64,
     /// How long after the win a billing may come, by format and place.
@@ -55,6 +60,8 @@ impl Default for ExchangeSpec {
             seat: None,
             billing: Billing::Notice,
             price_form: PriceForm::Plain,
+            eid_sources: Vec::new(),
+            user_sync: None,
             win_notice_delay_ms: 5_000,
             billing_window_ms: BillingWindows::default(),
             qps_limit: None,
@@ -155,8 +162,44 @@ pub enum PriceForm {
     Plain,
     /// Decimal text in base64, `${AUCTION_PRICE:B64}`.
     Base64,
-    /// Encrypted with the exchange's keys; the settings name them, they are not stored here.
-    Encrypted { key_name: String },
+    /// Encrypted with the exchange's keys by the scheme that Google published (HMAC-SHA1 pad, four bytes of integrity); the
+    /// bidder's settings hold the keys under this name, they are not stored here.
+    Encrypted {
+        key_name: String,
+        #[serde(default, skip_serializing_if = "PriceUnit::is_default")]
+        unit: PriceUnit,
+        /// The exchange encrypts where the macro is `${AUCTION_PRICE:SUFFIX}`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        suffix: Option<String>,
+    },
+}
+
+/// What an encrypted price counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PriceUnit {
+    /// Micros for one impression, as Google and OpenX have it: 1,000 is a CPM of 1.
+    #[default]
+    CpiMicros,
+    CpmMicros,
+}
+
+impl PriceUnit {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How users of the exchange are matched with ours, at `/sync/{exchange}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UserSync {
+    /// Where browsers are sent with our id in the place of `{UID}`; `{GDPR}`, `{GDPR_CONSENT}`, `{US_PRIVACY}`, `{GPP}` and
+    /// `{GPP_SID}` pass on what the exchange said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redirect_url: Option<String>,
+    /// The exchange may say its own id of the user (`?uid=…`), which then stands for ours.
+    pub accepts_ids: bool,
 }
 
 /// The longest an exchange may wait between win and billing.

@@ -66,6 +66,7 @@ id_type!(
 );
 id_type!(CampaignId, "cmp");
 id_type!(CreativeId, "crv");
+id_type!(AudienceId, "aud");
 id_type!(
     /// An API key's public half; the secret half is never stored.
     KeyId,

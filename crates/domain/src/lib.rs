@@ -6,6 +6,7 @@
 
 pub mod advertiser;
 pub mod api_key;
+pub mod audience;
 pub mod campaign;
 pub mod creative;
 pub mod currency;
@@ -18,4 +19,5 @@ pub mod pacing;
 pub mod period;
 pub mod serving;
 pub mod targeting;
+pub mod user_key;
 pub mod validation;

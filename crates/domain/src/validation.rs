@@ -5,6 +5,7 @@
 //! (RFC 7396).
 
 pub mod advertiser;
+pub mod audience;
 pub mod campaign;
 pub mod creative;
 pub mod exchange;

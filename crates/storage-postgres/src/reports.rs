@@ -14,7 +14,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use storage::event_log::Topic;
 use storage::report_store::{
-    Advance, Applied, Contribution, ReportBatch, ReportQuery, ReportRow, SetAside, SpendPage, fresh,
+    Advance, Applied, CONVERSION_IDS_KEPT_MS, Contribution, ReportBatch, ReportQuery, ReportRow, SetAside,
+    SpendPage, fresh,
 };
 use storage::{ReportStore, StorageError};
 
@@ -99,8 +100,14 @@ impl ReportStore for PostgresStore {
         let steps = [
             (
                 "DELETE FROM report_event_ids WHERE event_id = ANY(ARRAY(SELECT event_id FROM report_event_ids \
-                 WHERE applied_at_ms < $1 ORDER BY applied_at_ms LIMIT $2 FOR UPDATE SKIP LOCKED))",
+                 WHERE applied_at_ms < $1 AND event_id NOT LIKE 'conversion:%' \
+                 ORDER BY applied_at_ms LIMIT $2 FOR UPDATE SKIP LOCKED))",
                 before_ms,
+            ),
+            (
+                "DELETE FROM report_event_ids WHERE event_id = ANY(ARRAY(SELECT event_id FROM report_event_ids \
+                 WHERE applied_at_ms < $1 ORDER BY applied_at_ms LIMIT $2 FOR UPDATE SKIP LOCKED))",
+                before_ms.saturating_sub(CONVERSION_IDS_KEPT_MS),
             ),
             (
                 "DELETE FROM report_sites WHERE ctid = ANY(ARRAY(SELECT ctid FROM report_sites \

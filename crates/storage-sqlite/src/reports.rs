@@ -13,7 +13,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use storage::event_log::Topic;
 use storage::report_store::{
-    Advance, Applied, Contribution, ReportBatch, ReportQuery, ReportRow, SetAside, SpendPage, Totals, fresh,
+    Advance, Applied, CONVERSION_IDS_KEPT_MS, Contribution, ReportBatch, ReportQuery, ReportRow, SetAside,
+    SpendPage, Totals, fresh,
 };
 use storage::{ReportStore, StorageError};
 
@@ -85,11 +86,25 @@ impl ReportStore for SqliteStore {
         self.run_write(move |connection| {
             Box::pin(async move {
                 // A day whose events can no longer repeat gains no values either.
-                for sql in [
-                    "DELETE FROM report_event_ids WHERE applied_at_ms < ?",
-                    "DELETE FROM report_sites WHERE day_start_ms + 86400000 <= ?",
-                    "DELETE FROM report_set_aside WHERE at_ms < ?",
-                    "DELETE FROM ledger_spend WHERE date <> '' AND end_ms < ?",
+                let conversions_before_ms = before_ms.saturating_sub(CONVERSION_IDS_KEPT_MS);
+                for (sql, before_ms) in [
+                    (
+                        "DELETE FROM report_event_ids WHERE applied_at_ms < ? AND event_id NOT LIKE 'conversion:%'",
+                        before_ms,
+                    ),
+                    (
+                        "DELETE FROM report_event_ids WHERE applied_at_ms < ?",
+                        conversions_before_ms,
+                    ),
+                    (
+                        "DELETE FROM report_sites WHERE day_start_ms + 86400000 <= ?",
+                        before_ms,
+                    ),
+                    ("DELETE FROM report_set_aside WHERE at_ms < ?", before_ms),
+                    (
+                        "DELETE FROM ledger_spend WHERE date <> '' AND end_ms < ?",
+                        before_ms,
+                    ),
                 ] {
                     sqlx::query(sql)
                         .bind(before_ms)

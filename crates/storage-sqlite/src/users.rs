@@ -1,4 +1,4 @@
-//! [`UserStates`]: frequency counters and audience members.
+//! [`UserStates`]: frequency counters, audience members and links.
 
 use crate::error::storage_error;
 use crate::store::SqliteStore;
@@ -14,31 +14,38 @@ const EVENT_ID_HOLD_MS: i64 = 31 * 24 * 60 * 60 * 1_000;
 impl UserStates for SqliteStore {
     async fn read(&self, user_key: &str, now_ms: i64) -> Result<UserState, StorageError> {
         let user_key = user_key.to_owned();
-        let rows: Vec<(String, Option<i64>, i64)> = self.run_read(move |connection| {
-            Box::pin(async move {
-                sqlx::query_as(
-                    "SELECT scope_id, window_ms, impressions FROM user_counters WHERE user_key = ?1 AND ends_ms > ?2 \
-                     UNION ALL SELECT audience_id, NULL, 0 FROM audience_members WHERE user_key = ?1",
+        let rows: Vec<(i64, String, i64, i64)> = self
+            .run_read(move |connection| {
+                Box::pin(async move {
+                    sqlx::query_as(
+                    "WITH link AS (SELECT linked_to FROM user_links WHERE user_key = ?1 AND ends_ms > ?2), \
+                     who AS (SELECT coalesce((SELECT linked_to FROM link), ?1) AS user_key) \
+                     SELECT 0, scope_id, window_ms, impressions FROM user_counters \
+                       WHERE user_key = (SELECT user_key FROM who) AND ends_ms > ?2 \
+                     UNION ALL SELECT 1, audience_id, 0, 0 FROM audience_members \
+                       WHERE user_key = (SELECT user_key FROM who) AND ends_ms > ?2 \
+                     UNION ALL SELECT 2, linked_to, 0, 0 FROM link",
                 )
                 .bind(user_key)
                 .bind(now_ms)
                 .fetch_all(connection)
                 .await
                 .map_err(storage_error)
+                })
             })
-        })
-        .await?;
+            .await?;
         let mut state = UserState::default();
-        for (id, window_ms, impressions) in rows {
-            match window_ms {
-                Some(window_ms) => state.counters.push((
+        for (what, id, window_ms, impressions) in rows {
+            match what {
+                0 => state.counters.push((
                     CounterKey {
                         scope_id: id,
                         window_ms,
                     },
                     u32::try_from(impressions).unwrap_or(u32::MAX),
                 )),
-                None => state.audiences.push(id),
+                1 => state.audiences.push(id),
+                _ => state.linked_to = Some(id),
             }
         }
         Ok(state)
@@ -62,6 +69,7 @@ impl UserStates for SqliteStore {
         audience_id: &str,
         add: &[String],
         remove: &[String],
+        until_ms: i64,
         _now_ms: i64,
     ) -> Result<(), StorageError> {
         let audience_id = audience_id.to_owned();
@@ -69,10 +77,13 @@ impl UserStates for SqliteStore {
         self.run_write(move |connection| {
             Box::pin(async move {
                 sqlx::query(
-                    "INSERT OR IGNORE INTO audience_members (user_key, audience_id) \
-                     SELECT value, ? FROM json_each(?)",
+                    // `WHERE true`: without it SQLite takes ON for a join's.
+                    "INSERT INTO audience_members (user_key, audience_id, ends_ms) \
+                     SELECT value, ?, ? FROM json_each(?) WHERE true \
+                     ON CONFLICT (user_key, audience_id) DO UPDATE SET ends_ms = max(ends_ms, excluded.ends_ms)",
                 )
                 .bind(&audience_id)
+                .bind(until_ms)
                 .bind(add)
                 .execute(&mut *connection)
                 .await
@@ -92,12 +103,58 @@ impl UserStates for SqliteStore {
         .await
     }
 
+    async fn link(&self, user_key: &str, to: &str, until_ms: i64, _now_ms: i64) -> Result<(), StorageError> {
+        let (user_key, to) = (user_key.to_owned(), to.to_owned());
+        self.run_write(move |connection| {
+            Box::pin(async move {
+                sqlx::query(
+                    "INSERT OR REPLACE INTO user_links (user_key, linked_to, ends_ms) VALUES (?, ?, ?)",
+                )
+                .bind(user_key)
+                .bind(to)
+                .bind(until_ms)
+                .execute(connection)
+                .await
+                .map(drop)
+                .map_err(storage_error)
+            })
+        })
+        .await
+    }
+
+    async fn erase(&self, user_key: &str, now_ms: i64) -> Result<(), StorageError> {
+        let user_key = user_key.to_owned();
+        self.run_write(move |connection| {
+            Box::pin(async move {
+                // The link goes last: the others look whom it leads to.
+                for sql in [
+                    "DELETE FROM user_counters WHERE user_key = ?1 OR user_key = \
+                     (SELECT linked_to FROM user_links WHERE user_key = ?1 AND ends_ms > ?2)",
+                    "DELETE FROM audience_members WHERE user_key = ?1 OR user_key = \
+                     (SELECT linked_to FROM user_links WHERE user_key = ?1 AND ends_ms > ?2)",
+                    "DELETE FROM user_links WHERE user_key = ?1 AND ?2 = ?2",
+                ] {
+                    sqlx::query(sql)
+                        .bind(&user_key)
+                        .bind(now_ms)
+                        .execute(&mut *connection)
+                        .await
+                        .map_err(storage_error)?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+
     async fn expire(&self, now_ms: i64) -> Result<(), StorageError> {
         self.run_write(move |connection| {
             Box::pin(async move {
                 for sql in [
                     "DELETE FROM user_counters WHERE ends_ms <= ?",
                     "DELETE FROM user_event_ids WHERE forgotten_ms <= ?",
+                    "DELETE FROM audience_members WHERE ends_ms <= ?",
+                    "DELETE FROM user_links WHERE ends_ms <= ?",
                 ] {
                     sqlx::query(sql)
                         .bind(now_ms)

@@ -214,6 +214,11 @@ pub struct SpendPage {
     pub mark: i64,
 }
 
+/// What the event ids of conversions begin with.
+pub const CONVERSION_IDS: &str = "conversion:";
+/// How much longer they are remembered than others: the longest look-back.
+pub const CONVERSION_IDS_KEPT_MS: i64 = 366 * 24 * 60 * 60 * 1_000;
+
 #[async_trait]
 pub trait ReportStore: Send + Sync {
     /// Rollups, campaigns' books, event ids, records set aside and offsets in one transaction. `Conflict` (and nothing
@@ -240,7 +245,8 @@ pub trait ReportStore: Send + Sync {
     /// The latest records set aside, the last one first, each with when that was.
     async fn set_aside(&self, limit: u32) -> Result<Vec<(i64, SetAside)>, StorageError>;
 
-    /// Forgets event ids applied, records set aside and campaigns' days ended before the instant.
+    /// Forgets event ids applied, records set aside and campaigns' days ended before the instant; ids of conversions
+    /// ([`CONVERSION_IDS`]) a year later, since they can repeat as long as a click counts.
     async fn forget_event_ids(&self, before_ms: i64) -> Result<(), StorageError>;
 
     /// Forgets the rollups of UTC days that ended at or before the instant; how many days.

@@ -58,6 +58,8 @@ fn click(bid: u64, bid_id: BidId, now_ms: i64) -> BidEvent {
         reservation: None,
         value_micros: None,
         currency: None,
+        conversion_type: None,
+        order_id: None,
     }
 }
 

@@ -52,6 +52,8 @@ impl Bid {
             price_cpm_micros: None,
             value_micros: None,
             currency: None,
+            conversion_type: None,
+            order_id: None,
         }
     }
 

@@ -111,8 +111,9 @@ impl Thinking<'_> {
         let asks_for_user =
             self.live.snapshot.needs_user_state() && matches!(self.gathered, Gathered::Unasked);
         match asks_for_user
-            .then(|| user_key(&request, self.exchange_id))
+            .then(|| self.live.snapshot.exchange(self.exchange_id))
             .flatten()
+            .and_then(|exchange| user_key(&request, &exchange.serving().exchange))
         {
             Some(user_key) => Thought::NeedsUser { user_key, deadline },
             None => {

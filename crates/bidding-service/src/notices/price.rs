@@ -1,5 +1,6 @@
 //! What an exchange writes in the place of `${AUCTION_PRICE}` (OpenRTB 2.6, 4.4).
 
+use crate::price_keys::PriceKeys;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -9,7 +10,7 @@ use domain::exchange::PriceForm;
 pub(super) enum Notified {
     /// CPM micros of the bid's currency.
     Price(i64),
-    /// Empty, left as the macro, encrypted, or no number: the price of the bid stands.
+    /// Empty, left as the macro, encrypted with keys that are not ours, or no number: the price of the bid stands.
     Unreadable,
     /// The exchange tries its URLs: no event.
     Audit,
@@ -20,6 +21,16 @@ impl Notified {
         match self {
             Self::Price(micros) => Some(micros),
             Self::Unreadable | Self::Audit => None,
+        }
+    }
+
+    /// As [`Notified::read`], with the keys of exchanges that encrypt.
+    pub(super) fn read_with(keys: &PriceKeys, form: &PriceForm, text: &str) -> Self {
+        match form {
+            PriceForm::Encrypted { key_name, unit, .. } => keys
+                .decrypt(key_name, *unit, text)
+                .map_or_else(|| Self::read(form, text), Self::Price),
+            PriceForm::Plain | PriceForm::Base64 => Self::read(form, text),
         }
     }
 
@@ -49,7 +60,7 @@ fn decode_base64(text: &str) -> Option<String> {
 }
 
 /// A decimal number, not negative, in millionths: exactly, rounded half up; `i64::MAX` when it is beyond that.
-fn decimal_to_micros(text: &str) -> Option<i64> {
+pub(super) fn decimal_to_micros(text: &str) -> Option<i64> {
     let (number, exponent) = match text.split_once(['e', 'E']) {
         Some((number, exponent)) => (number, exponent.parse::<i32>().ok()?.clamp(-1_000, 1_000)),
         None => (text, 0),
@@ -128,6 +139,8 @@ mod tests {
     fn an_audit_is_one_in_every_form() {
         let encrypted = PriceForm::Encrypted {
             key_name: "k".to_owned(),
+            unit: domain::exchange::PriceUnit::CpiMicros,
+            suffix: None,
         };
         assert_eq!(plain("AUDIT"), Notified::Audit);
         assert_eq!(Notified::read(&PriceForm::Base64, "QVVESVQ="), Notified::Audit);

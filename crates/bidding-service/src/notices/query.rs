@@ -4,11 +4,11 @@
 use std::borrow::Cow;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct NoticeQuery<'a>(pub(super) &'a str);
+pub(crate) struct NoticeQuery<'a>(pub(crate) &'a str);
 
 impl<'a> NoticeQuery<'a> {
     /// The first value of this name, percent-decoded where it is encoded; empty when it is not there.
-    pub(super) fn value(&self, name: &str) -> Cow<'a, str> {
+    pub(crate) fn value(&self, name: &str) -> Cow<'a, str> {
         self.0
             .split('&')
             .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))

@@ -1,5 +1,7 @@
 //! The routes over real stores: what the outside sees of each notice.
 
+mod conversions;
+
 use super::*;
 use crate::lease_keeper::LeaseKeeper;
 use crate::metrics::BiddingMetrics;
@@ -20,11 +22,16 @@ use tower::ServiceExt;
 
 const NOW_MS: i64 = 1_790_000_000_000;
 const BID_NANOS: i64 = 2_000_000;
+/// Of Google's sample code.
+const SAMPLE_KEYS: &str =
+    "google:skU7Ax_NL5pPAFyKdkfZjZz2-VhIN8bjj1rVFOaJ_5o=:arO23ykdNqUQ5LEoQ0FVmPkBd7xB5CO89PDZlSjpFxo=";
 
 struct Site {
     clock: Clock,
     store: Arc<SqliteStore>,
     sealer: Arc<TokenSealer>,
+    keeper: Arc<LeaseKeeper>,
+    live: Arc<ArcSwap<Live>>,
     router: Router,
 }
 
@@ -102,21 +109,26 @@ impl Site {
             store.clone(),
             store.clone(),
             store.clone(),
-            keeper,
+            keeper.clone(),
             clock.clone(),
             metrics,
         );
+        let live: Arc<ArcSwap<Live>> = Arc::default();
         let sealer = Arc::new(TokenSealer::new(&[("k", [1_u8; 32])]).unwrap());
         let router = router(Notices {
             sealer: sealer.clone(),
             settlement: Arc::new(settlement),
             clock: clock.clone(),
+            live: live.clone(),
+            price_keys: PriceKeys::parse(SAMPLE_KEYS).unwrap(),
             counted,
         });
         Self {
             clock,
             store,
             sealer,
+            keeper,
+            live,
             router,
         }
     }
@@ -190,6 +202,35 @@ async fn a_price_above_the_bid_or_none_charges_the_bid() {
         let billing = site.url("/notice/billing", TokenKind::Billing, &token(), price);
         assert_eq!(site.get(&billing).await, StatusCode::OK);
         assert_eq!(site.account().await.0, BID_NANOS, "{price}");
+    }
+}
+
+#[tokio::test]
+async fn an_encrypted_price_is_charged_and_one_that_no_key_opens_charges_the_bid() {
+    for (price, charged) in [
+        // 1,900 micros for one impression: a CPM of 1.90.
+        ("YWJjMTIzZGVmNDU2Z2hpN7fhCuPemCAWJRxOgA", 1_900_000),
+        ("YWJjMTIzZGVmNDU2Z2hpN7fhCuPemCAWJRxOlA", BID_NANOS),
+        ("1.25", BID_NANOS),
+        ("", BID_NANOS),
+    ] {
+        let site = Site::open().await;
+        let token = BidToken {
+            price_form: PriceForm::Encrypted {
+                key_name: "google".to_owned(),
+                unit: domain::exchange::PriceUnit::CpiMicros,
+                suffix: None,
+            },
+            ..token()
+        };
+        let billing = site.url(
+            "/notice/billing",
+            TokenKind::Billing,
+            &token,
+            &format!("&p={price}"),
+        );
+        assert_eq!(site.get(&billing).await, StatusCode::OK);
+        assert_eq!(site.account().await.0, charged, "{price}");
     }
 }
 
@@ -279,7 +320,12 @@ async fn a_click_leads_to_the_sealed_page_and_nowhere_else() {
     );
     let redirect = site.call(Method::GET, &url).await;
     assert_eq!(redirect.status(), StatusCode::FOUND);
-    assert_eq!(redirect.headers()[header::LOCATION], token().landing_url.as_str());
+    let location = redirect.headers()[header::LOCATION].to_str().unwrap();
+    let expected = format!("{}&adp_click=", token().landing_url);
+    assert!(
+        location.starts_with(&expected) && !location.contains("evil"),
+        "{location}"
+    );
     assert_eq!(site.records(Topic::Clicks).await, 1);
 }
 

@@ -1,8 +1,10 @@
 //! The events that notices become.
 
+use super::Conversion;
 use crate::token::BidToken;
 use domain::event::{BidEvent, EventKind, SCHEMA, SpendEvent, WonReservation};
 use domain::money::Charge;
+use sha2::{Digest, Sha256};
 
 pub(super) fn of(token: &BidToken, kind: EventKind, at_ms: i64) -> BidEvent {
     BidEvent {
@@ -18,6 +20,24 @@ pub(super) fn of(token: &BidToken, kind: EventKind, at_ms: i64) -> BidEvent {
         price_cpm_micros: None,
         value_micros: None,
         currency: None,
+        conversion_type: None,
+        order_id: None,
+    }
+}
+
+/// The id tells each type and order of a click apart.
+pub(super) fn converted(click: &BidToken, conversion: Conversion, at_ms: i64) -> BidEvent {
+    let order = conversion.order_id.as_deref().unwrap_or_default();
+    let digest = Sha256::digest(format!("{}\n{order}", conversion.kind).as_bytes());
+    let which: String = digest[..12].iter().map(|byte| format!("{byte:02x}")).collect();
+    let event = of(click, EventKind::Conversion, at_ms);
+    BidEvent {
+        event_id: format!("{}:{which}", event.event_id),
+        value_micros: conversion.value_micros,
+        currency: conversion.currency.map(|currency| currency.to_string()),
+        conversion_type: Some(conversion.kind),
+        order_id: conversion.order_id,
+        ..event
     }
 }
 

@@ -9,6 +9,7 @@ use domain::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use domain::money::Charge;
 use domain::period::Day;
 use serde::{Deserialize, Serialize};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use storage::StorageError;
 use storage::event_log::Topic;
 use storage::spend_ledger::{BidRef, Billing, Reservation};
@@ -67,6 +68,8 @@ pub(super) enum Happened {
     Billed,
     Counted,
     Recorded(EventKind),
+    /// By a hash of the event's id: a bid may lead to many.
+    Converted(u64),
 }
 
 impl Work {
@@ -123,6 +126,9 @@ impl Work {
         match self {
             Self::Win(win) => (Happened::Recorded(EventKind::Win), win.event.bid_id),
             Self::Bill(bill) => (Happened::Billed, bill.draft.bid_id),
+            Self::Record(event) if event.kind == EventKind::Conversion => {
+                (Happened::Converted(hash(&event.event_id)), event.bid_id)
+            }
             Self::Record(event) => (Happened::Recorded(event.kind), event.bid_id),
             Self::Count(count) => (Happened::Counted, count.bid_id),
         }
@@ -228,6 +234,13 @@ impl Count {
             })
             .collect()
     }
+}
+
+/// Of this process alone.
+fn hash(event_id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    event_id.hash(&mut hasher);
+    hasher.finish()
 }
 
 pub(super) fn topic_of(kind: EventKind) -> Topic {

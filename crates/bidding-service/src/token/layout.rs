@@ -4,7 +4,7 @@ use super::wire::{Garbled, Reader, Writer};
 use super::{BidToken, TokenKind};
 use domain::currency::Currency;
 use domain::event::Dimensions;
-use domain::exchange::{Billing, PriceForm};
+use domain::exchange::{Billing, PriceForm, PriceUnit};
 use domain::id::{BidId, BidderId, CampaignId, CreativeId};
 use domain::money::Terms;
 use domain::period::Day;
@@ -32,7 +32,7 @@ impl Needs {
         let bills = match kind {
             TokenKind::Win | TokenKind::Billing => true,
             TokenKind::Impression => billing == Billing::Pixel,
-            TokenKind::Loss | TokenKind::Click | TokenKind::Video => false,
+            TokenKind::Loss | TokenKind::Click | TokenKind::Video | TokenKind::Conversion => false,
         };
         Self {
             reservation: bills || kind == TokenKind::Loss,
@@ -83,6 +83,16 @@ pub(super) fn write(kind: TokenKind, token: &BidToken, out: &mut Vec<u8>) {
 
 pub(super) fn read(kind: TokenKind, bid_id: BidId, bytes: &[u8]) -> Result<BidToken, Garbled> {
     let mut from = Reader(bytes);
+    let token = read_from(kind, bid_id, &mut from)?;
+    if from.0.is_empty() {
+        Ok(token)
+    } else {
+        Err(Garbled)
+    }
+}
+
+/// What is left in `from` is the caller's.
+pub(super) fn read_from(kind: TokenKind, bid_id: BidId, from: &mut Reader<'_>) -> Result<BidToken, Garbled> {
     if from.byte()? != VERSION {
         return Err(Garbled);
     }
@@ -102,14 +112,14 @@ pub(super) fn read(kind: TokenKind, bid_id: BidId, bytes: &[u8]) -> Result<BidTo
         ..BidToken::blank()
     };
     let needs = Needs::of(kind, token.billing);
-    read_dimensions(&mut token, &mut from)?;
+    read_dimensions(&mut token, from)?;
     if needs.reservation {
         token.bidder_id = BidderId::from(from.text()?);
         token.reserved_nanos = from.signed()?;
         token.billing_window_ms = from.signed()?;
     }
     if needs.price {
-        read_price(&mut token, &mut from)?;
+        read_price(&mut token, from)?;
     }
     if needs.user {
         if flags & HAS_USER != 0 {
@@ -125,11 +135,7 @@ pub(super) fn read(kind: TokenKind, bid_id: BidId, bytes: &[u8]) -> Result<BidTo
     if needs.landing {
         from.text()?.clone_into(&mut token.landing_url);
     }
-    if from.0.is_empty() {
-        Ok(token)
-    } else {
-        Err(Garbled)
-    }
+    Ok(token)
 }
 
 fn write_price(token: &BidToken, out: &mut Writer<'_>) {
@@ -145,8 +151,11 @@ fn write_price(token: &BidToken, out: &mut Writer<'_>) {
     match &token.price_form {
         PriceForm::Plain => out.byte(0),
         PriceForm::Base64 => out.byte(1),
-        PriceForm::Encrypted { key_name } => {
-            out.byte(2);
+        PriceForm::Encrypted { key_name, unit, .. } => {
+            out.byte(match unit {
+                PriceUnit::CpiMicros => 2,
+                PriceUnit::CpmMicros => 3,
+            });
             out.text(key_name);
         }
     }
@@ -169,8 +178,15 @@ fn read_price(token: &mut BidToken, from: &mut Reader<'_>) -> Result<(), Garbled
     token.price_form = match from.byte()? {
         0 => PriceForm::Plain,
         1 => PriceForm::Base64,
-        2 => PriceForm::Encrypted {
+        unit @ (2 | 3) => PriceForm::Encrypted {
             key_name: from.text()?.to_owned(),
+            unit: if unit == 2 {
+                PriceUnit::CpiMicros
+            } else {
+                PriceUnit::CpmMicros
+            },
+            // Of the URL's making alone.
+            suffix: None,
         },
         _ => return Err(Garbled),
     };

@@ -5,7 +5,7 @@
 //! away no more than that two equal tokens are equal.
 
 use super::wire::Reader;
-use super::{BadToken, BidToken, TokenKind, layout};
+use super::{BadToken, BidToken, Click, TokenKind, layout};
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce, Tag};
 use base64::Engine;
@@ -82,17 +82,27 @@ impl TokenSealer {
 
     /// Appends the token to `out`, in characters that need no escaping in a URL.
     pub(crate) fn seal(&self, kind: TokenKind, token: &BidToken, out: &mut String) {
+        self.seal_body(kind, token.bid_id, |bytes| layout::write(kind, token, bytes), out);
+    }
+
+    /// Appends what goes to the landing page.
+    pub(crate) fn seal_click(&self, click: &Click, out: &mut String) {
+        let write = |bytes: &mut Vec<u8>| click.write(bytes);
+        self.seal_body(TokenKind::Conversion, click.bid.bid_id, write, out);
+    }
+
+    fn seal_body(&self, kind: TokenKind, bid_id: BidId, write: impl FnOnce(&mut Vec<u8>), out: &mut String) {
         let secret = &self.secrets[0];
         let mut bytes = Vec::with_capacity(512);
         bytes.push(secret.kid.len() as u8);
         bytes.extend_from_slice(secret.kid.as_bytes());
-        bytes.extend_from_slice(&token.bid_id.0.to_be_bytes());
+        bytes.extend_from_slice(&bid_id.0.to_be_bytes());
         let header_bytes = bytes.len();
-        layout::write(kind, token, &mut bytes);
+        write(&mut bytes);
         let (header, body) = bytes.split_at_mut(header_bytes);
         let tag = secret
             .cipher(kind)
-            .encrypt_inout_detached(&nonce(token.bid_id), header, body.into())
+            .encrypt_inout_detached(&nonce(bid_id), header, body.into())
             .expect("a token is far below the 64 GiB that AES-GCM-SIV takes");
         bytes.extend_from_slice(&tag);
         URL_SAFE_NO_PAD.encode_string(&bytes, out);
@@ -105,6 +115,20 @@ impl TokenSealer {
         let token = layout::read(kind, bid_id, body).map_err(|_| BadToken::Forged)?;
         if now_ms < token.expires_at_ms(kind) {
             Ok(token)
+        } else {
+            Err(BadToken::Expired)
+        }
+    }
+
+    /// What [`TokenSealer::seal_click`] sealed, while the click counts.
+    pub(crate) fn open_click(&self, now_ms: i64, text: &str) -> Result<Click, BadToken> {
+        let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadToken::Forged)?;
+        let (bid_id, body) = self
+            .decrypt(TokenKind::Conversion, &mut bytes)
+            .ok_or(BadToken::Forged)?;
+        let click = Click::read(bid_id, body).map_err(|_| BadToken::Forged)?;
+        if now_ms < click.counts_until_ms {
+            Ok(click)
         } else {
             Err(BadToken::Expired)
         }

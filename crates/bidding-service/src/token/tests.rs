@@ -1,4 +1,5 @@
 use super::*;
+use domain::exchange::PriceUnit;
 use proptest::prelude::*;
 
 fn sealer() -> TokenSealer {
@@ -52,7 +53,15 @@ fn price_forms() -> impl Strategy<Value = PriceForm> {
     prop_oneof![
         Just(PriceForm::Plain),
         Just(PriceForm::Base64),
-        "[a-z]{0,9}".prop_map(|key_name| PriceForm::Encrypted { key_name }),
+        (
+            "[a-z]{0,9}",
+            prop::sample::select(vec![PriceUnit::CpiMicros, PriceUnit::CpmMicros])
+        )
+            .prop_map(|(key_name, unit)| PriceForm::Encrypted {
+                key_name,
+                unit,
+                suffix: None
+            }),
     ]
 }
 
@@ -105,6 +114,24 @@ proptest! {
     }
 
     #[test]
+    fn a_click_reads_back_and_opens_as_nothing_else(
+        bid in tokens(), times in any::<(i64, i64)>(), currency in prop::option::of(currencies()), kind in kinds(),
+    ) {
+        let (clicked_at_ms, counts_until_ms) = times;
+        let bid = kept_by(TokenKind::Conversion, &bid);
+        let click = Click { bid, clicked_at_ms, counts_until_ms, currency };
+        let mut text = String::new();
+        sealer().seal_click(&click, &mut text);
+        prop_assert_eq!(sealer().open(kind, i64::MIN, &text), Err(BadToken::Forged));
+        let at_its_end = sealer().open_click(counts_until_ms, &text);
+        prop_assert_eq!(at_its_end, Err(BadToken::Expired));
+        if counts_until_ms > i64::MIN {
+            prop_assert_eq!(sealer().open_click(i64::MIN, &text), Ok(click.clone()));
+        }
+        prop_assert_eq!(sealer().open_click(i64::MIN, &sealed(kind, &click.bid)), Err(BadToken::Forged));
+    }
+
+    #[test]
     fn a_token_altered_in_one_character_is_forged(token in tokens(), kind in kinds(), at in any::<prop::sample::Index>()) {
         let mut text = sealed(kind, &token).into_bytes();
         let at = at.index(text.len());
@@ -125,7 +152,9 @@ proptest! {
         let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&bytes);
         for kind in TokenKind::ALL {
             prop_assert_eq!(sealer().open(kind, 0, &text), Err(BadToken::Forged));
+            prop_assert_eq!(sealer().open_click(0, &text), Err(BadToken::Forged));
             prop_assert_eq!(sealer().open(kind, 0, &encoded), Err(BadToken::Forged));
+            let _ = Click::read(BidId(0), &bytes);
             // What a forger with the key could write: garbled, but no panic.
             let _ = layout::read(kind, BidId(0), &bytes);
         }

@@ -5,6 +5,7 @@
 )]
 
 mod answers;
+mod audiences;
 mod changes;
 mod deadlines;
 mod fields;

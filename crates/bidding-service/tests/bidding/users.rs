@@ -47,7 +47,22 @@ impl UserStates for Reads {
         Ok(())
     }
 
-    async fn set_members(&self, _: &str, _: &[String], _: &[String], _: i64) -> Result<(), StorageError> {
+    async fn set_members(
+        &self,
+        _: &str,
+        _: &[String],
+        _: &[String],
+        _: i64,
+        _: i64,
+    ) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    async fn link(&self, _: &str, _: &str, _: i64, _: i64) -> Result<(), StorageError> {
+        Ok(())
+    }
+
+    async fn erase(&self, _: &str, _: i64) -> Result<(), StorageError> {
         Ok(())
     }
 

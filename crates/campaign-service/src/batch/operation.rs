@@ -105,6 +105,7 @@ pub(super) async fn outcome(
                 announcements,
                 ..
             } = Campaigns::draft(api, caller, None, campaign.clone(), now_ms).await?;
+            Campaigns::check(api, None, &document).await?;
             return Ok(Outcome {
                 document,
                 is_new: true,
@@ -128,12 +129,15 @@ pub(super) async fn outcome(
                 document,
                 announcements,
                 ..
-            }) => Outcome {
-                document,
-                is_new: false,
-                announcements,
-                is_change: true,
-            },
+            }) => {
+                Campaigns::check(api, Some(&current), &document).await?;
+                Outcome {
+                    document,
+                    is_new: false,
+                    announcements,
+                    is_change: true,
+                }
+            }
             None => Outcome {
                 document: current,
                 is_new: false,

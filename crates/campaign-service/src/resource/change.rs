@@ -66,6 +66,7 @@ async fn update<R: Resource>(
         let Some(draft) = revised::<R>(caller, &current, precondition, patch, now_ms)? else {
             return Ok(current);
         };
+        R::check(api, Some(&current), &draft.document).await?;
         let document = draft.document.clone();
         match api
             .commit(

@@ -32,7 +32,11 @@ pub(crate) async fn create_below<R: Resource>(
         return Ok(first);
     }
     let now_ms = api.now_ms();
-    let draft = match R::draft(api, caller, parent, post.body, now_ms).await {
+    let drafted = async {
+        let draft = R::draft(api, caller, parent, post.body, now_ms).await?;
+        R::check(api, None, &draft.document).await.map(|()| draft)
+    };
+    let draft = match drafted.await {
         Ok(draft) => draft,
         Err(error) => return repeat_or(api, post.keyed.as_ref(), error).await,
     };

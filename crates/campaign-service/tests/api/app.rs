@@ -41,7 +41,8 @@ pub(crate) async fn memory_ports(clock: &Clock) -> Ports {
     Ports {
         campaigns: store.clone(),
         ledger: store.clone(),
-        log: store,
+        log: store.clone(),
+        users: store,
     }
 }
 

@@ -5,6 +5,7 @@
 )]
 
 mod app;
+mod audiences;
 mod batch;
 mod concurrency;
 mod creatives;

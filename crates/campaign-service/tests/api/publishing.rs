@@ -39,7 +39,7 @@ async fn records(log: &dyn EventLog, topic: Topic, key: &str) -> Vec<Option<Vec<
     found
 }
 
-async fn latest(app: &TestApp, id: &str) -> Option<ServingCampaign> {
+pub(crate) async fn latest(app: &TestApp, id: &str) -> Option<ServingCampaign> {
     let last = records(&*app.ports.log, Topic::Campaigns, id).await.pop()??;
     Some(serde_json::from_slice(&last).unwrap())
 }

@@ -41,13 +41,33 @@ fn walk(fields: &mut Fields<'_, '_>) {
     fields.optional("price_form").object(|form| {
         match form.required("kind").word(&["plain", "base64", "encrypted"]) {
             Some("encrypted") => {
-                form.required("key_name").text(1..=100);
+                form.required("key_name").checked(syntax::key_name);
+                form.optional("unit").word(&["cpi_micros", "cpm_micros"]);
+                form.optional("suffix").checked(syntax::macro_suffix);
             }
-            Some(_) => form.absent("key_name", "belongs to encrypted prices"),
-            None => {
-                form.optional("key_name");
+            kind => {
+                for name in ["key_name", "unit", "suffix"] {
+                    if kind.is_some() {
+                        form.absent(name, "belongs to encrypted prices");
+                    } else {
+                        form.optional(name);
+                    }
+                }
             }
         }
+    });
+    fields.optional("eid_sources").texts(0..=20, syntax::domain);
+    fields.optional("user_sync").object(|sync| {
+        if let Some(url) = sync.optional("redirect_url").checked(syntax::web_url)
+            && !url.contains("{UID}")
+        {
+            sync.mistake(
+                "redirect_url",
+                "invalid_value",
+                "must hold {UID}, where our id goes",
+            );
+        }
+        sync.optional("accepts_ids").flag();
     });
     fields.optional("win_notice_delay_ms").integer(NOTICE_DELAYS_MS);
     fields.optional("billing_window_ms").object(|windows| {

@@ -15,6 +15,7 @@ const READ_ONLY: &[&str] = &[
     "reviews",
     "serving_status",
     "serving_reasons",
+    "uploads",
 ];
 
 /// The members of an object. What the walk never asks for is reported as unknown.

@@ -196,6 +196,21 @@ pub fn sha256(text: &str) -> Check {
     )
 }
 
+/// The name of a secret in the settings.
+pub fn key_name(text: &str) -> Check {
+    let fits = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    require(fits, "must be 1 to 64 letters, digits, - and _")
+}
+
+/// `OXCRYPT`, as it stands in `${AUCTION_PRICE:OXCRYPT}`.
+pub fn macro_suffix(text: &str) -> Check {
+    let fits = (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    require(fits, "must be 1 to 32 letters, digits and _")
+}
+
 /// A header's name in lower case.
 pub fn header_name(text: &str) -> Check {
     let fits = (1..=64).contains(&text.len())

@@ -72,7 +72,8 @@ fn full_creatives() -> [Value; 4] {
 fn full_exchange() -> Value {
     json!({
         "name": "Partner", "status": "paused", "currency": "EUR", "auction_type": 1, "seat": "s", "billing": "pixel",
-        "price_form": {"kind": "encrypted", "key_name": "k"}, "win_notice_delay_ms": 100,
+        "price_form": {"kind": "encrypted", "key_name": "k", "unit": "cpm_micros", "suffix": "OXCRYPT"},
+        "eid_sources": ["uidapi.com"], "user_sync": {"redirect_url": "https://x.example/?u={UID}", "accepts_ids": true}, "win_notice_delay_ms": 100,
         "billing_window_ms": {"web": 60_000, "app": 600_000, "interstitial": 3_600_000}, "qps_limit": 10,
         "allowed_networks": ["192.0.2.0/24", "2001:db8::/32"],
         "secret_header": {"name": "x-key", "sha256": "0".repeat(64)}, "secret_path_sha256": "f".repeat(64),

@@ -22,8 +22,8 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 const PAUSE_MS: u64 = 100;
 const CLUSTER_RETRIES: u32 = 3;
 
-/// Fields of a hash, and the names in another.
-type Both = (Vec<(String, String)>, Vec<String>);
+/// Fields of two hashes, and a text.
+type All = (Vec<(String, String)>, Vec<(String, String)>, Option<String>);
 
 pub(super) struct Door {
     way: Way,
@@ -95,8 +95,8 @@ impl Door {
         }
     }
 
-    /// Two reads of one slot.
-    pub(super) async fn send_both(&self, pipeline: &Pipeline) -> RedisResult<Both> {
+    /// Three reads of one slot.
+    pub(super) async fn send_all(&self, pipeline: &Pipeline) -> RedisResult<All> {
         match &self.way {
             Way::Node(node) => {
                 let (connection, generation) = node.connection().await?;

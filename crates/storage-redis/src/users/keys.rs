@@ -13,6 +13,7 @@ pub(super) struct Keys {
     pub(super) counters: String,
     pub(super) audiences: String,
     pub(super) events: String,
+    pub(super) link: String,
 }
 
 pub(super) fn of(user_key: &str) -> Keys {
@@ -23,6 +24,7 @@ pub(super) fn of(user_key: &str) -> Keys {
         counters: key('c'),
         audiences: key('a'),
         events: key('e'),
+        link: key('m'),
     }
 }
 
@@ -53,6 +55,25 @@ pub(super) fn counter(field: &str, value: &str) -> Option<Counter> {
         ends_ms: ends_ms.parse().ok()?,
         impressions: impressions.parse().ok()?,
     })
+}
+
+/// `None`: not written by us.
+pub(super) fn membership_ends_ms(value: &str) -> Option<i64> {
+    if value.is_empty() {
+        return Some(i64::MAX);
+    }
+    value.parse().ok()
+}
+
+pub(super) fn link(to: &str, until_ms: i64) -> String {
+    format!("{until_ms}/{to}")
+}
+
+/// Whom the key stands for, while it does.
+pub(super) fn linked_to(link: &str, now_ms: i64) -> Option<String> {
+    let (until_ms, to) = link.split_once('/')?;
+    let is_running = until_ms.parse().is_ok_and(|until_ms: i64| until_ms > now_ms);
+    is_running.then(|| to.to_owned())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What becomes of callers while servers restart, hang, fill up and fail over.
 
-use crate::{NOW_MS, bounded, daily, on_cluster, read_again, users_at};
+use crate::{NOW_MS, UNTIL_MS, bounded, daily, on_cluster, read_again, users_at};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -153,9 +153,12 @@ async fn a_full_memory_refuses_counts_and_answers_reads() {
     let refused = users.count("e2", "u", &[daily("c")], NOW_MS).await.unwrap_err();
     assert!(matches!(refused, StorageError::Unavailable(_)), "{refused}");
     let u = ["u".to_owned()];
-    let refused = users.set_members("aud", &u, &[], NOW_MS).await.unwrap_err();
+    let refused = users
+        .set_members("aud", &u, &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap_err();
     assert!(matches!(refused, StorageError::Unavailable(_)), "{refused}");
-    users.set_members("aud", &[], &u, NOW_MS).await.unwrap();
+    users.set_members("aud", &[], &u, UNTIL_MS, NOW_MS).await.unwrap();
     assert_eq!(read_again(&*users, "u").await.counters, [(daily("c"), 1)]);
     // Nothing of what was refused is remembered.
     node.command(&["DEL", "filler 0", "filler 1"]).await.unwrap();
@@ -170,7 +173,10 @@ async fn a_cluster_goes_on_after_the_loss_of_a_master_and_of_all_nodes() {
     };
     let users = on_cluster(&cluster);
     let user_keys: Vec<String> = (0..30).map(|number| number.to_string()).collect();
-    users.set_members("aud", &user_keys, &[], NOW_MS).await.unwrap();
+    users
+        .set_members("aud", &user_keys, &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
     for node in cluster.nodes() {
         // What is not on a replica yet may be lost with its master.
         let _ = node.command(&["WAIT", "1", "1000"]).await;
@@ -197,7 +203,10 @@ async fn a_hanging_master_of_a_cluster_answers_nobody_late() {
     };
     let users = on_cluster(&cluster);
     let user_keys: Vec<String> = (0..30).map(|number| number.to_string()).collect();
-    users.set_members("aud", &user_keys, &[], NOW_MS).await.unwrap();
+    users
+        .set_members("aud", &user_keys, &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
     let slot = cluster.slot_of("anything").await;
     let master = cluster.master_of(slot).await;
     cluster.nodes()[master].pause();

@@ -15,6 +15,7 @@ use storage_redis::{RedisUsers, Settings};
 use test_servers::redis::{Cluster, Node};
 
 const NOW_MS: i64 = 1_800_000_000_000;
+const UNTIL_MS: i64 = NOW_MS + 30 * 24 * 3_600_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn settings(nodes: Vec<String>) -> Settings {

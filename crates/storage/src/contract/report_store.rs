@@ -4,7 +4,8 @@
 use super::run_laws;
 use crate::event_log::Topic;
 use crate::report_store::{
-    Advance, Applied, Contribution, Dimension, ReportBatch, ReportQuery, ReportRow, Totals,
+    Advance, Applied, CONVERSION_IDS, CONVERSION_IDS_KEPT_MS, Contribution, Dimension, ReportBatch,
+    ReportQuery, ReportRow, Totals,
 };
 use crate::{ReportStore, StorageError};
 use domain::event::{Dimensions, QUARTER_MS};
@@ -35,6 +36,7 @@ pub async fn all<F: AsyncFn() -> Arc<dyn ReportStore>>(fresh: F) {
         rows_are_ordered_and_paged,
         values_beyond_the_bound_count_as_other,
         forgotten_ids_apply_again,
+        ids_of_conversions_are_kept_for_another_year,
         old_days_are_forgotten_whole,
         an_event_is_in_the_books_once,
         a_sum_of_the_books_that_leaves_64_bits_is_corrupt,
@@ -341,6 +343,20 @@ pub async fn forgotten_ids_apply_again(reports: Arc<dyn ReportStore>) {
     assert_eq!(apply(&*reports, &one).await.fresh, 0);
     reports.forget_event_ids(NOW_MS + 1).await.unwrap();
     assert_eq!(apply(&*reports, &one).await.fresh, 1);
+}
+
+pub async fn ids_of_conversions_are_kept_for_another_year(reports: Arc<dyn ReportStore>) {
+    let id = format!("{CONVERSION_IDS}1:a");
+    let one = [event(&id, NOW_MS, site("c", "s"), spend(1))];
+    apply(&*reports, &one).await;
+    for (before_ms, fresh) in [
+        (NOW_MS + 1, 0),
+        (NOW_MS + CONVERSION_IDS_KEPT_MS, 0),
+        (NOW_MS + CONVERSION_IDS_KEPT_MS + 1, 1),
+    ] {
+        reports.forget_event_ids(before_ms).await.unwrap();
+        assert_eq!(apply(&*reports, &one).await.fresh, fresh);
+    }
 }
 
 pub async fn old_days_are_forgotten_whole(reports: Arc<dyn ReportStore>) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 const NOW_MS: i64 = 1_800_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
+const UNTIL_MS: i64 = NOW_MS + 30 * 24 * HOUR_MS;
 
 pub async fn all<F: AsyncFn() -> Arc<dyn UserStates>>(fresh: F) {
     run_laws!(fresh;
@@ -20,6 +21,13 @@ pub async fn all<F: AsyncFn() -> Arc<dyn UserStates>>(fresh: F) {
         events_counted_at_once_all_count,
         members_come_and_go,
         a_long_list_of_members_is_set_whole,
+        a_membership_ends,
+        a_membership_is_prolonged_and_never_cut,
+        a_linked_key_has_the_state_of_whom_it_stands_for,
+        a_link_ends_and_can_be_replaced,
+        a_link_is_followed_once,
+        an_erased_user_has_no_state,
+        erasing_a_linked_key_erases_whom_it_stands_for,
     );
 }
 
@@ -135,9 +143,12 @@ pub async fn events_counted_at_once_all_count(users: Arc<dyn UserStates>) {
 
 pub async fn a_long_list_of_members_is_set_whole(users: Arc<dyn UserStates>) {
     let all: Vec<String> = (0..3_000).map(|number| format!("user {number}")).collect();
-    users.set_members("aud_1", &all, &[], NOW_MS).await.unwrap();
     users
-        .set_members("aud_1", &[], &all[..1_500], NOW_MS)
+        .set_members("aud_1", &all, &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    users
+        .set_members("aud_1", &[], &all[..1_500], UNTIL_MS, NOW_MS)
         .await
         .unwrap();
     for (number, user_key) in all.iter().enumerate().step_by(250) {
@@ -148,12 +159,154 @@ pub async fn a_long_list_of_members_is_set_whole(users: Arc<dyn UserStates>) {
 
 pub async fn members_come_and_go(users: Arc<dyn UserStates>) {
     let both = ["a".to_owned(), "b".to_owned()];
-    users.set_members("aud_1", &both, &[], NOW_MS).await.unwrap();
-    users.set_members("aud_1", &both, &[], NOW_MS).await.unwrap();
-    users.set_members("aud_2", &both[..1], &[], NOW_MS).await.unwrap();
-    users.set_members("aud_1", &[], &both[1..], NOW_MS).await.unwrap();
+    users
+        .set_members("aud_1", &both, &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    users
+        .set_members("aud_1", &both, &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    users
+        .set_members("aud_2", &both[..1], &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    users
+        .set_members("aud_1", &[], &both[1..], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
     let mut audiences = users.read("a", NOW_MS).await.unwrap().audiences;
     audiences.sort();
     assert_eq!(audiences, ["aud_1", "aud_2"]);
     assert_eq!(users.read("b", NOW_MS).await.unwrap(), UserState::default());
+}
+
+async fn audiences(users: &dyn UserStates, user_key: &str, now_ms: i64) -> Vec<String> {
+    let mut audiences = users.read(user_key, now_ms).await.unwrap().audiences;
+    audiences.sort();
+    audiences
+}
+
+pub async fn a_membership_ends(users: Arc<dyn UserStates>) {
+    let u = ["u".to_owned()];
+    let ends_ms = NOW_MS + HOUR_MS;
+    users
+        .set_members("aud_short", &u, &[], ends_ms, NOW_MS)
+        .await
+        .unwrap();
+    users
+        .set_members("aud_long", &u, &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    assert_eq!(
+        audiences(&*users, "u", ends_ms - 1).await,
+        ["aud_long", "aud_short"]
+    );
+    assert_eq!(audiences(&*users, "u", ends_ms).await, ["aud_long"]);
+    users.expire(ends_ms).await.unwrap();
+    assert_eq!(audiences(&*users, "u", ends_ms).await, ["aud_long"]);
+}
+
+pub async fn a_membership_is_prolonged_and_never_cut(users: Arc<dyn UserStates>) {
+    let u = ["u".to_owned()];
+    for until_ms in [NOW_MS + HOUR_MS, NOW_MS + 3 * HOUR_MS, NOW_MS + 2 * HOUR_MS] {
+        users
+            .set_members("aud_1", &u, &[], until_ms, NOW_MS)
+            .await
+            .unwrap();
+    }
+    assert_eq!(audiences(&*users, "u", NOW_MS + 3 * HOUR_MS - 1).await, ["aud_1"]);
+    assert!(audiences(&*users, "u", NOW_MS + 3 * HOUR_MS).await.is_empty());
+}
+
+pub async fn a_linked_key_has_the_state_of_whom_it_stands_for(users: Arc<dyn UserStates>) {
+    let ours = ["buyeruid:1".to_owned()];
+    users
+        .set_members("aud_1", &ours, &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    users
+        .count("e1", "buyeruid:1", &[hourly("c")], NOW_MS)
+        .await
+        .unwrap();
+    users
+        .link("id:ex:u", "buyeruid:1", UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    let expected = UserState {
+        counters: vec![(hourly("c"), 1)],
+        audiences: vec!["aud_1".to_owned()],
+        linked_to: Some("buyeruid:1".to_owned()),
+    };
+    assert_eq!(users.read("id:ex:u", NOW_MS).await.unwrap(), expected);
+    let own = UserState {
+        linked_to: None,
+        ..expected
+    };
+    assert_eq!(users.read("buyeruid:1", NOW_MS).await.unwrap(), own);
+}
+
+pub async fn a_link_ends_and_can_be_replaced(users: Arc<dyn UserStates>) {
+    let linked_to = async |now_ms| users.read("id:ex:u", now_ms).await.unwrap().linked_to;
+    let ends_ms = NOW_MS + HOUR_MS;
+    users
+        .link("id:ex:u", "buyeruid:1", UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    users
+        .link("id:ex:u", "buyeruid:2", ends_ms, NOW_MS)
+        .await
+        .unwrap();
+    assert_eq!(linked_to(ends_ms - 1).await.as_deref(), Some("buyeruid:2"));
+    assert_eq!(linked_to(ends_ms).await, None);
+    users.expire(ends_ms).await.unwrap();
+    assert_eq!(
+        users.read("id:ex:u", ends_ms).await.unwrap(),
+        UserState::default()
+    );
+}
+
+pub async fn a_link_is_followed_once(users: Arc<dyn UserStates>) {
+    for (from, to) in [("a", "b"), ("b", "a"), ("c", "c")] {
+        users.link(from, to, UNTIL_MS, NOW_MS).await.unwrap();
+    }
+    let linked_to = async |key| users.read(key, NOW_MS).await.unwrap().linked_to;
+    assert_eq!(linked_to("a").await.as_deref(), Some("b"));
+    assert_eq!(linked_to("c").await.as_deref(), Some("c"));
+}
+
+pub async fn an_erased_user_has_no_state(users: Arc<dyn UserStates>) {
+    let both = ["u".to_owned(), "other".to_owned()];
+    users
+        .set_members("aud_1", &both, &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    for (event, user_key) in [("e1", "u"), ("e2", "other")] {
+        users.count(event, user_key, &[daily("c")], NOW_MS).await.unwrap();
+    }
+    users.erase("u", NOW_MS).await.unwrap();
+    users.erase("u", NOW_MS).await.unwrap();
+    assert_eq!(users.read("u", NOW_MS).await.unwrap(), UserState::default());
+    let other = users.read("other", NOW_MS).await.unwrap();
+    assert_eq!((other.counters.len(), other.audiences.len()), (1, 1));
+}
+
+pub async fn erasing_a_linked_key_erases_whom_it_stands_for(users: Arc<dyn UserStates>) {
+    let ours = ["buyeruid:1".to_owned()];
+    users
+        .set_members("aud_1", &ours, &[], UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    users
+        .link("id:ex:u", "buyeruid:1", UNTIL_MS, NOW_MS)
+        .await
+        .unwrap();
+    users.erase("id:ex:u", NOW_MS).await.unwrap();
+    for user_key in ["id:ex:u", "buyeruid:1"] {
+        assert_eq!(
+            users.read(user_key, NOW_MS).await.unwrap(),
+            UserState::default(),
+            "{user_key}"
+        );
+    }
 }

@@ -245,9 +245,20 @@ impl UserStates for Users {
         audience_id: &str,
         add: &[String],
         remove: &[String],
+        until_ms: i64,
         now_ms: i64,
     ) -> Result<(), StorageError> {
-        self.inner.set_members(audience_id, add, remove, now_ms).await
+        self.inner
+            .set_members(audience_id, add, remove, until_ms, now_ms)
+            .await
+    }
+
+    async fn link(&self, user_key: &str, to: &str, until_ms: i64, now_ms: i64) -> Result<(), StorageError> {
+        self.inner.link(user_key, to, until_ms, now_ms).await
+    }
+
+    async fn erase(&self, user_key: &str, now_ms: i64) -> Result<(), StorageError> {
+        self.inner.erase(user_key, now_ms).await
     }
 
     async fn expire(&self, now_ms: i64) -> Result<(), StorageError> {
