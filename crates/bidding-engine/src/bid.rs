@@ -20,9 +20,9 @@ use openrtb::BidRequest;
 /// turn to ask the lease goes by the same order over all slots of an imp; who is withheld gives way to
 /// the next. An advertiser bids on one imp of a request only, and no top category comes twice in a pod.
 ///
-/// The price is the campaign's value (its maximum CPM in the bid's currency, rounded down) under first
-/// and second price alike; shading first-price bids is not part of this crate yet. In a fixed-price deal
-/// (`at: 3`) it is the deal's floor.
+/// The value of a bid is the campaign's maximum CPM in the bid's currency, rounded down, and so is its price, with two
+/// exceptions: under first price it is the snapshot's learned price, no higher than the value and no lower than the
+/// floor, unless delivery is guaranteed; in a fixed-price deal (`at: 3`) it is the deal's floor.
 #[expect(
     clippy::too_many_arguments,
     reason = "each has another owner: snapshot, leases, user, buffers"

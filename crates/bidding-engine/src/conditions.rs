@@ -27,7 +27,7 @@ pub(crate) use asked::{Conditions, campaign_fails, creative_fails, slot_fails};
 pub(crate) use indexed::{LISTS, failing, has_fitting_size};
 pub use media::protocols;
 pub use native::answers_native_asset;
-pub(crate) use price::{floor_of_all, quote, value_cpm_micros};
+pub(crate) use price::{Quote, floor_cpm_micros, floor_of_all, quote, value_cpm_micros};
 
 /// A condition: its reason, whether it holds (`true`: the campaign stays in), which campaigns or creatives can fail it
 /// at all, and in which opportunities anybody can. The search asks only where somebody can fail; the oracle and the

@@ -1,6 +1,6 @@
 //! What [`crate::bid`] takes and gives besides the snapshot.
 
-use crate::NoBidReason;
+use crate::{Market, NoBidReason};
 use domain::creative::Format;
 use domain::currency::Currency;
 use domain::money::Terms;
@@ -35,6 +35,8 @@ pub struct Decision {
     pub duration_ms: Option<i64>,
     /// How the exchange finds the price: 1 first price, 2 second price, 3 fixed (a deal's), above 500 its own.
     pub auction_type: u16,
+    /// Where first- and second-price bids meet their rivals; `None` for every other auction.
+    pub market: Option<Market>,
     /// CPM in micros of `bid_currency`.
     pub price_cpm_micros: i64,
     /// The same for every decision of a response.

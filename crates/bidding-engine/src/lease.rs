@@ -26,6 +26,7 @@ pub struct LeaseCell {
     valid_until_monotonic_ms: AtomicI64,
     cancelled_total_nanos: AtomicI64,
     largest_asked_nanos: AtomicI64,
+    price_lift_ppm: AtomicI64,
 }
 
 /// Why a cell gave nothing, in the order in which it is checked.
@@ -50,6 +51,7 @@ impl Default for LeaseCell {
             valid_until_monotonic_ms: AtomicI64::new(i64::MIN),
             cancelled_total_nanos: AtomicI64::new(0),
             largest_asked_nanos: AtomicI64::new(0),
+            price_lift_ppm: AtomicI64::new(0),
         }
     }
 }
@@ -196,6 +198,15 @@ impl LeaseCell {
         self.valid_until_monotonic_ms
             .compare_exchange(known_ms, until_ms, Ordering::AcqRel, Ordering::Relaxed)
             .is_ok()
+    }
+
+    /// The keeper's: how far a first-price bid goes from the learned price to the campaign's maximum, millionths.
+    pub fn set_price_lift_ppm(&self, lift_ppm: i64) {
+        self.price_lift_ppm.store(lift_ppm, Ordering::Relaxed);
+    }
+
+    pub fn price_lift_ppm(&self) -> i64 {
+        self.price_lift_ppm.load(Ordering::Relaxed)
     }
 
     pub fn valid_until_monotonic_ms(&self) -> i64 {

@@ -2,8 +2,9 @@
 //!
 //! [`bid`] is the whole of it. The same inputs give the same decisions: no clock, no I/O, no random
 //! numbers, no logging; ties and rotations come from a hash of the request. A [`Snapshot`] is immutable
-//! and shared; a [`LeaseCell`] is the only thing that several threads change, by atomics; a [`Scratch`]
-//! belongs to one thread and keeps its buffers, so that a steady state allocates nothing on the heap.
+//! and shared; a [`LeaseCell`] is the only thing that several threads change, by atomics, and the table of
+//! [`LearnedPrices`] the only one that is swapped under it; a [`Scratch`] belongs to one thread and keeps its
+//! buffers, so that a steady state allocates nothing on the heap.
 //!
 //! Promises: never panics on any request; never bids above a campaign's maximum, below a floor, or
 //! beyond what a lease has left; says why it does not bid with one typed [`NoBidReason`] per opportunity.
@@ -11,7 +12,7 @@
 //!
 //! Where to look: the conditions and their fixed order are the tables in `conditions`, used by the search
 //! (`search`, over the bitmaps of `index`), by the reference that tests compare it with ([`oracle`]) and
-//! by [`explain`].
+//! by [`explain`]. The price of the winner is in `shading`.
 
 mod agent;
 mod bid;
@@ -32,12 +33,15 @@ mod offer;
 pub mod oracle;
 mod pages;
 mod place;
+mod price_level;
+mod prices;
 mod privacy;
 mod reason;
 mod rotation;
 mod schedule;
 mod scratch;
 mod search;
+mod shading;
 mod snapshot;
 mod taxonomy;
 mod traffic;
@@ -51,9 +55,11 @@ pub use conditions::{answers_native_asset, protocols};
 pub use creative::advertised_bundle;
 pub use decision::{Decision, Now, Outcome};
 pub use exchange::ExchangeState;
-pub use explain::{CreativeFailures, Explanation, ImpExplanation, explain};
+pub use explain::{CreativeFailures, ExplainedPrice, Explanation, ImpExplanation, explain, explain_draft};
 pub use lease::{LeaseCell, Leases, Withheld};
 pub use pages::Pages;
+pub use price_level::PriceLevel;
+pub use prices::{BidsByLevel, LearnedPrices, Market, MarketPrices, PriceTable};
 pub use privacy::is_identifiable;
 pub use reason::NoBidReason;
 pub use scratch::Scratch;

@@ -4,13 +4,14 @@
 use crate::bits::{BLOCK_NUMBERS, EMPTY_BLOCK, numbers};
 use crate::campaign::CompiledCampaign;
 use crate::conditions::{
-    campaign_fails, creative_fails, day, has_fitting_size, quote, slot_fails, value_cpm_micros,
+    campaign_fails, creative_fails, day, has_fitting_size, slot_fails, value_cpm_micros,
 };
 use crate::creative::CompiledCreative;
 use crate::index::Plan;
 use crate::offer::{History, Offer, pod};
 use crate::rotation::rotate;
 use crate::scratch::Buffers;
+use crate::shading::price;
 use crate::{Decision, Leases, NoBidReason, Snapshot};
 use openrtb::request::Imp;
 use std::cmp::Ordering;
@@ -233,11 +234,20 @@ pub(crate) fn decide(
         .ok_or(NoBidReason::CreativeFormat)?;
     let slot = offer.slots.get(pending.slot).ok_or(NoBidReason::Deal)?;
     let ask = offer.ask;
-    let quote = quote(campaign, creative, offer, slot).ok_or(NoBidReason::Price)?;
+    let cell = leases.cells.get(pending.campaign);
+    let priced = price(
+        snapshot,
+        campaign,
+        creative,
+        offer,
+        slot,
+        cell.map(|cell| &**cell),
+    );
+    let (quote, market) = priced.ok_or(NoBidReason::Price)?;
     let day = day(campaign, ask.now.unix_ms).ok_or(NoBidReason::OutOfFlight)?;
     let test = ask.request.test;
     if !test {
-        let cell = leases.cells.get(pending.campaign).ok_or(NoBidReason::NoLease)?;
+        let cell = cell.ok_or(NoBidReason::NoLease)?;
         if is_first {
             cell.count_opportunity();
         }
@@ -258,6 +268,7 @@ pub(crate) fn decide(
         height: creative.height,
         duration_ms: creative.duration_ms,
         auction_type: slot.auction_type(offer),
+        market,
         price_cpm_micros: quote.price_cpm_micros,
         bid_currency: ask.currency,
         terms: quote.terms,

@@ -4,6 +4,7 @@ use crate::campaign::CompiledCampaign;
 use crate::exchange::{ExchangeState, scale_up};
 use crate::index::Index;
 use crate::pages::Pages;
+use crate::prices::LearnedPrices;
 use crate::traffic::Traffic;
 use domain::advertiser::AdvertiserStatus;
 use domain::campaign::CampaignStatus;
@@ -26,6 +27,7 @@ pub struct Snapshot {
     pub(crate) index: Index,
     pub(crate) counts: Counts,
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) prices: LearnedPrices,
 }
 
 /// Of the campaigns of a snapshot.
@@ -96,6 +98,7 @@ impl Snapshot {
             exchanges,
             counts,
             traffic: Arc::default(),
+            prices: LearnedPrices::default(),
         }
     }
 
@@ -103,6 +106,12 @@ impl Snapshot {
     #[must_use]
     pub fn with_traffic(self, traffic: Arc<Traffic>) -> Self {
         Self { traffic, ..self }
+    }
+
+    /// The same with first-price bids priced by this table.
+    #[must_use]
+    pub fn with_prices(self, prices: LearnedPrices) -> Self {
+        Self { prices, ..self }
     }
 
     /// How many campaigns there are, those that can never bid included.

@@ -145,6 +145,7 @@ impl Answerer {
             ),
             billing: asked.exchange.spec.billing,
             price_form: asked.exchange.spec.price_form.clone(),
+            market: decision.market,
             counters,
             landing_url: landing_url(&offer.prepared.landing, bid_id),
             test: decision.test,

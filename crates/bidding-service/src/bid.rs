@@ -11,6 +11,7 @@ use crate::error::Refusal;
 use crate::exchange_gate::{ExchangeGate, Proof};
 use crate::live::Live;
 use crate::metrics::BidMetrics;
+use crate::shading::Shading;
 use crate::transport::{self, Encoding};
 use arc_swap::ArcSwap;
 use axum::extract::rejection::PathRejection;
@@ -45,6 +46,7 @@ pub(crate) struct Bidder {
     pub(crate) user_states: Arc<dyn UserStates>,
     pub(crate) answerer: Answerer,
     pub(crate) events: BidEvents,
+    pub(crate) shading: Shading,
     pub(crate) clock: Clock,
     pub(crate) metrics: BidMetrics,
     pub(crate) timing: Timing,

@@ -13,6 +13,7 @@ use crate::lists::Lists;
 use crate::live::Live;
 use crate::metrics::{BidMetrics, IndexMetrics};
 use arc_swap::ArcSwap;
+use bidding_engine::LearnedPrices;
 use builder::Builder;
 use fold::{Fold, ReadRecord};
 use platform::{Clock, Latch, Shutdown};
@@ -39,6 +40,8 @@ pub(crate) struct Follower {
     pub(crate) keeper: Arc<LeaseKeeper>,
     /// T1, kept at the longest of any exchange in use.
     pub(crate) win_notice_delay_ms: Arc<AtomicI64>,
+    /// Of first-price bids.
+    pub(crate) prices: LearnedPrices,
     /// Outside development every exchange must be able to prove its requests.
     pub(crate) needs_proof: bool,
     pub(crate) caught_up: Latch,
@@ -93,6 +96,7 @@ impl Follower {
             builder: Builder {
                 keeper: self.keeper,
                 win_notice_delay_ms: self.win_notice_delay_ms,
+                prices: self.prices,
                 needs_proof: self.needs_proof,
                 bid_metrics: self.bid_metrics,
                 lists: self.lists,

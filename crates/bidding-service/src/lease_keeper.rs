@@ -16,6 +16,8 @@
 
 mod account;
 mod day_lease;
+#[cfg(test)]
+mod delivery_tests;
 mod ended_bids;
 mod group;
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //! Where to look: `bid` (the way of a request), `follower` (topics to snapshot), `answer` and `markup` (decisions
 //! to bytes), `exchange_gate` (who may ask), `user_key` and `cookie_sync` (who the user is), `lists` and `geo_ip` (files of
 //! what is not worth a bid, and of places), `bid_events` (counts), `token`, `lease_keeper`, `notices`, `settlement`,
-//! `rebuild` and `spool` (money).
+//! `rebuild` and `spool` (money), `shading` (prices under first price).
 
 mod answer;
 mod bid;
@@ -37,6 +37,7 @@ mod price_keys;
 mod rebuild;
 mod routes;
 mod settlement;
+mod shading;
 mod spool;
 #[cfg(test)]
 mod testing;
@@ -51,6 +52,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use bid::{Bidder, Timing};
 use bid_events::BidEvents;
+use bidding_engine::LearnedPrices;
 use cookie_sync::CookieSync;
 use domain::id::BidderId;
 use follower::Follower;
@@ -61,6 +63,7 @@ use notices::Notices;
 use platform::Process;
 use rebuild::Rebuilder;
 use settlement::Settlement;
+use shading::Shading;
 use spool::Spool;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -117,10 +120,11 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
     // Until the exchanges are known: the longest that T1 goes to.
     let win_notice_delay_ms = Arc::new(AtomicI64::new(10_000));
     let keeper = start.keeper(win_notice_delay_ms.clone());
-    let live = start.follower(keeper.clone(), win_notice_delay_ms);
-    let notices = start.notices(keeper, live.clone())?;
+    let shading = start.shading();
+    let live = start.follower(keeper.clone(), win_notice_delay_ms, shading.prices());
+    let notices = start.notices(keeper, live.clone(), shading.clone())?;
     let sync = start.cookie_sync(live.clone());
-    let bidder = Arc::new(start.bidder(live));
+    let bidder = Arc::new(start.bidder(live, shading));
     let http = process.metrics.http(SERVICE);
     Ok(App {
         router: routes::router(
@@ -159,13 +163,24 @@ impl Start<'_> {
         keeper
     }
 
-    fn follower(&self, keeper: Arc<LeaseKeeper>, win_notice_delay_ms: Arc<AtomicI64>) -> Arc<ArcSwap<Live>> {
+    fn shading(&self) -> Shading {
+        let dropped = self.metrics.money.events_dropped.with_label_values(&["prices"]);
+        Shading::start(self.bidder_id.clone(), dropped, &self.process.shutdown)
+    }
+
+    fn follower(
+        &self,
+        keeper: Arc<LeaseKeeper>,
+        win_notice_delay_ms: Arc<AtomicI64>,
+        prices: LearnedPrices,
+    ) -> Arc<ArcSwap<Live>> {
         let live: Arc<ArcSwap<Live>> = Arc::default();
         let follower = Follower {
             log: self.ports.event_log.clone(),
             live: live.clone(),
             keeper,
             win_notice_delay_ms,
+            prices,
             needs_proof: !self.config.environment.is_development(),
             caught_up: self
                 .process
@@ -183,7 +198,12 @@ impl Start<'_> {
         live
     }
 
-    fn notices(&self, keeper: Arc<LeaseKeeper>, live: Arc<ArcSwap<Live>>) -> anyhow::Result<Notices> {
+    fn notices(
+        &self,
+        keeper: Arc<LeaseKeeper>,
+        live: Arc<ArcSwap<Live>>,
+        shading: Shading,
+    ) -> anyhow::Result<Notices> {
         let spool_dir = &self.config.spool_dir;
         let spool = Spool::open(spool_dir, SPOOL_MAX_BYTES, self.metrics.money.spool.clone())
             .with_context(|| format!("cannot open the spool in {}", spool_dir.display()))?;
@@ -218,6 +238,7 @@ impl Start<'_> {
         Ok(Notices {
             sealer: self.sealer.clone(),
             settlement,
+            shading,
             clock: self.process.clock.clone(),
             live,
             price_keys: self.config.price_keys.clone(),
@@ -234,7 +255,7 @@ impl Start<'_> {
         )
     }
 
-    fn bidder(&self, live: Arc<ArcSwap<Live>>) -> Bidder {
+    fn bidder(&self, live: Arc<ArcSwap<Live>>, shading: Shading) -> Bidder {
         let Self {
             config,
             process,
@@ -257,6 +278,7 @@ impl Start<'_> {
                 metrics.bids.bid_events_dropped.clone(),
                 &process.shutdown,
             ),
+            shading,
             clock: process.clock.clone(),
             timing: Timing {
                 bid_timeout: config.bid_timeout,

@@ -22,6 +22,7 @@ impl<'a> NoticeUrls<'a, '_> {
             self.base,
             "/notice/win?t=",
             self.seal(TokenKind::Win),
+            self.minimum_macro(),
             "&p=",
             self.price_macro(),
         ])
@@ -36,22 +37,19 @@ impl<'a> NoticeUrls<'a, '_> {
             self.base,
             "/notice/billing?t=",
             self.seal(TokenKind::Billing),
+            self.minimum_macro(),
             "&p=",
             self.price_macro(),
         ])
     }
 
     pub(crate) fn loss(&self) -> &'a [&'a str] {
-        let minimum = match self.token.price_form {
-            PriceForm::Base64 => "&m=${AUCTION_MIN_TO_WIN:B64}",
-            PriceForm::Plain | PriceForm::Encrypted { .. } => "&m=${AUCTION_MIN_TO_WIN}",
-        };
         self.pieces(&[
             self.base,
             "/notice/loss?t=",
             self.seal(TokenKind::Loss),
             "&r=${AUCTION_LOSS}",
-            minimum,
+            self.minimum_macro(),
         ])
     }
 
@@ -72,6 +70,13 @@ impl<'a> NoticeUrls<'a, '_> {
     /// The token of every video event of the bid.
     pub(crate) fn video_token(&self) -> &'a str {
         self.seal(TokenKind::Video)
+    }
+
+    fn minimum_macro(&self) -> &'static str {
+        match &self.token.price_form {
+            PriceForm::Base64 => "&m=${AUCTION_MIN_TO_WIN:B64}",
+            PriceForm::Plain | PriceForm::Encrypted { .. } => "&m=${AUCTION_MIN_TO_WIN}",
+        }
     }
 
     fn price_macro(&self) -> &'a str {

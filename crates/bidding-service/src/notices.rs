@@ -13,6 +13,7 @@ mod tests;
 use crate::live::Live;
 use crate::price_keys::PriceKeys;
 use crate::settlement::{Applied, Settlement};
+use crate::shading::{Fate, Shading};
 use crate::token::{BadToken, BidToken, TokenKind, TokenSealer};
 use answer::Answer;
 use arc_swap::ArcSwap;
@@ -22,7 +23,7 @@ use axum::response::Response;
 use axum::routing::get;
 use domain::event::EventKind;
 use platform::Clock;
-use price::Notified;
+use price::{Notified, minimum_cpm_micros};
 use prometheus::IntCounterVec;
 use query::NoticeQuery;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use storage::StorageError;
 pub(crate) struct Notices {
     pub(crate) sealer: Arc<TokenSealer>,
     pub(crate) settlement: Arc<Settlement>,
+    pub(crate) shading: Shading,
     pub(crate) clock: Clock,
     /// For the rates of exchanges.
     pub(crate) live: Arc<ArcSwap<Live>>,
@@ -73,6 +75,7 @@ async fn win(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respons
     match notices.price(&token, query) {
         Notified::Audit => notices.done("win", Answer::Audit),
         price => {
+            notices.learn_win(&token, price, query);
             let applied = notices.settlement.win(&token, price.cpm_micros()).await;
             notices.answer("win", applied)
         }
@@ -93,6 +96,7 @@ async fn billing(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Res
     match notices.price(&token, query) {
         Notified::Audit => notices.done("billing", Answer::Audit),
         price => {
+            notices.learn_win(&token, price, query);
             let applied = notices.settlement.bill(&token, price.cpm_micros()).await;
             notices.answer("billing", applied)
         }
@@ -104,10 +108,10 @@ async fn loss(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respon
     let query = NoticeQuery(&raw);
     match notices.open(TokenKind::Loss, query) {
         Ok(token) => {
-            let applied = notices
-                .settlement
-                .loss(&token, query.value("r").parse().ok())
-                .await;
+            let reason = query.value("r").parse().ok();
+            let minimum = minimum_cpm_micros(&query.value("m"));
+            notices.shading.noticed(&token, lost_by(reason), minimum);
+            let applied = notices.settlement.loss(&token, reason).await;
             notices.answer("loss", applied)
         }
         Err(refused) => notices.done("loss", refused),
@@ -182,6 +186,15 @@ impl Notices {
         Notified::read_with(&self.price_keys, &token.price_form, &query.value("p"))
     }
 
+    /// In a second-price auction the price is the least that would have won.
+    fn learn_win(&self, token: &BidToken, price: Notified, query: NoticeQuery<'_>) {
+        let told = minimum_cpm_micros(&query.value("m"));
+        let cleared = price
+            .cpm_micros()
+            .filter(|cleared| *cleared < token.price_cpm_micros);
+        self.shading.noticed(token, Fate::Won, told.or(cleared));
+    }
+
     fn answer(&self, kind: &str, applied: Result<Applied, StorageError>) -> Response {
         self.done(kind, Answer::of(applied))
     }
@@ -193,5 +206,14 @@ impl Notices {
 
     fn count(&self, kind: &str, result: &str) {
         self.counted.with_label_values(&[kind, result]).inc();
+    }
+}
+
+/// Loss reasons (OpenRTB 3.0, "Loss Reason Codes") that say something of the price: 100 to 102, below a floor or another
+/// bid, and what is not said or the exchange's own.
+fn lost_by(reason: Option<i64>) -> Fate {
+    match reason {
+        Some(0..100 | 103..500) => Fate::Void,
+        _ => Fate::Lost,
     }
 }

@@ -14,6 +14,7 @@ mod wire;
 pub(crate) use click::Click;
 pub(crate) use sealer::TokenSealer;
 
+use bidding_engine::Market;
 use domain::currency::Currency;
 use domain::event::Dimensions;
 use domain::exchange::{Billing, PriceForm};
@@ -96,6 +97,8 @@ pub(crate) struct BidToken {
     /// Which event says that money is owed.
     pub(crate) billing: Billing,
     pub(crate) price_form: PriceForm,
+    /// Where the bid met its rivals; in win, billing and loss, where the price is learned from what came of it.
+    pub(crate) market: Option<Market>,
     /// To count when the creative is shown.
     pub(crate) counters: Vec<CounterKey>,
     /// Where a click leads.

@@ -9,9 +9,11 @@
 //!
 //! After Smart Pacing (Xu et al., KDD 2015) and LinkedIn's budget pacing (Agarwal et al., KDD 2014).
 
+mod lift;
 mod plan;
 mod rate;
 
+pub use lift::PriceLift;
 pub use plan::DayPlan;
 pub use rate::{BidValue, Rate};
 
@@ -33,12 +35,19 @@ pub struct Standing {
     pub opportunities_per_second: f64,
 }
 
-/// The share of opportunities that would keep the day on its plan, `0.0..=1.0`.
-///
-/// (plan'(t) + gap / 60 s) / (value of a bid x opportunities a second). Wins that wait for their billing count as
-/// spent, but no more of them than the plan spends in those 60 s: what an exchange never bills must not slow the day.
+/// The share of opportunities that would keep the day on its plan, `0.0..=1.0`: [`need_on_plan`], as far as there is
+/// something to take part in.
 #[must_use]
 pub fn share_on_plan(plan: &DayPlan, now_ms: i64, standing: &Standing) -> f64 {
+    need_on_plan(plan, now_ms, standing).clamp(0.0, 1.0)
+}
+
+/// How much of what is offered the plan needs: above 1, more than there is at the prices now bid.
+///
+/// (plan'(t) + gap / 60 s) / (value of a bid x opportunities a second); 1 while nothing is offered. Wins that wait for their billing count as
+/// spent, but no more of them than the plan spends in those 60 s: what an exchange never bills must not slow the day.
+#[must_use]
+pub fn need_on_plan(plan: &DayPlan, now_ms: i64, standing: &Standing) -> f64 {
     let pace_nanos = plan.nanos_per_second(now_ms);
     let pending_nanos = nanos(standing.pending_nanos).min(pace_nanos * CORRECTION_SECONDS);
     let gap_nanos = nanos(plan.planned_nanos(now_ms)) - nanos(standing.spent_nanos) - pending_nanos;
@@ -47,7 +56,7 @@ pub fn share_on_plan(plan: &DayPlan, now_ms: i64, standing: &Standing) -> f64 {
     if wanted_per_second <= 0.0 {
         0.0
     } else if offered_per_second > 0.0 {
-        (wanted_per_second / offered_per_second).clamp(0.0, 1.0)
+        wanted_per_second / offered_per_second
     } else {
         1.0
     }

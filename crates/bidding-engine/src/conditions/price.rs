@@ -6,7 +6,7 @@ use crate::offer::{Ask, Floor, Offer, Slot, media};
 use domain::money::{MULTIPLIER_ONE_MICROS, Terms, convert_down};
 use openrtb::request::{Deal, DurFloor, Imp};
 
-/// What a bid costs at most.
+/// What a bid costs at most, before it is shaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quote {
     /// CPM micros of the bid's currency, above zero.
@@ -74,7 +74,7 @@ pub(crate) fn quote(
 ///
 /// OpenRTB 2.6, 7.11: the deal's own counts first, then the video's or audio's for this duration, then
 /// the imp's. A deal's floor is in the deal's currency, which does not inherit from the imp.
-pub(super) fn floor_cpm_micros(creative: &CompiledCreative, offer: &Offer<'_>, slot: &Slot) -> Option<i64> {
+pub(crate) fn floor_cpm_micros(creative: &CompiledCreative, offer: &Offer<'_>, slot: &Slot) -> Option<i64> {
     match slot.floor {
         Floor::Flat { cpm_micros } => Some(cpm_micros),
         Floor::WithoutRate => None,

@@ -9,6 +9,7 @@ mod law;
 mod pods;
 mod privacy;
 mod requests;
+mod shading;
 mod shared_data;
 mod supply;
 mod world;

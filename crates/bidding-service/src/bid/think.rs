@@ -240,6 +240,11 @@ impl Thinking<'_> {
             return Answered::Late;
         }
         bidder.metrics.bids.inc_by(buffers.made.len() as u64);
+        for decision in buffers.decisions.iter().filter(|decision| !decision.test) {
+            if let Some(market) = decision.market {
+                bidder.shading.bid_made(market, decision.price_cpm_micros);
+            }
+        }
         for dimensions in buffers.made.drain(..).filter(|_| !asked.request.test) {
             bidder.events.bid_made(asked.at_ms, dimensions);
         }

@@ -7,7 +7,7 @@ use crate::lists::Lists;
 use crate::live::Live;
 use crate::markup::PreparedCreative;
 use crate::metrics::BidMetrics;
-use bidding_engine::{Catalog, Change, Entry};
+use bidding_engine::{Catalog, Change, Entry, LearnedPrices};
 use domain::id::CampaignId;
 use domain::serving::{ServingCampaign, ServingExchange};
 use std::collections::HashMap;
@@ -22,6 +22,7 @@ pub(super) struct Builder {
     pub(super) keeper: Arc<LeaseKeeper>,
     /// T1, kept at the longest of any exchange in use.
     pub(super) win_notice_delay_ms: Arc<AtomicI64>,
+    pub(super) prices: LearnedPrices,
     pub(super) needs_proof: bool,
     pub(super) bid_metrics: BidMetrics,
     pub(super) lists: watch::Receiver<Lists>,
@@ -55,7 +56,11 @@ impl Builder {
         };
         let lists = self.lists.borrow().clone();
         let live = Live {
-            snapshot: catalog.snapshot().clone().with_traffic(lists.traffic),
+            snapshot: catalog
+                .snapshot()
+                .clone()
+                .with_traffic(lists.traffic)
+                .with_prices(self.prices.clone()),
             leases: catalog.leases().clone(),
             prepared: catalog.companions().clone(),
             gates,

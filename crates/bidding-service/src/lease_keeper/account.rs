@@ -192,6 +192,7 @@ impl Account {
             } else {
                 0
             };
+            cell.set_price_lift_ppm(self.pacer.price_lift_ppm());
             let extra_nanos = if may_bid && !self.pacer.is_overdrawn() {
                 self.pacer.extra_nanos(&self.campaign, quota, asks.rests)
             } else {

@@ -3,7 +3,7 @@
 use bidding_engine::Now;
 use domain::campaign::Pacing;
 use domain::money::Terms;
-use domain::pacing::{BidValue, DayPlan, Participation, Rate, Standing, bid_quota, share_on_plan};
+use domain::pacing::{BidValue, DayPlan, Participation, PriceLift, Rate, Standing, bid_quota, need_on_plan};
 use domain::period::Day;
 use domain::serving::ServingCampaign;
 use storage::spend_ledger::Grant;
@@ -21,6 +21,7 @@ pub(super) struct Pacer {
     all: Rate,
     value: BidValue,
     participation: Participation,
+    lift: PriceLift,
     stepped_ms: Option<i64>,
     learned: Option<Learned>,
     largest_asked_nanos: i64,
@@ -40,6 +41,7 @@ impl Pacer {
             all: Rate::smoothed_over(SMOOTHED_OVER_MS),
             value: BidValue::default(),
             participation: Participation::default(),
+            lift: PriceLift::default(),
             stepped_ms: None,
             learned: None,
             largest_asked_nanos: 0,
@@ -88,32 +90,38 @@ impl Pacer {
     pub(super) fn quota(&mut self, campaign: &ServingCampaign, day: &Day, now: Now, random: f64) -> i64 {
         let elapsed_ms = self.stepped_ms.map_or(0, |last| now.monotonic_ms - last);
         self.stepped_ms = Some(now.monotonic_ms);
-        let share = self.share(campaign, day, now, elapsed_ms);
+        // Before the ledger's first word nothing is known of the day: stay small.
+        let need = self.need(campaign, day, now);
+        let share = match (campaign.campaign.spec.pacing, need) {
+            (Pacing::Asap, _) => 1.0,
+            (Pacing::Even, Some(need)) => {
+                self.participation.follow(need.clamp(0.0, 1.0), elapsed_ms);
+                self.participation.share()
+            }
+            (Pacing::Even, None) => self.participation.share(),
+        };
+        if let Some(need) = need {
+            self.lift.follow(need, share >= 1.0, elapsed_ms);
+        }
         bid_quota(share, self.own.per_second(), random)
+    }
+
+    /// How far a first-price bid goes from the learned price to the campaign's maximum.
+    pub(super) fn price_lift_ppm(&self) -> i64 {
+        self.lift.ppm()
     }
 
     /// Whether a campaign at rest may take the next opportunity that comes.
     pub(super) fn may_bid_once(&self, campaign: &ServingCampaign, day: &Day, now: Now) -> bool {
-        self.target(campaign, day, now).is_none_or(|target| target > 0.0)
+        campaign.campaign.spec.pacing == Pacing::Asap
+            || self.need(campaign, day, now).is_none_or(|need| need > 0.0)
     }
 
-    fn share(&mut self, campaign: &ServingCampaign, day: &Day, now: Now, elapsed_ms: i64) -> f64 {
-        if campaign.campaign.spec.pacing == Pacing::Asap {
-            return 1.0;
-        }
-        // Before the ledger's first word nothing is known of the day: stay small.
-        if let Some(target) = self.target(campaign, day, now) {
-            self.participation.follow(target, elapsed_ms);
-        }
-        self.participation.share()
-    }
-
-    fn target(&self, campaign: &ServingCampaign, day: &Day, now: Now) -> Option<f64> {
+    /// How much of what is offered the day needs; of a campaign that is to spend as soon as it can, to be where an even
+    /// one would be: it pays more only where even that is out of reach.
+    fn need(&self, campaign: &ServingCampaign, day: &Day, now: Now) -> Option<f64> {
         let grant = &self.learned.as_ref()?.grant;
         let spec = &campaign.campaign.spec;
-        if spec.pacing == Pacing::Asap {
-            return Some(1.0);
-        }
         let on_day = if grant.date == day.date {
             grant.day
         } else {
@@ -129,7 +137,7 @@ impl Pacer {
             bid_value_nanos: self.value.nanos(self.bid_nanos(campaign)),
             opportunities_per_second: self.all.per_second().max(self.own.per_second()),
         };
-        Some(share_on_plan(&plan, now.unix_ms, &standing))
+        Some(need_on_plan(&plan, now.unix_ms, &standing))
     }
 
     /// What to hold beyond what is open, for `quota` bids: [least, most]. Between them the lease is left as it is.

@@ -50,6 +50,15 @@ impl Notified {
     }
 }
 
+/// `${AUCTION_MIN_TO_WIN}`, plain or in base64, in CPM micros; `None` when the exchange does not say it.
+pub(super) fn minimum_cpm_micros(text: &str) -> Option<i64> {
+    let micros = |text: &str| decimal_to_micros(text.trim());
+    // Base64 of a decimal begins with a letter, so that the two cannot be mistaken for each other.
+    micros(text)
+        .or_else(|| micros(&decode_base64(text)?))
+        .filter(|micros| *micros > 0)
+}
+
 /// Either alphabet, with padding or without: exchanges differ.
 fn decode_base64(text: &str) -> Option<String> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -132,6 +141,24 @@ mod tests {
                 Notified::read(&PriceForm::Base64, text),
                 Notified::Price(1_250_000)
             );
+        }
+    }
+
+    #[test]
+    fn the_minimum_to_win_is_read_plain_or_in_base64_and_often_is_not_there() {
+        for text in ["1.25", "MS4yNQ==", " 1.25"] {
+            assert_eq!(minimum_cpm_micros(text), Some(1_250_000), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "-1",
+            "${AUCTION_MIN_TO_WIN}",
+            "${AUCTION_MIN_TO_WIN:B64}",
+            "AUDIT",
+            "QVVESVQ=",
+        ] {
+            assert_eq!(minimum_cpm_micros(text), None, "{text}");
         }
     }
 

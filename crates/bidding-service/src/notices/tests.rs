@@ -13,6 +13,7 @@ use domain::exchange::{Billing, PriceForm};
 use domain::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use domain::money::Terms;
 use domain::period::{Day, Limits};
+use platform::{Readiness, Shutdown};
 use std::sync::atomic::AtomicI64;
 use storage::spend_ledger::{BalancesOf, LeaseRequest};
 use storage::user_states::CounterKey;
@@ -61,6 +62,7 @@ fn token() -> BidToken {
         },
         billing: Billing::Notice,
         price_form: PriceForm::Plain,
+        market: None,
         counters: vec![CounterKey {
             scope_id: "cmp_1".to_owned(),
             window_ms: 3_600_000,
@@ -105,6 +107,8 @@ impl Site {
             1,
         ));
         let counted = metrics.notices.clone();
+        let dropped = metrics.events_dropped.with_label_values(&["prices"]);
+        let shutdown = Shutdown::new(Default::default(), Readiness::new());
         let settlement = Settlement::new(
             store.clone(),
             store.clone(),
@@ -118,6 +122,7 @@ impl Site {
         let router = router(Notices {
             sealer: sealer.clone(),
             settlement: Arc::new(settlement),
+            shading: Shading::start("bdr_1".into(), dropped, &shutdown),
             clock: clock.clone(),
             live: live.clone(),
             price_keys: PriceKeys::parse(SAMPLE_KEYS).unwrap(),

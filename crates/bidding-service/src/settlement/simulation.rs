@@ -270,6 +270,7 @@ impl World {
             },
             billing: Billing::Notice,
             price_form: PriceForm::Plain,
+            market: None,
             counters: Vec::new(),
             landing_url: String::new(),
             test: false,

@@ -2,6 +2,7 @@
 
 use super::wire::{Garbled, Reader, Writer};
 use super::{BidToken, TokenKind};
+use bidding_engine::Market;
 use domain::currency::Currency;
 use domain::event::Dimensions;
 use domain::exchange::{Billing, PriceForm, PriceUnit};
@@ -16,6 +17,7 @@ pub(super) const VERSION: u8 = 1;
 const TEST: u8 = 1;
 const PIXEL_BILLS: u8 = 2;
 const HAS_USER: u8 = 4;
+const HAS_MARKET: u8 = 8;
 
 /// The groups of fields that a kind needs.
 struct Needs {
@@ -25,6 +27,8 @@ struct Needs {
     price: bool,
     user: bool,
     landing: bool,
+    /// What a price is learned from.
+    market: bool,
 }
 
 impl Needs {
@@ -39,6 +43,7 @@ impl Needs {
             price: bills,
             user: kind == TokenKind::Impression,
             landing: kind == TokenKind::Click,
+            market: matches!(kind, TokenKind::Win | TokenKind::Billing | TokenKind::Loss),
         }
     }
 }
@@ -51,7 +56,8 @@ pub(super) fn write(kind: TokenKind, token: &BidToken, out: &mut Vec<u8>) {
     out.byte(
         flag(token.test, TEST)
             | flag(token.billing == Billing::Pixel, PIXEL_BILLS)
-            | flag(needs.user && token.user_key.is_some(), HAS_USER),
+            | flag(needs.user && token.user_key.is_some(), HAS_USER)
+            | flag(needs.market && token.market.is_some(), HAS_MARKET),
     );
     out.signed(token.bid_at_ms);
     out.text(token.campaign_id.as_str());
@@ -78,6 +84,12 @@ pub(super) fn write(kind: TokenKind, token: &BidToken, out: &mut Vec<u8>) {
     }
     if needs.landing {
         out.text(&token.landing_url);
+    }
+    if let Some(market) = token.market.filter(|_| needs.market) {
+        out.unsigned(market.0);
+        if !needs.price {
+            out.signed(token.price_cpm_micros);
+        }
     }
 }
 
@@ -134,6 +146,12 @@ pub(super) fn read_from(kind: TokenKind, bid_id: BidId, from: &mut Reader<'_>) -
     }
     if needs.landing {
         from.text()?.clone_into(&mut token.landing_url);
+    }
+    if flags & HAS_MARKET != 0 {
+        token.market = Some(Market(from.unsigned()?));
+        if !needs.price {
+            token.price_cpm_micros = from.signed()?;
+        }
     }
     Ok(token)
 }
@@ -275,6 +293,7 @@ impl BidToken {
             dimensions: Dimensions::default(),
             billing: Billing::Notice,
             price_form: PriceForm::Plain,
+            market: None,
             counters: Vec::new(),
             landing_url: String::new(),
             test: false,

@@ -1,4 +1,5 @@
 use super::*;
+use bidding_engine::Market;
 use domain::exchange::PriceUnit;
 use proptest::prelude::*;
 
@@ -20,11 +21,17 @@ fn kept_by(kind: TokenKind, token: &BidToken) -> BidToken {
     let blank = BidToken::blank();
     if !bills {
         kept.day = blank.day;
-        kept.price_cpm_micros = 0;
         kept.bid_currency = blank.bid_currency;
         kept.currency = blank.currency;
         kept.terms = blank.terms;
         kept.price_form = blank.price_form;
+    }
+    let is_notice = matches!(kind, TokenKind::Win | TokenKind::Billing | TokenKind::Loss);
+    if !is_notice {
+        kept.market = None;
+    }
+    if !bills && kept.market.is_none() {
+        kept.price_cpm_micros = 0;
     }
     if !bills && kind != TokenKind::Loss {
         kept.bidder_id = blank.bidder_id;
@@ -85,7 +92,7 @@ prop_compose! {
         (bid_currency, currency, price_form) in (currencies(), currencies(), price_forms()),
         (user_key, landing_url, bidder_id) in (prop::option::of(".{0,40}"), ".{0,80}", "bdr_[a-z0-9]{0,26}"),
         counters in prop::collection::vec((".{0,9}", any::<i64>()), 0..4),
-        (pixel, test) in (any::<bool>(), any::<bool>()),
+        (pixel, test, market) in (any::<bool>(), any::<bool>(), prop::option::of(any::<u64>())),
     ) -> BidToken {
         BidToken {
             bid_id: BidId(bid_id),
@@ -102,6 +109,7 @@ prop_compose! {
             price_form,
             counters: counters.into_iter().map(|(scope_id, window_ms)| CounterKey { scope_id, window_ms }).collect(),
             landing_url, test,
+            market: market.map(Market),
         }
     }
 }

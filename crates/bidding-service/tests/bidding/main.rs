@@ -20,6 +20,7 @@ mod lists;
 mod mmdb;
 mod others_requests;
 mod overload;
+mod shading;
 mod stage;
 mod stalled_log;
 mod transport;

@@ -5,6 +5,7 @@ use crate::bid_events::BidEvents;
 use crate::exchange_gate::ExchangeGate;
 use crate::markup::PreparedCreative;
 use crate::metrics::BiddingMetrics;
+use crate::shading::Shading;
 use crate::testing;
 use crate::token::TokenSealer;
 use axum::http::StatusCode;
@@ -82,6 +83,11 @@ async fn bidder() -> Bidder {
             ports.event_log,
             id,
             clock.clone(),
+            metrics.bids.bid_events_dropped.clone(),
+            &shutdown,
+        ),
+        shading: Shading::start(
+            BidderId("bdr_1".into()),
             metrics.bids.bid_events_dropped.clone(),
             &shutdown,
         ),

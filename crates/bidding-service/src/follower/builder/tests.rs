@@ -35,6 +35,7 @@ impl Bench {
             builder: Builder {
                 keeper: Arc::new(keeper),
                 win_notice_delay_ms: delay_ms,
+                prices: Default::default(),
                 needs_proof: false,
                 bid_metrics: metrics.bids,
                 lists: watch::channel(Lists::default()).1,

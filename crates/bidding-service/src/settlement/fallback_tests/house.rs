@@ -78,6 +78,7 @@ pub(super) fn token(bid: u128, advertiser: &str) -> BidToken {
         },
         billing: Billing::Notice,
         price_form: PriceForm::Plain,
+        market: None,
         counters: vec![CounterKey {
             scope_id: "cmp_1".to_owned(),
             window_ms: 3_600_000,
