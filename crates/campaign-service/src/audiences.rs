@@ -4,22 +4,17 @@ use crate::api::{Api, timestamp};
 use crate::auth::Caller;
 use crate::campaigns::{own_advertiser_unless_named, read_for_advertiser};
 use crate::error::ApiError;
+use crate::named::{self, Named};
 use crate::resource::{ARCHIVED, Draft, Resource, body, patched, stored, word};
 use domain::audience::{Audience, AudienceSpec, Uploads};
 use domain::campaign::Campaign;
 use domain::id::AudienceId;
-use domain::mistake::Mistakes;
 use domain::targeting::{AllowBlock, Targeting};
 use domain::validation::audience::audience as validate;
-use futures_util::{StreamExt, TryStreamExt, stream};
 use serde_json::Value;
 use std::collections::HashSet;
 use storage::campaign_store::{Announcement, Document, Kind};
 use storage::{CampaignStore, StorageError};
-
-/// Each is looked up when a campaign names it and when the campaign is published.
-const MOST_IN_A_CAMPAIGN: usize = 100;
-const READS_AT_ONCE: usize = 8;
 
 pub(crate) struct Audiences;
 
@@ -106,59 +101,12 @@ pub(crate) fn draft(
     })
 }
 
-/// What a campaign newly names must be audiences of its own advertiser, in use. What it named before stays: a campaign
-/// whose audience was archived can still be paused.
-pub(crate) async fn check_named(
-    store: &dyn CampaignStore,
-    before: Option<&Document>,
-    after: &Document,
-) -> Result<(), ApiError> {
-    let before = before.map(stored::<Campaign>).transpose()?;
-    let before = before.map(|campaign| campaign.spec.targeting);
-    let wanted = stored::<Campaign>(after)?.spec.targeting;
-    if before
-        .as_ref()
-        .is_some_and(|before| before.audiences == wanted.audiences)
-    {
-        return Ok(());
-    }
-    let known: HashSet<&str> = before.iter().flat_map(own_lists).map(|(_, id)| id).collect();
-    let mut mistakes = Mistakes::default();
-    if own_lists(&wanted).count() > MOST_IN_A_CAMPAIGN {
-        let message = format!("must name at most {MOST_IN_A_CAMPAIGN} audiences of one's own");
-        mistakes.add("/targeting/audiences", "too_long", message);
-        return Ok(mistakes.finish()?);
-    }
-    let new = own_lists(&wanted).filter(|(_, id)| !known.contains(id));
-    let reads =
-        new.map(
-            |(pointer, id)| async move { store.get(Kind::Audience, id).await.map(|found| (pointer, found)) },
-        );
-    let reads: Vec<_> = reads.collect();
-    let found: Vec<(String, Option<Document>)> =
-        stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-    for (pointer, audience) in found {
-        match audience.filter(|audience| audience.advertiser_id == after.advertiser_id) {
-            None => mistakes.add(
-                pointer,
-                "not_found",
-                "is no audience of the campaign's advertiser",
-            ),
-            Some(audience) if audience.status == ARCHIVED => {
-                mistakes.add(pointer, "not_found", "is archived");
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(mistakes.finish()?)
-}
-
 /// The targeting as bidders may use it: an audience that is archived, or another advertiser's, is one that nobody is on.
 pub(crate) async fn serve_own_only(
     store: &dyn CampaignStore,
     campaign: &mut Campaign,
 ) -> Result<(), StorageError> {
-    let ids: HashSet<&str> = own_lists(&campaign.spec.targeting).map(|(_, id)| id).collect();
+    let ids: HashSet<&str> = named_in(&campaign.spec.targeting).map(|named| named.id).collect();
     let mut out_of_use = HashSet::new();
     for id in ids {
         let is_in_use = store.get(Kind::Audience, id).await?.is_none_or(|audience| {
@@ -182,14 +130,18 @@ pub(crate) async fn serve_own_only(
     Ok(())
 }
 
-/// (pointer, id) of each.
-fn own_lists(targeting: &Targeting) -> impl Iterator<Item = (String, &str)> {
+/// Where a campaign names audiences of its advertiser.
+pub(crate) fn named_in(targeting: &Targeting) -> impl Iterator<Item = Named<'_>> {
     let AllowBlock { allow, block } = &targeting.audiences;
     [("allow", allow), ("block", block)]
         .into_iter()
         .flat_map(|(list, ids)| {
-            let pointer = move |index| format!("/targeting/audiences/{list}/{index}");
-            let own = ids.iter().enumerate().filter(|(_, id)| id.starts_with("aud_"));
-            own.map(move |(index, id)| (pointer(index), id.as_str()))
+            let ids = ids.iter().enumerate();
+            let own = ids.filter(|(_, id)| named::is_id(id, AudienceId::PREFIX));
+            own.map(move |(index, id)| Named {
+                kind: Kind::Audience,
+                pointer: format!("/targeting/audiences/{list}/{index}"),
+                id,
+            })
         })
 }

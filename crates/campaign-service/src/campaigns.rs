@@ -4,7 +4,7 @@ use crate::api::{Api, timestamp};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::resource::{ARCHIVED, Draft, Resource, body, patched, stored, word};
-use crate::{audiences, serving_status};
+use crate::{named, serving_status};
 use domain::campaign::{Campaign, CampaignSpec};
 use domain::id::CampaignId;
 use domain::mistake::Mistake;
@@ -69,7 +69,7 @@ impl Resource for Campaigns {
     }
 
     async fn check(api: &Api, before: Option<&Document>, after: &Document) -> Result<(), ApiError> {
-        audiences::check_named(&*api.store, before, after).await
+        named::check(&*api.store, before, after).await
     }
 
     async fn show(api: &Api, documents: &[Document]) -> Result<Vec<Value>, ApiError> {

@@ -1,6 +1,6 @@
 //! What is published: the records of the topics `campaigns` and `exchanges`, composed from the store.
 
-use crate::audiences;
+use crate::{audiences, deals};
 use domain::advertiser::AdvertiserStatus;
 use domain::campaign::CampaignStatus;
 use domain::creative::CreativeStatus;
@@ -23,6 +23,7 @@ pub(crate) async fn campaign(
     let value = match store.bundle(id).await? {
         Some(mut bundle) if is_alive(&bundle) => {
             audiences::serve_own_only(store, &mut bundle.campaign).await?;
+            deals::serve_by_exchanges_ids(store, &mut bundle.campaign).await?;
             Some(serde_json::to_vec(&compose(bundle, now_ms))?)
         }
         _ => None,

@@ -5,6 +5,7 @@ use crate::api::Api;
 use crate::audiences::Audiences;
 use crate::campaigns::Campaigns;
 use crate::creatives::{self, Creatives};
+use crate::deals::Deals;
 use crate::exchanges::Exchanges;
 use crate::forward::{self, Forwarder};
 use crate::keys::{self, Keys};
@@ -33,6 +34,7 @@ pub(crate) fn router(api: Arc<Api>, forwarder: Arc<Forwarder>, metrics: &HttpMet
         .merge(resource::<Advertisers>())
         .merge(resource::<Campaigns>())
         .merge(resource::<Audiences>())
+        .merge(resource::<Deals>())
         .merge(resource::<Exchanges>())
         .merge(resource::<Keys>())
         .route("/campaigns/{id}/history", get(history::list))

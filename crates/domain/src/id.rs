@@ -68,6 +68,11 @@ id_type!(CampaignId, "cmp");
 id_type!(CreativeId, "crv");
 id_type!(AudienceId, "aud");
 id_type!(
+    /// An advertiser's record of a deal; the exchange has its own id of it.
+    DealId,
+    "dea"
+);
+id_type!(
     /// An API key's public half; the secret half is never stored.
     KeyId,
     "key"

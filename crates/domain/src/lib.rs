@@ -10,6 +10,7 @@ pub mod audience;
 pub mod campaign;
 pub mod creative;
 pub mod currency;
+pub mod deal;
 pub mod event;
 pub mod exchange;
 pub mod id;

@@ -8,6 +8,7 @@ pub mod advertiser;
 pub mod audience;
 pub mod campaign;
 pub mod creative;
+pub mod deal;
 pub mod exchange;
 mod field;
 pub mod syntax;

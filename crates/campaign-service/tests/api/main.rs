@@ -9,6 +9,7 @@ mod audiences;
 mod batch;
 mod concurrency;
 mod creatives;
+mod deals;
 mod faults;
 mod forwarding;
 mod idempotency;
