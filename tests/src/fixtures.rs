@@ -48,10 +48,10 @@ impl Platform {
     }
 }
 
-/// A request for one banner of 300 x 250 on a site.
+/// A request for one banner of 300 x 250 on a site; second price, so that the bid is the campaign's maximum.
 pub fn banner_request(id: &str) -> Value {
     json!({
-        "id": id, "at": 1, "tmax": 1000,
+        "id": id, "at": 2, "tmax": 1000,
         "imp": [{"id": "1", "banner": {"w": 300, "h": 250}, "bidfloor": 0.1, "secure": 1}],
         "site": {"id": "s", "domain": "daily.example", "page": "https://daily.example/a"},
         "device": {"ua": "Mozilla/5.0", "devicetype": 2, "geo": {"country": "USA"}},

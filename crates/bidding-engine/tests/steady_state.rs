@@ -29,6 +29,8 @@ fn deciding_a_request_again_allocates_nothing() {
     let request = with(request, "/device/ip", json!("192.0.2.1"));
     let chain = json!({"complete": 1, "nodes": [{"asi": "ssp.example", "sid": "1"}]});
     let request = with(request, "/source", json!({"schain": chain}));
+    // First price: the look-up of the learned price as well.
+    let request = with(request, "/at", json!(1));
     let text = with(request, "/site/keywords", json!("a, b")).to_string();
     let arena = Bump::new();
     let request = openrtb::read_request(text.as_bytes(), &arena).unwrap();

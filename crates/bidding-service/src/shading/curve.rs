@@ -122,11 +122,6 @@ impl Curve {
 
     /// In ten-thousandths.
     pub(super) fn chances(&self) -> Vec<u16> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "between 0 and 10,000"
-        )]
         let in_parts = |chance: &f64| (chance.clamp(0.0, 1.0) * 10_000.0).round() as u16;
         self.0.iter().map(in_parts).collect()
     }
@@ -187,15 +182,10 @@ fn price(level: usize) -> f64 {
     PRICES[level.min(PriceLevel::COUNT - 1)]
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a chance needs no more than 53 bits; no amount is computed from it"
-)]
 fn amount(cpm_micros: i64) -> f64 {
     cpm_micros as f64
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of levels are small")]
 fn count(levels: usize) -> f64 {
     levels as f64
 }

@@ -21,6 +21,9 @@ impl PriceLift {
 
     /// `need` is [`super::need_on_plan`]; `is_full`: the campaign takes part in every opportunity.
     pub fn follow(&mut self, need: f64, is_full: bool, elapsed_ms: i64) {
+        if need.is_nan() {
+            return;
+        }
         let seconds = nanos(elapsed_ms.clamp(0, 60_000)) / 1_000.0;
         // Who withholds bids has no need of dearer ones.
         let missing = if is_full {
@@ -28,9 +31,8 @@ impl PriceLift {
         } else {
             (need - 1.0).min(0.0)
         };
-        // `max` and `min` of floats drop a NaN.
-        let step = missing.max(-1.0).min(1.0) * seconds / Self::SECONDS_TO_THE_END;
-        self.0 = (self.0 + step).max(0.0).min(1.0);
+        let step = missing.clamp(-1.0, 1.0) * seconds / Self::SECONDS_TO_THE_END;
+        self.0 = (self.0 + step).clamp(0.0, 1.0);
     }
 }
 
