@@ -142,7 +142,10 @@ impl House {
         campaign.serve(probes().merge(campaigns.router), &process.shutdown);
         bidding.serve(probes().merge(bids.router), &process.shutdown);
         analytics.serve(probes().merge(reports.router), &process.shutdown);
-        let scrape: Router = platform::metrics::router(process.metrics.clone());
+        let scrape = match process.settings.metrics_enabled {
+            true => platform::metrics::router(process.metrics.clone()),
+            false => Router::new(),
+        };
         metrics.serve(probes().merge(scrape), &process.shutdown);
         Ok(Self {
             process,

@@ -138,9 +138,7 @@ impl Bidder {
                 self.metrics.panics.inc();
                 Answered::NoBid(None)
             });
-        self.metrics
-            .duration_seconds
-            .observe(arrived_at.elapsed().as_secs_f64());
+        self.metrics.duration_seconds.observe_since(arrived_at.into_std());
         answered.into_response(gate)
     }
 
@@ -189,7 +187,7 @@ impl Bidder {
         let began = Instant::now();
         let until = deadline.min(began + self.timing.user_state_timeout);
         let read = timeout_at(until, self.user_states.read(&user_key, self.clock.unix_ms())).await;
-        self.metrics.gather_seconds.observe(began.elapsed().as_secs_f64());
+        self.metrics.gather_seconds.observe_since(began.into_std());
         match read {
             Ok(Ok(state)) => Gathered::Known { user_key, state },
             Ok(Err(_)) | Err(_) => Gathered::Late { user_key },

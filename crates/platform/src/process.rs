@@ -37,7 +37,7 @@ impl Process {
     pub fn new(service: &'static str, settings: ProcessSettings) -> prometheus::Result<Self> {
         let readiness = Readiness::new();
         let shutdown = Shutdown::new(settings.shutdown, readiness.clone());
-        let metrics = Metrics::new(service)?;
+        let metrics = Metrics::new(service)?.counting_requests(settings.metrics_enabled);
         let asked = readiness.clone();
         metrics.asked_gauge(
             "ready",

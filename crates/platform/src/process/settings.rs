@@ -31,7 +31,10 @@ impl ProcessSettings {
             "METRICS_ADDR",
             "where it serves metrics and probes (0.0.0.0:9090)",
         ),
-        ("METRICS_ENABLED", "whether it serves metrics (true)"),
+        (
+            "METRICS_ENABLED",
+            "whether it serves metrics, and counts and times requests (true)",
+        ),
         ("LOG_LEVEL", "info, or directives such as info,sqlx=warn (info)"),
         ("LOG_FORMAT", "pretty or json (pretty on a terminal)"),
         (
