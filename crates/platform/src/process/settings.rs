@@ -6,13 +6,15 @@ use std::time::Duration;
 use crate::config::{Environment, SettingHelp, Settings};
 use crate::shutdown::ShutdownTiming;
 use crate::telemetry::LogSettings;
+use crate::traces::TraceSettings;
 
 /// `ENVIRONMENT`, `LOG_LEVEL`, `LOG_FORMAT`, `METRICS_ENABLED`, `HTTP_ADDR`, `METRICS_ADDR`,
-/// `SHUTDOWN_DRAIN_SECONDS`, `SHUTDOWN_GRACE_SECONDS`.
+/// `SHUTDOWN_DRAIN_SECONDS`, `SHUTDOWN_GRACE_SECONDS`, and those of [`TraceSettings`].
 #[derive(Clone, Debug)]
 pub struct ProcessSettings {
     pub environment: Environment,
     pub log: LogSettings,
+    pub traces: TraceSettings,
     pub metrics_enabled: bool,
     pub http_addr: SocketAddr,
     pub metrics_addr: SocketAddr,
@@ -59,6 +61,7 @@ impl ProcessSettings {
         Self {
             environment,
             log: LogSettings::read(settings),
+            traces: TraceSettings::read(settings),
             metrics_enabled: settings.bool("METRICS_ENABLED", true),
             http_addr: settings.socket_addr("HTTP_ADDR", everywhere(8080)),
             metrics_addr: settings.socket_addr("METRICS_ADDR", everywhere(9090)),
