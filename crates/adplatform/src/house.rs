@@ -130,7 +130,11 @@ impl House {
             tracing::warn!(name, "setting in the file is not known here");
         }
 
-        let process = Process::new("adplatform", configs.process)?;
+        let process = match Process::new("adplatform", configs.process) {
+            Ok(process) => process,
+            Err(error) => anyhow::bail!(error),
+        };
+        process.export_traces();
         let ports =
             PortsOfAll::open(&configs.campaign, &configs.bidding, &configs.analytics, &process).await?;
         let stores = Stores::from(ports.analytics.clone());

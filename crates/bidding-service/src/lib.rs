@@ -10,12 +10,13 @@
 //! Must never: talk to the campaign store, log on the bid path, or shed a notice.
 //!
 //! Where to look: `bid` (the way of a request), `follower` (topics to snapshot), `answer` and `markup` (decisions
-//! to bytes), `exchange_gate` (who may ask), `bid_events` (counts), `token`, `lease_keeper`, `notices`, `settlement`,
-//! `rebuild` and `spool` (money).
+//! to bytes), `exchange_gate` (who may ask), `bid_events` (counts), `bid_traces`, `token`, `lease_keeper`, `notices`,
+//! `settlement`, `rebuild` and `spool` (money).
 
 mod answer;
 mod bid;
 mod bid_events;
+mod bid_traces;
 mod config;
 mod dimensions;
 mod error;
@@ -46,6 +47,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use bid::{Bidder, Timing};
 use bid_events::BidEvents;
+use bid_traces::BidTraces;
 use domain::id::BidderId;
 use follower::Follower;
 use lease_keeper::LeaseKeeper;
@@ -161,6 +163,7 @@ impl Start<'_> {
                 .latch("campaigns caught up and an exchange known"),
             clock: self.process.clock.clone(),
             index_metrics: self.metrics.index.clone(),
+            traces: self.process.traces.of(SERVICE),
             bid_metrics: self.metrics.bids.clone(),
         };
         follower.start(&self.process.shutdown);
@@ -204,6 +207,7 @@ impl Start<'_> {
             settlement,
             clock: self.process.clock.clone(),
             counted: self.metrics.money.notices.clone(),
+            traces: self.process.traces.of(SERVICE),
         })
     }
 
@@ -238,6 +242,7 @@ impl Start<'_> {
             },
             in_flight: Semaphore::new(config.max_bids_in_flight),
             metrics: metrics.bids.clone(),
+            traces: BidTraces::new(process.traces.of(SERVICE), config.bid_trace_share, self.run),
         }
     }
 }

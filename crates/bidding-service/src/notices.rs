@@ -9,6 +9,7 @@ mod query;
 #[cfg(test)]
 mod tests;
 
+use crate::bid_traces::later;
 use crate::settlement::{Applied, Settlement};
 use crate::token::{BadToken, BidToken, TokenKind, TokenSealer};
 use answer::Answer;
@@ -17,7 +18,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::get;
 use domain::event::EventKind;
-use platform::Clock;
+use platform::{Clock, Traces};
 use price::Notified;
 use prometheus::IntCounterVec;
 use query::NoticeQuery;
@@ -32,6 +33,7 @@ pub(crate) struct Notices {
     pub(crate) clock: Clock,
     /// `kind`, `result`.
     pub(crate) counted: IntCounterVec,
+    pub(crate) traces: Traces,
 }
 
 /// Every URL that the outside calls about a bid: as GET or POST (OpenRTB 2.6, 2.1), whose body is not read.
@@ -53,6 +55,7 @@ async fn win(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respons
         Ok(token) => token,
         Err(refused) => return notices.done("win", refused),
     };
+    let _traced = later(&notices.traces, token.bid_id, "win notice");
     match Notified::read(&token.price_form, &query.value("p")) {
         Notified::Audit => notices.done("win", Answer::Audit),
         price => {
@@ -69,6 +72,7 @@ async fn billing(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Res
         Ok(token) => token,
         Err(refused) => return notices.done("billing", refused),
     };
+    let _traced = later(&notices.traces, token.bid_id, "billing notice");
     // Where the pixel bills, a billing notice says nothing new.
     if token.billing == domain::exchange::Billing::Pixel {
         return notices.done("billing", Answer::Acknowledged);
@@ -87,6 +91,7 @@ async fn loss(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respon
     let query = NoticeQuery(&raw);
     match notices.open(TokenKind::Loss, query) {
         Ok(token) => {
+            let _traced = later(&notices.traces, token.bid_id, "loss notice");
             let applied = notices
                 .settlement
                 .loss(&token, query.value("r").parse().ok())
@@ -104,6 +109,7 @@ async fn impression(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> 
         Ok(token) => token,
         Err(refused) => return notices.done("impression", refused),
     };
+    let _traced = later(&notices.traces, token.bid_id, "impression");
     let answer = match Notified::read(&token.price_form, &query.value("p")) {
         Notified::Audit => Answer::Audit,
         price => Answer::of(notices.settlement.impression(&token, price.cpm_micros()).await),
@@ -117,6 +123,7 @@ async fn click(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respo
     let raw = raw.unwrap_or_default();
     match notices.open(TokenKind::Click, NoticeQuery(&raw)) {
         Ok(token) => {
+            let _traced = later(&notices.traces, token.bid_id, "click");
             let answer = Answer::of(notices.settlement.click(&token).await);
             notices.count("click", answer.word());
             answer::redirect(&token.landing_url)
@@ -142,6 +149,7 @@ async fn video(
     let raw = raw.unwrap_or_default();
     match notices.open(TokenKind::Video, NoticeQuery(&raw)) {
         Ok(token) => {
+            let _traced = later(&notices.traces, token.bid_id, "video");
             let answer = Answer::of(notices.settlement.video(&token, kind).await);
             notices.count("video", answer.word());
             answer.pixel()

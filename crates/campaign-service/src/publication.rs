@@ -18,9 +18,10 @@ pub(crate) async fn campaign(
     store: &dyn CampaignStore,
     id: &str,
     now_ms: i64,
+    traceparent: Option<String>,
 ) -> Result<NewRecord, StorageError> {
     let value = match store.bundle(id).await? {
-        Some(bundle) if is_alive(&bundle) => Some(serde_json::to_vec(&compose(bundle, now_ms))?),
+        Some(bundle) if is_alive(&bundle) => Some(serde_json::to_vec(&compose(bundle, now_ms, traceparent))?),
         _ => None,
     };
     Ok(NewRecord {
@@ -34,7 +35,7 @@ fn is_alive(bundle: &CampaignBundle) -> bool {
         && bundle.advertiser.spec.status != AdvertiserStatus::Archived
 }
 
-fn compose(bundle: CampaignBundle, now_ms: i64) -> ServingCampaign {
+fn compose(bundle: CampaignBundle, now_ms: i64, traceparent: Option<String>) -> ServingCampaign {
     let CampaignBundle {
         generation,
         revision,
@@ -66,6 +67,7 @@ fn compose(bundle: CampaignBundle, now_ms: i64) -> ServingCampaign {
             conversion_lookback_days: advertiser.spec.conversion_lookback_days,
         },
         campaign,
+        traceparent,
     }
 }
 

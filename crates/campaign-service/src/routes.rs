@@ -12,13 +12,19 @@ use crate::{auth, batch, history};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
+use platform::Traces;
 use platform::http::{HttpOptions, layered};
 use platform::metrics::HttpMetrics;
 use std::sync::Arc;
 
 const BATCH_LIMIT_BYTES: usize = 5 << 20;
 
-pub(crate) fn router(api: Arc<Api>, forwarder: Arc<Forwarder>, metrics: &HttpMetrics) -> Router {
+pub(crate) fn router(
+    api: Arc<Api>,
+    forwarder: Arc<Forwarder>,
+    metrics: &HttpMetrics,
+    traces: &Traces,
+) -> Router {
     let admitted = |routes: Router<Arc<Api>>| {
         routes
             .route_layer(from_fn_with_state(api.clone(), auth::admit))
@@ -45,10 +51,11 @@ pub(crate) fn router(api: Arc<Api>, forwarder: Arc<Forwarder>, metrics: &HttpMet
         body_limit_bytes: BATCH_LIMIT_BYTES,
         ..HttpOptions::default()
     };
-    layered(admitted(batch), batch_options, metrics).merge(layered(
+    layered(admitted(batch), batch_options, metrics, traces).merge(layered(
         admitted(resources).merge(analytics),
         HttpOptions::default(),
         metrics,
+        traces,
     ))
 }
 

@@ -108,6 +108,7 @@ impl Site {
         );
         let sealer = Arc::new(TokenSealer::new(&[("k", [1_u8; 32])]).unwrap());
         let router = router(Notices {
+            traces: platform::Traces::off(),
             sealer: sealer.clone(),
             settlement: Arc::new(settlement),
             clock: clock.clone(),
