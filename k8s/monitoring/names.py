@@ -20,7 +20,7 @@ ELSEWHERE = {
 }
 # Of discovery, of every series.
 ALWAYS = {"namespace", "pod", "service", "le"}
-WORDS = set("""sum min max count by without rate increase histogram_quantile sum_over_time absent topk and or unless bool
+WORDS = set("""sum min max count by without rate increase histogram_quantile sum_over_time absent topk vector and or unless bool
 on ignoring time offset""".split())
 
 
