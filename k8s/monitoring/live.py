@@ -4,10 +4,11 @@
 live.py FOLDER: the folder has the programs campaign-service, bidding-service, analytics-service and adplatform.
 
 Asks that every replica is scraped once, every recording rule yields data, the autoscalers' metrics are one series a pod,
-and every panel's query is answered. Then four faults: late bids, answers of 5xx, a consumer that is killed, and a crash
+and every panel's query and every query of a runbook is answered. Then four faults: late bids, answers of 5xx, a consumer that is killed, and a crash
 loop (recorded: there is no cluster here). The alert of each must go pending, fire, reach whom it should, and resolve.
 """
 import os
+import re
 import sys
 import tempfile
 import threading
@@ -71,6 +72,15 @@ def answered(stage):
             wait(f"{what} shows something", lambda exprs=exprs: any(stage.query(expr) for expr in exprs))
 
 
+def runbooks(stage):
+    """What they say to ask of Prometheus."""
+    text = open(f"{HERE}/runbooks.md").read()
+    for quoted in re.findall(r"`([^`]+)`", text):
+        expr = quoted.replace("\n", " ")
+        if re.match(r"(sum|topk|max|min) ?\w*[ (]", expr):
+            wait(f"a runbook's query is answered: {expr}", lambda expr=expr: stage.query(windows_faster(expr)) is not None)
+
+
 def firing(stage):
     return {one["metric"]["alertname"] for one in stage.query('ALERTS{alertstate="firing"}') or []}
 
@@ -127,6 +137,7 @@ def main():
             recorded(stage)
             autoscaling(stage)
             answered(stage)
+            runbooks(stage)
             seen_through(stage, traffic)
         except BaseException:
             for expr in ("up", "ALERTS"):
