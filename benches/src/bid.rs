@@ -15,8 +15,8 @@ use std::path::Path;
 
 /// Different requests, sent in turn.
 const REQUESTS: usize = 10_000;
-const ELIGIBLE: usize = 300;
-const WITHHELD: usize = 30;
+pub(crate) const ELIGIBLE: usize = 300;
+pub(crate) const WITHHELD: usize = 30;
 
 /// What both servers did with the same requests, and how long the bidder's answers are.
 pub(crate) struct Runs {
@@ -76,7 +76,7 @@ pub(crate) fn both(conditions: Conditions) -> anyhow::Result<Runs> {
     })
 }
 
-fn write_requests(path: &Path) -> anyhow::Result<()> {
+pub(crate) fn write_requests(path: &Path) -> anyhow::Result<()> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     for number in 0..REQUESTS {
         let request = match number % 10 {

@@ -159,5 +159,6 @@ pub(crate) fn campaign(number: usize, now: Timestamp) -> anyhow::Result<ServingC
             "id": advertiser_id, "status": "active", "conversion_lookback_days": 30,
         }))?,
         campaign,
+        traceparent: None,
     })
 }

@@ -15,6 +15,7 @@ mod campaign_api;
 mod engine;
 mod latency;
 mod ledger;
+mod metrics;
 mod startup;
 mod user_state;
 
@@ -24,7 +25,7 @@ use figure::Figure;
 #[derive(Parser)]
 struct Args {
     /// One of them; all when left out
-    #[arg(value_parser = ["analytics", "bid", "campaign-api", "engine", "latency", "ledger", "startup", "user-state"])]
+    #[arg(value_parser = ["analytics", "bid", "campaign-api", "engine", "latency", "ledger", "metrics", "startup", "user-state"])]
     name: Option<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -77,6 +78,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("ledger") {
         figures.extend(ledger::run()?);
+    }
+    if wanted("metrics") {
+        figures.extend(metrics::run(conditions)?);
     }
     if wanted("user-state") {
         figures.extend(user_state::run(conditions)?);

@@ -20,7 +20,7 @@ def burn(slo, window):
     return f'namespace:{slo}_errors:ratio_{window}{{{SELF}}} / 0.001'
 
 
-# Dashboard: panels of title, unit, and queries with their legends.
+# Dashboard: panels of title, unit, queries with their legends, and the least that is drawn where that is not 0.
 DASHBOARDS = {
     "bidding": ("Bidding", [
         ("Requests by outcome", "reqps", [(f'sum by (outcome) (namespace_outcome:bid_requests:rate5m{{{SELF}}})', "{{outcome}}")]),
@@ -60,6 +60,7 @@ DASHBOARDS = {
         ("Records that wait", "short", [(f"sum by (topic) (consumer_lag_records{{{SELF}}})", "{{topic}}")]),
         ("Events applied", "reqps", [(rate("events_applied_total", "topic"), "{{topic}}")]),
         ("Events dropped or set aside", "reqps", [(rate("events_dropped_total", "topic"), "dropped {{topic}}"), (rate("events_set_aside_total", "topic"), "set aside {{topic}}")]),
+        ("Traces", "reqps", [(rate("trace_spans_exported_total", "pod"), "sent {{pod}}"), (rate("trace_spans_dropped_total", "pod, reason"), "lost {{pod}} {{reason}}")]),
         ("CPU by pod", "short", [(f"rate(process_cpu_seconds_total{{{SELF}}}[5m])", "{{pod}}")]),
         ("Memory by pod", "bytes", [(f"process_resident_memory_bytes{{{SELF}}}", "{{pod}}")]),
     ]),
@@ -67,18 +68,18 @@ DASHBOARDS = {
         (title, "short", [(burn(slo, window), window) for window in ("1h", "6h", "1d", "3d")])
         for slo, title in (("bid", "Bids inside their budget: times the budget is burnt"), ("api", "API without 5xx: times the budget is burnt"))
     ] + [
-        (title, "percentunit", [(f"1 - namespace:{slo}_errors:ratio_3d{{{SELF}}}", "of three days")])
+        (title, "percentunit", [(f"1 - namespace:{slo}_errors:ratio_3d{{{SELF}}}", "of three days"), ("vector(0.999)", "objective")], 0.99)
         for slo, title in (("bid", "Bid requests answered inside their budget"), ("api", "API calls without a 5xx"))
     ]),
 }
 
 
-def panel(at, title, unit, queries):
+def panel(at, title, unit, queries, least=0):
     return {
         "id": at + 1, "type": "timeseries", "title": title,
         "datasource": {"type": "prometheus", "uid": "prometheus"},
         "gridPos": {"h": 8, "w": 12, "x": at % 2 * 12, "y": at // 2 * 8},
-        "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": unit, "min": least}, "overrides": []},
         "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
         "targets": [{"refId": chr(65 + n), "expr": expr, "legendFormat": legend} for n, (expr, legend) in enumerate(queries)],
     }

@@ -1,230 +1,153 @@
 #!/usr/bin/env python3
-"""Rules and dashboards on a real Prometheus and Alertmanager, over the running services.
+"""Rules, alerts, routes and dashboards on a real Prometheus and Alertmanager, over the running services.
 
 live.py FOLDER: the folder has the programs campaign-service, bidding-service, analytics-service and adplatform.
 
-Starts the services (two bidders, embedded storage), traffic, Prometheus and Alertmanager. Asks that every recording rule
-yields data, that the autoscalers' metrics are one series a pod, and that every panel's query is answered; then kills
-analytics-service and sees its alert go pending, fire, reach the pager and resolve. Only discovery is replaced, by files with the
-same labels, and every duration is divided by sixty.
+Asks that every replica is scraped once, every recording rule yields data, the autoscalers' metrics are one series a pod,
+and every panel's query and every query of a runbook is answered. Then four faults: late bids, answers of 5xx, a consumer that is killed, and a crash
+loop (recorded: there is no cluster here). The alert of each must go pending, fire, reach whom it should, and resolve.
 """
-import http.server
-import json
 import os
 import re
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.parse
-import urllib.request
 
 import yaml
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-FASTER = 60
-PATIENCE_S = 90
-# There is no campaign, and a slow machine may be late.
-EXPECTED = {"NoBids", "HighBidLatency", "BidErrorBudgetBurn"}
-UNITS_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+from stage import HERE, PODS, Stage, panels, wait, windows_faster
+from traffic import Traffic, campaign
+
+# On a slow machine a bid may be late; over the long windows one is enough.
+TOLERATED = {"HighBidLatency", "BidErrorBudgetBurn"}
+# Panels that are empty while all is well, or without backends.
+MAY_BE_EMPTY = {"Stores that answer", "Events dropped or set aside", "Traces"}
+# Alert, service where there are several, and who is told.
+EXPECTED = [
+    ("HighBidLatency", None, "/tickets"),
+    ("HighErrorRate", "campaign-service", "/pager"),
+    ("ServiceDown", "analytics-service", "/pager"),
+    ("PodCrashLooping", None, "/pager"),
+]
 
 
-def faster(duration):
-    number, unit = re.fullmatch(r"(\d+)(ms|s|m|h|d)", duration).groups()
-    return f"{max(1, int(number) * UNITS_MS[unit] // FASTER)}ms"
+def scraped_once(stage):
+    def once():
+        up = stage.query('up{job="adplatform"} == 1') or []
+        seen = sorted((one["metric"]["namespace"], one["metric"]["pod"], one["metric"]["service"]) for one in up)
+        return seen == sorted(("ad-platform", pod, service) for pod, service in PODS.items())
+
+    wait("every replica is scraped once, under its namespace, pod and service", once)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def recorded(stage):
+    for file in sorted(os.listdir(f"{HERE}/rules")):
+        for group in yaml.safe_load(open(f"{HERE}/rules/{file}"))["groups"]:
+            for rule in group["rules"]:
+                if name := rule.get("record"):
+                    wait(f"{name} has data", lambda name=name: stage.query(name))
 
 
-def wait(what, ready):
-    end = time.monotonic() + PATIENCE_S
-    while time.monotonic() < end:
-        if found := ready():
-            print(f"ok: {what}", flush=True)
-            return found
-        time.sleep(0.2)
-    sys.exit(f"FAILED: {what}")
+def autoscaling(stage):
+    for rule in yaml.safe_load(open(f"{HERE}/adapter.yaml"))["rules"]:
+        expr = rule["metricsQuery"].replace("<<.GroupBy>>", "namespace, pod")
+        expr = windows_faster(expr.replace("<<.LabelMatchers>>", 'namespace="ad-platform",service="%s"' % service_of(rule)))
+        pods = sorted(pod for pod, service in PODS.items() if service == service_of(rule))
+        seen = lambda expr=expr: sorted(one["metric"].get("pod") for one in stage.query(expr) or [])
+        wait(f"{rule['name']['as']} is one series a pod", lambda seen=seen, pods=pods: seen() == pods)
 
 
-def get(url):
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.read()
-    except (OSError, urllib.error.HTTPError):
-        return None
+def service_of(rule):
+    return "bidding-service" if rule["name"]["as"].startswith("bid") else "campaign-service"
 
 
-class Live:
-    def __init__(self, programs, work):
-        self.programs, self.work = programs, work
-        self.children, self.told, self.targets = [], [], []
-        self.prometheus = f"127.0.0.1:{free_port()}"
-        self.alertmanager = f"127.0.0.1:{free_port()}"
-
-    def start(self, command, name, **settings):
-        log = open(f"{self.work}/{name}.log", "ab")
-        child = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | settings)
-        self.children.append(child)
-        return child
-
-    def service(self, name, pod, http_port, metrics_port):
-        settings = {"DATA_DIR": f"{self.work}/data", "HTTP_ADDR": f"127.0.0.1:{http_port}", "LOG_FORMAT": "json",
-                    "METRICS_ADDR": f"127.0.0.1:{metrics_port}", "PUBLIC_BIDDING_URL": f"http://127.0.0.1:{http_port}"}
-        child = self.start([f"{self.programs}/{name}"], pod, **settings)
-        wait(f"{pod} is ready", lambda: get(f"http://127.0.0.1:{http_port}/ready") is not None)
-        return child
-
-    def discovered(self, name, pod, metrics_port):
-        meta = {"namespace": "ad-platform", "pod_name": pod, "pod_label_app": name, "pod_phase": "Running",
-                "pod_container_port_name": "metrics"}
-        labels = {f"__meta_kubernetes_{key}": value for key, value in meta.items()}
-        self.targets.append({"targets": [f"127.0.0.1:{metrics_port}"], "labels": labels})
-
-    def write(self, name, content):
-        with open(f"{self.work}/{name}", "w") as out:
-            json.dump(content, out)
-
-    def start_prometheus(self):
-        config = yaml.safe_load(open(f"{HERE}/prometheus.yaml"))
-        config["global"] = {key: faster(value) for key, value in config["global"].items()}
-        config["global"]["scrape_timeout"] = config["global"]["scrape_interval"]
-        config["rule_files"] = [f"{self.work}/rules-*.json"]
-        config["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"] = [self.alertmanager]
-        scrape = config["scrape_configs"][0]
-        del scrape["kubernetes_sd_configs"]
-        scrape["file_sd_configs"] = [{"files": [f"{self.work}/targets.json"]}]
-        config["scrape_configs"] = [scrape]
-        self.write("targets.json", self.targets)
-        self.write("prometheus.json", config)
-        for file in os.listdir(f"{HERE}/rules"):
-            rules = yaml.safe_load(open(f"{HERE}/rules/{file}"))
-            for rule in (rule for group in rules["groups"] for rule in group["rules"]):
-                rule["expr"] = re.sub(r"\[(\w+)\]", lambda window: f"[{faster(window[1])}]", rule["expr"])
-                if "for" in rule:
-                    rule["for"] = faster(rule["for"])
-            self.write(f"rules-{file}.json", rules)
-        self.start(["prometheus", f"--config.file={self.work}/prometheus.json", f"--storage.tsdb.path={self.work}/tsdb",
-                    f"--web.listen-address={self.prometheus}"], "prometheus")
-
-    def start_alertmanager(self):
-        live = self
-
-        class Pager(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                live.told += [(self.path, alert["labels"]["alertname"], alert["status"]) for alert in body["alerts"]]
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        pager = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Pager)
-        threading.Thread(target=pager.serve_forever, daemon=True).start()
-        text = open(f"{HERE}/alertmanager.yaml").read()
-        text = re.sub(r"(_(?:wait|interval): )(\w+)", lambda found: found[1] + faster(found[2]), text)
-        text = re.sub(r"url_file: \S+/(\w+)-url", rf"url: http://127.0.0.1:{pager.server_port}/\1", text)
-        with open(f"{self.work}/alertmanager.yaml", "w") as out:
-            out.write(text)
-        self.start(["prometheus-alertmanager", f"--config.file={self.work}/alertmanager.yaml", "--cluster.listen-address=",
-                    f"--storage.path={self.work}/alerts", f"--web.listen-address={self.alertmanager}"], "alertmanager")
-
-    def query(self, expr):
-        answer = get(f"http://{self.prometheus}/api/v1/query?" + urllib.parse.urlencode({"query": expr}))
-        return json.loads(answer)["data"]["result"] if answer else None
-
-    def alert(self, name, state):
-        return self.query(f'ALERTS{{alertname="{name}",alertstate="{state}"}}')
-
-    def alerts(self):
-        return {alert["metric"]["alertname"] for alert in self.query('ALERTS{alertstate="firing"}')}
-
-    def recorded(self):
-        for file in sorted(os.listdir(f"{HERE}/rules")):
-            for group in yaml.safe_load(open(f"{HERE}/rules/{file}"))["groups"]:
-                for rule in group["rules"]:
-                    if name := rule.get("record"):
-                        wait(f"{name} has data", lambda name=name: self.query(name))
-
-    def autoscaling(self):
-        for rule in yaml.safe_load(open(f"{HERE}/adapter.yaml"))["rules"]:
-            expr = rule["metricsQuery"].replace("<<.GroupBy>>", "namespace, pod").replace("<<.LabelMatchers>>", 'namespace="ad-platform"')
-            expr = re.sub(r"\[(\w+)\]", lambda window: f"[{faster(window[1])}]", expr)
-            name = rule["name"]["as"]
-            least = 2 if name.startswith("bid") else 1
-            wait(f"{name} is one series a pod", lambda expr=expr, least=least: len(self.query(expr) or []) >= least)
-
-    def panels(self):
-        empty, asked = [], 0
-        for file in sorted(os.listdir(f"{HERE}/dashboards")):
-            board = json.load(open(f"{HERE}/dashboards/{file}"))
-            for panel in board["panels"]:
-                for target in panel["targets"]:
-                    expr = re.sub(r"\[(\w+)\]", lambda window: f"[{faster(window[1])}]", target["expr"]).replace("$namespace", ".*")
-                    result = self.query(expr)
-                    if result is None:
-                        sys.exit(f"FAILED: {file}, {panel['title']}: {expr} is refused")
-                    asked += 1
-                    if not result:
-                        empty.append(f"{board['title']} / {panel['title']}")
-        print(f"ok: {asked} queries of panels are answered; without data under this traffic: {sorted(set(empty)) or 'none'}")
-
-    def stop(self):
-        for child in self.children:
-            child.send_signal(signal.SIGKILL)
-            child.wait()
+def answered(stage):
+    for board, panel, exprs in panels():
+        what = f"{board['title']} / {panel['title']}"
+        for expr in exprs:
+            if stage.query(expr) is None:
+                sys.exit(f"FAILED: {what}: {expr} is refused")
+        if panel["title"] not in MAY_BE_EMPTY:
+            wait(f"{what} shows something", lambda exprs=exprs: any(stage.query(expr) for expr in exprs))
 
 
-def keep_asking(url, stop):
-    while not stop.wait(0.1):
-        get(url)
+def runbooks(stage):
+    """What they say to ask of Prometheus."""
+    text = open(f"{HERE}/runbooks.md").read()
+    for quoted in re.findall(r"`([^`]+)`", text):
+        expr = quoted.replace("\n", " ")
+        if re.match(r"(sum|topk|max|min) ?\w*[ (]", expr):
+            wait(f"a runbook's query is answered: {expr}", lambda expr=expr: stage.query(windows_faster(expr)) is not None)
+
+
+def firing(stage):
+    return {one["metric"]["alertname"] for one in stage.query('ALERTS{alertstate="firing"}') or []}
+
+
+def selector(alert, service, state):
+    of_service = f',service="{service}"' if service else ""
+    return f'ALERTS{{alertname="{alert}"{of_service},alertstate="{state}"}}'
+
+
+def seen_through(stage, traffic):
+    wait("no alert while all is well", lambda: firing(stage) <= TOLERATED)
+    wait("bids are in time", lambda: not stage.query('ALERTS{alertname="HighBidLatency"}'))
+    began, already_told = time.time(), len(stage.told)
+    traffic.slow.set()
+    # What is forwarded to it is now answered 503 by campaign-service.
+    stage.kill("analytics-1")
+    mended = threading.Event()
+    threading.Thread(target=crash_loop, args=(stage, mended), daemon=True).start()
+    for alert, service, receiver in EXPECTED:
+        pending = lambda: f'count_over_time({selector(alert, service, "pending")}[{int(time.time() - began) + 1}s])'
+        wait(f"{alert} was pending", lambda: stage.query(pending()))
+        wait(f"{alert} fires", lambda: stage.query(selector(alert, service, "firing")))
+        wait(f"{receiver} is told of {alert}", lambda: (receiver, alert, service, "firing") in told(stage, already_told, service))
+    traffic.slow.clear()
+    mended.set()
+    stage.service("analytics-1")
+    for alert, service, receiver in EXPECTED:
+        over = lambda: all(stage.query(selector(alert, service, state)) == [] for state in ("pending", "firing"))
+        wait(f"{alert} is over", over)
+        wait(f"{receiver} is told that {alert} is over",
+             lambda: (receiver, alert, service, "resolved") in told(stage, already_told, service))
+
+
+def told(stage, since, service):
+    return [(path, alert, of if service else None, status) for path, alert, of, status in stage.told[since:]]
+
+
+def crash_loop(stage, mended):
+    while not mended.wait(0.5):
+        stage.restarts += 1
 
 
 def main():
     with tempfile.TemporaryDirectory() as work:
-        live = Live(os.path.abspath(sys.argv[1]), work)
-        stop = threading.Event()
+        stage = Stage(sys.argv[1], work)
+        traffic = Traffic(stage)
         try:
-            ports = {pod: (name, free_port(), free_port()) for name, pod in (
-                ("campaign-service", "campaign-1"), ("analytics-service", "analytics-1"),
-                ("bidding-service", "bidding-1"), ("bidding-service", "bidding-2"))}
-            children = {}
-            for pod, (name, http_port, metrics_port) in ports.items():
-                children[pod] = live.service(name, pod, http_port, metrics_port)
-                live.discovered(name, pod, metrics_port)
-            for pod in ("bidding-1", "bidding-2"):
-                live.start([f"{live.programs}/adplatform", "load", "--url", f"http://127.0.0.1:{ports[pod][1]}/openrtb2/bid",
-                            "--rate", "50", "--duration", "600s", "--connections", "4"], f"load-{pod}")
-            for pod in ("campaign-1", "analytics-1"):
-                threading.Thread(target=keep_asking, args=(f"http://127.0.0.1:{ports[pod][1]}/campaigns", stop), daemon=True).start()
-            live.start_alertmanager()
-            live.start_prometheus()
-            live.recorded()
-            live.autoscaling()
-            live.panels()
-            wait("no alert while all is well", lambda: live.alerts() <= EXPECTED)
-            children["analytics-1"].kill()
-            wait("ServiceDown is pending or fires", lambda: live.query('ALERTS{alertname="ServiceDown"}'))
-            wait("ServiceDown fires", lambda: live.alert("ServiceDown", "firing"))
-            wait("the pager is told", lambda: ("/pager", "ServiceDown", "firing") in live.told)
-            live.service("analytics-service", "analytics-1", *ports["analytics-1"][1:])
-            wait("ServiceDown is over", lambda: live.query('ALERTS{alertname="ServiceDown"}') == [])
-            wait("the pager is told that it is over", lambda: ("/pager", "ServiceDown", "resolved") in live.told)
+            stage.start_services()
+            campaign(stage)
+            traffic.begin()
+            stage.start_alertmanager()
+            stage.start_prometheus()
+            scraped_once(stage)
+            recorded(stage)
+            autoscaling(stage)
+            answered(stage)
+            runbooks(stage)
+            seen_through(stage, traffic)
         except BaseException:
-            for name in sorted(os.listdir(work)):
-                if name.endswith(".log"):
-                    print(f"== {name}\n" + open(f"{work}/{name}", errors="replace").read()[-1500:])
+            for expr in ("up", "ALERTS"):
+                print(f"== {expr}", *(f"{one['metric']} {one['value'][1]}" for one in stage.query(expr) or []), sep="\n")
+            for name, text in stage.logs():
+                print(f"== {name}\n{text[-1500:]}")
             raise
         finally:
-            stop.set()
-            live.stop()
+            traffic.ended.set()
+            stage.stop()
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ ELSEWHERE = {
 }
 # Of discovery, of every series.
 ALWAYS = {"namespace", "pod", "service", "le"}
-WORDS = set("""sum min max count by without rate increase histogram_quantile sum_over_time absent topk and or unless bool
+WORDS = set("""sum min max count by without rate increase histogram_quantile sum_over_time absent topk vector and or unless bool
 on ignoring time offset""".split())
 
 
@@ -83,6 +83,10 @@ def main():
     sections = set(re.findall(r"^## (\w+)$", open(f"{HERE}/runbooks.md").read(), re.M))
     mistakes += [f"{name}: no runbook" for name in sorted(alerts - sections)]
     mistakes += [f"{name}: a runbook of no alert" for name in sorted(sections - alerts)]
+    # Whatever looks like a metric in a runbook is one.
+    runbooks = open(f"{HERE}/runbooks.md").read()
+    looks = re.findall(r"(?<![:\w])[a-z]+(?:_[a-z0-9]+)*_(?:total|seconds|nanos|records|campaigns|info|up|flight)\b(?!:)", runbooks)
+    mistakes += [f"runbooks: nobody exports {name}" for name in sorted(set(looks) - set(known))]
     if mistakes:
         sys.exit("\n".join(mistakes))
     print(f"{len(asked)} expressions, {len(alerts)} alerts")

@@ -6,6 +6,7 @@ rule_tests.py FOLDER writes them there, for `promtool test rules`. An alert with
 import glob
 import json
 import os
+import re
 import sys
 
 import yaml
@@ -72,7 +73,9 @@ def files(opened):
 
 # Alert (and what tells its rules apart): series that fire, series that do not, and the minute at which it is asked.
 TESTS = {
-    ("ServiceDown", ""): (up("campaign-service", "analytics-service"), up(*ALL), 5),
+    ("ServiceDown", "none is known"): (up("campaign-service", "analytics-service"), up(*ALL), 5),
+    ("ServiceDown", "none is up"): (
+        up("campaign-service", "analytics-service") | {f'up{{{POD},service="bidding-service"}}': constant(0, 10)}, up(*ALL), 5),
     ("HighErrorRate", ""): (traffic("api", 600, 15), traffic("api", 400, 15), 15),
     ("HighBidLatency", "by late answers"): (traffic("bid", 150, 10), traffic("bid", 50, 10), 10),
     ("HighBidLatency", "by percentile"): (latency("0.1"), latency("0.02"), 10),
@@ -112,6 +115,7 @@ TESTS = {
         {f'consumer_lag_records{{{POD},topic="bids",partition="0"}}': constant(9, 30),
          f'events_applied_total{{{POD},topic="bids"}}': counter(100, 30)}, 20),
     ("EventsDropped", ""): burst("events_dropped_total", f'{POD},topic="bids"'),
+    ("TracesDropped", ""): burst("trace_spans_dropped_total", f'{POD},reason="not_taken"', 40),
     ("EventsSetAside", ""): burst("events_set_aside_total", f'{POD},topic="bids"'),
     ("DatabaseDown", ""): gauge("backend_up", f'{POD},service="campaign-service",backend="postgresql"', 0, 1, 5),
     ("RedisDown", ""): gauge("backend_up", f'{POD},service="bidding-service",backend="redis_ledger"', 0, 1, 5),
@@ -126,8 +130,10 @@ for slo, name in (("bid", "BidErrorBudgetBurn"), ("api", "ApiErrorBudgetBurn")):
     }
 
 
-def case(alert, which, series, minute, fires):
+def case(alert, which, series, minute, fires, told):
+    """`told`: labels that the alert's texts name; one that is missing would leave a hole in them."""
     windows = f',windows="{which}"' if "/" in which else ""
+    windows += "".join(f',{label}!=""' for label in sorted(told))
     return {
         "name": f"{alert} {which}: {'fires' if fires else 'keeps quiet'}",
         "interval": "1m",
@@ -157,9 +163,10 @@ def main():
     tested = {(alert, which if "/" in which else "") for alert, which in TESTS}
     if wanted != tested:
         sys.exit(f"alerts and tests differ: {sorted(wanted ^ tested)}")
+    told = {rule["alert"]: set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) for rule in rules if "alert" in rule}
     cases = []
     for (alert, which), (firing, quiet, minute) in TESTS.items():
-        cases += [case(alert, which, firing, minute, True), case(alert, which, quiet, minute, False)]
+        cases += [case(alert, which, firing, minute, True, told[alert]), case(alert, which, quiet, minute, False, set())]
     of_long = [file for file in files if file.endswith(LONG_RULES)]
     for name, interval, of, part in (
         ("short", "1m", files, [case for case in cases if minutes(case) <= LONG_MINUTES]),

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "test vocabulary: a failure is a failed test")]
 
 pub mod backends;
+pub mod collector;
 pub mod deployment;
 pub mod fixtures;
 pub mod markup;

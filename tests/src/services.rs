@@ -17,18 +17,28 @@ pub const PUBLIC_BIDDING_URL: &str = "http://bidding.example";
 impl Platform {
     /// `campaign-service`, `bidding-service` and `analytics-service`, started at once on one fresh store.
     pub async fn start_as_three_processes() -> Self {
+        Self::start_as_three_processes_with(&[]).await
+    }
+
+    /// With settings of all three.
+    pub async fn start_as_three_processes_with(shared: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let data_dir = folder.path().to_owned();
-        let analytics = Service::start("analytics-service", &data_dir, &[]);
+        let with = |own: &[(&'static str, &str)]| -> Vec<(String, String)> {
+            let both = shared.iter().chain(own);
+            both.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
+        };
+        let analytics = Service::start("analytics-service", &data_dir, &with(&[]));
         let bidding = Service::start(
             "bidding-service",
             &data_dir,
-            &[("PUBLIC_BIDDING_URL", PUBLIC_BIDDING_URL)],
+            &with(&[("PUBLIC_BIDDING_URL", PUBLIC_BIDDING_URL)]),
         );
         let campaigns = Service::start(
             "campaign-service",
             &data_dir,
-            &[("ANALYTICS_URL", analytics.url.as_str())],
+            &with(&[("ANALYTICS_URL", analytics.url.as_str())]),
         );
         let platform = Self {
             campaigns: campaigns.url,
@@ -60,14 +70,14 @@ struct Service {
 
 impl Service {
     /// Starts it on free ports and waits until it has said which.
-    fn start(name: &str, data_dir: &Path, settings: &[(&str, &str)]) -> Self {
+    fn start(name: &str, data_dir: &Path, settings: &[(String, String)]) -> Self {
         let mut child = command(name)
             .env("HTTP_ADDR", "127.0.0.1:0")
             .env("METRICS_ADDR", "127.0.0.1:0")
             .env("DATA_DIR", data_dir)
             .env("ADMIN_API_KEY", ADMIN_KEY)
             .env("LOG_FORMAT", "json")
-            .envs(settings.iter().copied())
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

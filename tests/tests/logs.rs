@@ -11,6 +11,8 @@ use std::collections::BTreeSet;
 /// Everything of our own, and what libraries find worth an information.
 const DIRECTIVES: &str = "info,platform=debug,campaign_service=debug,bidding_service=debug,analytics_service=debug,adplatform=debug";
 const EVERY_LINE_HAS: [&str; 6] = ["timestamp", "level", "target", "service", "version", "message"];
+/// Of a caller that takes traces.
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 /// Who a user is, in the places where a bid request says it.
 const PERSON: [&str; 5] = [
     "user-4711",
@@ -58,6 +60,7 @@ async fn a_journey_is_logged_in_known_fields_without_secrets_and_people() {
             platform.campaigns, platform.key
         ))
         .header("x-request-id", "journey-1")
+        .header("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01"))
         .bearer_auth(&platform.key)
         .send()
         .await
@@ -71,6 +74,11 @@ async fn a_journey_is_logged_in_known_fields_without_secrets_and_people() {
             .then_some(lines)
     })
     .await;
+
+    let last = lines
+        .iter()
+        .find(|line| line.contains("\"request_id\":\"journey-1\""));
+    assert!(last.unwrap().contains(&format!("\"trace_id\":\"{TRACE}\"")));
 
     let documented = documented();
     for line in &lines {

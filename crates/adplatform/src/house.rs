@@ -130,7 +130,11 @@ impl House {
             tracing::warn!(name, "setting in the file is not known here");
         }
 
-        let process = Process::new("adplatform", configs.process)?;
+        let process = match Process::new("adplatform", configs.process) {
+            Ok(process) => process,
+            Err(error) => anyhow::bail!(error),
+        };
+        process.export_traces();
         let ports =
             PortsOfAll::open(&configs.campaign, &configs.bidding, &configs.analytics, &process).await?;
         let stores = Stores::from(ports.analytics.clone());
@@ -142,7 +146,10 @@ impl House {
         campaign.serve(probes().merge(campaigns.router), &process.shutdown);
         bidding.serve(probes().merge(bids.router), &process.shutdown);
         analytics.serve(probes().merge(reports.router), &process.shutdown);
-        let scrape: Router = platform::metrics::router(process.metrics.clone());
+        let scrape = match process.settings.metrics_enabled {
+            true => platform::metrics::router(process.metrics.clone()),
+            false => Router::new(),
+        };
         metrics.serve(probes().merge(scrape), &process.shutdown);
         Ok(Self {
             process,

@@ -199,6 +199,7 @@ async fn announce(
             actor: "system".to_owned(),
             now_ms,
             idempotency: None,
+            traceparent: None,
         };
         store.write(write).await?;
     }

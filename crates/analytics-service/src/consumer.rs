@@ -62,6 +62,7 @@ pub(crate) fn start(ports: &Ports, metrics: &Metrics, process: &Process) {
         reports: ports.reports.clone(),
         events: ports.events.clone(),
         clock: process.clock.clone(),
+        traces: process.traces.of(crate::SERVICE),
         stop: stop.clone(),
         refused_in_a_row: 0,
     };

@@ -55,6 +55,6 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
         admin_api_key: config.admin_api_key.clone().map(Arc::new),
     };
     Ok(App {
-        router: routes::router(api, &process.metrics.http(SERVICE)),
+        router: routes::router(api, &process.metrics.http(SERVICE), &process.traces.of(SERVICE)),
     })
 }

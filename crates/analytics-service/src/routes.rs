@@ -4,6 +4,7 @@ use crate::api::Api;
 use crate::{delivery, report};
 use axum::Router;
 use axum::routing::get;
+use platform::Traces;
 use platform::http::{HttpOptions, layered};
 use platform::metrics::HttpMetrics;
 use std::time::Duration;
@@ -15,10 +16,10 @@ const OPTIONS: HttpOptions = HttpOptions {
     max_in_flight: 64,
 };
 
-pub(crate) fn router(api: Api, metrics: &HttpMetrics) -> Router {
+pub(crate) fn router(api: Api, metrics: &HttpMetrics, traces: &Traces) -> Router {
     let router = Router::new()
         .route("/analytics/report", get(report::show))
         .route("/analytics/campaigns/{id}/delivery", get(delivery::show))
         .with_state(api);
-    layered(router, OPTIONS, metrics)
+    layered(router, OPTIONS, metrics, traces)
 }

@@ -44,6 +44,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) user_key: Option<&'a str>,
     /// When the request arrived, Unix milliseconds.
     pub(crate) at_ms: i64,
+    /// Its number among the requests that are traced, if it is.
+    pub(crate) traced: Option<u64>,
 }
 
 impl Answerer {
@@ -76,7 +78,7 @@ impl Answerer {
             let Some(offer) = Offer::of(asked, decision) else {
                 continue;
             };
-            let token = self.token(&offer);
+            let token = self.token(&offer, made.len());
             let bid = offer.bid(NoticeUrls {
                 base: &self.public_url,
                 sealer: &self.sealer,
@@ -107,7 +109,16 @@ impl Answerer {
         );
     }
 
-    fn token(&self, offer: &Offer<'_>) -> BidToken {
+    /// `place` of the bid among those of its request. There are never so many that it does not fit; and if there were, the
+    /// trace would lack one.
+    fn bid_id(&self, traced: Option<u64>, place: usize) -> BidId {
+        match (traced, u16::try_from(place)) {
+            (Some(request), Ok(place)) => BidId::traced(self.run, request, place),
+            _ => BidId::untraced(self.run, self.bids.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    fn token(&self, offer: &Offer<'_>, place: usize) -> BidToken {
         let Offer {
             asked,
             decision,
@@ -115,8 +126,7 @@ impl Answerer {
             creative,
             ..
         } = *offer;
-        let low_half = self.bids.fetch_add(1, Ordering::Relaxed);
-        let bid_id = BidId(u128::from(self.run) << 64 | u128::from(low_half));
+        let bid_id = self.bid_id(asked.traced, place);
         let spec = &serving.campaign.spec;
         let counters = asked
             .user_key

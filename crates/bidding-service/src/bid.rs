@@ -7,6 +7,7 @@ mod think;
 
 use crate::answer::Answerer;
 use crate::bid_events::BidEvents;
+use crate::bid_traces::{BidTraces, TracedRequest};
 use crate::error::Refusal;
 use crate::exchange_gate::{ExchangeGate, Proof};
 use crate::live::Live;
@@ -49,6 +50,7 @@ pub(crate) struct Bidder {
     pub(crate) shading: Shading,
     pub(crate) clock: Clock,
     pub(crate) metrics: BidMetrics,
+    pub(crate) traces: Option<BidTraces>,
     pub(crate) timing: Timing,
     /// Beyond it requests are shed, so that those in progress stay in time.
     pub(crate) in_flight: Semaphore,
@@ -131,7 +133,11 @@ impl Bidder {
             gate.metrics.unproven.inc();
             return Refusal::Unproven.into_response();
         }
-        let answering = self.answer(&live, gate, exchange, arrived_at, request);
+        let traced = self
+            .traces
+            .as_ref()
+            .and_then(|traces| traces.choose(exchange, request.headers(), arrived_at));
+        let answering = self.answer(&live, gate, exchange, arrived_at, request, traced.as_ref());
         // No input should make it panic; if one does, the exchange sees a no-bid, the panic hook has logged it.
         let answered = AssertUnwindSafe(answering)
             .catch_unwind()
@@ -140,9 +146,10 @@ impl Bidder {
                 self.metrics.panics.inc();
                 Answered::NoBid(None)
             });
-        self.metrics
-            .duration_seconds
-            .observe(arrived_at.elapsed().as_secs_f64());
+        self.metrics.duration_seconds.observe_since(arrived_at.into_std());
+        if let Some(traced) = traced {
+            traced.end(answered.word());
+        }
         answered.into_response(gate)
     }
 
@@ -153,6 +160,7 @@ impl Bidder {
         exchange: &str,
         arrived_at: Instant,
         request: Request,
+        traced: Option<&TracedRequest>,
     ) -> Answered {
         let is_within_rate = || {
             gate.limit
@@ -177,12 +185,16 @@ impl Bidder {
         let Ok(body) = encoding.decode(body) else {
             return Answered::Malformed;
         };
-        let thought = self.think(live, exchange, arrived_at, &body, &Gathered::Unasked);
+        let thought = self.think(live, exchange, arrived_at, &body, &Gathered::Unasked, traced);
         let Thought::NeedsUser { user_key, deadline } = thought else {
             return thought.into_answered();
         };
+        let began = Instant::now();
         let gathered = self.gather(user_key, deadline).await;
-        self.think(live, exchange, arrived_at, &body, &gathered)
+        if let Some(traced) = traced {
+            traced.stage("gather", began, Instant::now());
+        }
+        self.think(live, exchange, arrived_at, &body, &gathered, traced)
             .into_answered()
     }
 
@@ -191,7 +203,7 @@ impl Bidder {
         let began = Instant::now();
         let until = deadline.min(began + self.timing.user_state_timeout);
         let read = timeout_at(until, self.user_states.read(&user_key, self.clock.unix_ms())).await;
-        self.metrics.gather_seconds.observe(began.elapsed().as_secs_f64());
+        self.metrics.gather_seconds.observe_since(began.into_std());
         match read {
             // What is shown now counts for whom the key stands for.
             Ok(Ok(mut state)) => Gathered::Known {
@@ -204,6 +216,16 @@ impl Bidder {
 }
 
 impl Answered {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Bid(_) => "bid",
+            Self::NoBid(_) => "no_bid",
+            Self::Late => "late",
+            Self::Shed => "shed",
+            Self::Malformed => "malformed",
+        }
+    }
+
     fn into_response(self, gate: &ExchangeGate) -> Response {
         let metrics = &gate.metrics;
         let (counter, body) = match self {

@@ -2,6 +2,7 @@
 
 use crate::lists::ListFiles;
 use crate::price_keys::PriceKeys;
+use platform::traces::Share;
 use platform::{Backend, Backends, Environment, Secret, SettingHelp, Settings};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Config {
     pub user_state_timeout: Duration,
     /// Bid requests in progress at once; one more is shed.
     pub max_bids_in_flight: usize,
+    /// Of bid requests, where traces are taken at all.
+    pub bid_trace_share: Share,
     /// Base of notice and click URLs, without a slash at its end.
     pub public_bidding_url: String,
     /// The first seals, all open. `None` (development alone): kept in a file of `data_dir`.
@@ -63,6 +66,10 @@ impl Config {
             ),
             ("NETWORK_MARGIN_MS", "what the network takes of tmax (10)"),
             (
+                "BID_TRACE_RATIO",
+                "share of bid requests that are traced, where traces are taken (0.0001)",
+            ),
+            (
                 "PUBLIC_BIDDING_URL",
                 "base of notice and click URLs (in development: http://127.0.0.1 at the port of HTTP_ADDR)",
             ),
@@ -91,6 +98,7 @@ impl Config {
             network_margin: Duration::from_millis(settings.parse_within("NETWORK_MARGIN_MS", 10, 0..=1_000)),
             user_state_timeout: Duration::from_millis(10),
             max_bids_in_flight: 1_024,
+            bid_trace_share: Share::new(settings.parse_within("BID_TRACE_RATIO", 0.000_1, 0.0..=1.0)),
             public_bidding_url: public_bidding_url(settings),
             notice_keys: notice_keys(settings),
             price_keys: price_keys(settings),

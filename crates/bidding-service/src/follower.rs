@@ -15,8 +15,9 @@ use crate::metrics::{BidMetrics, IndexMetrics};
 use arc_swap::ArcSwap;
 use bidding_engine::LearnedPrices;
 use builder::Builder;
-use fold::{Fold, ReadRecord};
-use platform::{Clock, Latch, Shutdown};
+use fold::{Fold, PreparedCampaign, ReadRecord};
+use platform::traces::{Span, SpanKind, TraceContext};
+use platform::{Clock, Latch, Shutdown, Traces};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -47,6 +48,7 @@ pub(crate) struct Follower {
     pub(crate) caught_up: Latch,
     pub(crate) clock: Clock,
     pub(crate) index_metrics: IndexMetrics,
+    pub(crate) traces: Traces,
     pub(crate) bid_metrics: BidMetrics,
     pub(crate) lists: watch::Receiver<Lists>,
 }
@@ -59,6 +61,9 @@ struct Following {
     index_metrics: IndexMetrics,
     builder: Builder,
     fold: Mutex<Fold>,
+    traces: Traces,
+    /// Of changes that are folded and wait for the next build.
+    traced: Mutex<Vec<Span>>,
     /// What was live before.
     retired: Mutex<Arc<Live>>,
     changed: Notify,
@@ -103,6 +108,8 @@ impl Follower {
                 catalog: Mutex::default(),
             },
             fold: Mutex::default(),
+            traces: self.traces,
+            traced: Mutex::default(),
             retired: Mutex::default(),
             changed: Notify::new(),
             reading: TaskMutex::default(),
@@ -177,7 +184,7 @@ impl Following {
             false => Some(self.reading.lock().await),
         };
         let this = self.clone();
-        match tokio::task::spawn_blocking(move || this.read_and_fold(topic, records)).await {
+        match tokio::task::spawn_blocking(move || this.read_and_fold(topic, records, is_replay)).await {
             Ok(changed) => changed,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -187,7 +194,7 @@ impl Following {
         }
     }
 
-    fn read_and_fold(&self, topic: Topic, records: Vec<Record>) -> bool {
+    fn read_and_fold(&self, topic: Topic, records: Vec<Record>, is_replay: bool) -> bool {
         let metrics = &self.index_metrics;
         if topic == Topic::Exchanges {
             let read: Vec<_> = records.into_iter().map(ReadRecord::exchange).collect();
@@ -197,9 +204,31 @@ impl Following {
                 .fold(false, |changed, record| fold.exchange(record, metrics) | changed);
         }
         let read: Vec<_> = records.into_iter().map(ReadRecord::campaign).collect();
+        // What is replayed at the start was long ago.
+        let spans = if is_replay { Vec::new() } else { self.spans(&read) };
         let mut fold = self.fold();
-        read.into_iter()
-            .fold(false, |changed, record| fold.campaign(record, metrics) | changed)
+        let changed = read
+            .into_iter()
+            .fold(false, |changed, record| fold.campaign(record, metrics) | changed);
+        drop(fold);
+        if !spans.is_empty() {
+            self.traced().extend(spans);
+        }
+        changed
+    }
+
+    /// Of changes that are traced: from here until they are live.
+    fn spans(&self, read: &[ReadRecord<PreparedCampaign>]) -> Vec<Span> {
+        let traced = read.iter().filter_map(|record| {
+            let relay = TraceContext::parse(record.traceparent()?)?;
+            let mut span = self
+                .traces
+                .child(relay, SpanKind::Consumer, "take into the index")?;
+            span.set("messaging.destination.name", Topic::Campaigns.name());
+            span.set("messaging.kafka.message.key", record.key().to_owned());
+            Some(span)
+        });
+        traced.collect()
     }
 
     async fn keep_built(self: Arc<Self>) {
@@ -238,6 +267,7 @@ impl Following {
 
     fn build(&self) {
         let began = Instant::now();
+        let traced = std::mem::take(&mut *self.traced());
         let live = self.builder.build(&self.fold, &self.live.load());
         let metrics = &self.index_metrics;
         metrics
@@ -245,6 +275,7 @@ impl Following {
             .set(i64::try_from(live.snapshot.len()).unwrap_or(i64::MAX));
         // The one before lives on until the next, so that no bid has to take a whole snapshot down.
         *self.retired.lock().unwrap_or_else(PoisonError::into_inner) = self.live.swap(Arc::new(live));
+        drop(traced);
         metrics.build_seconds.observe(began.elapsed().as_secs_f64());
     }
 
@@ -267,6 +298,10 @@ impl Following {
         let oldest_ms = self.read_at_ms.iter().map(|at| at.load(Ordering::Relaxed)).min();
         let age_ms = oldest_ms.map_or(0, |oldest| self.clock.monotonic_ms() - oldest);
         self.index_metrics.age_seconds.set(age_ms as f64 / 1_000.0);
+    }
+
+    fn traced(&self) -> MutexGuard<'_, Vec<Span>> {
+        self.traced.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fold(&self) -> MutexGuard<'_, Fold> {

@@ -11,12 +11,13 @@
 //!
 //! Where to look: `bid` (the way of a request), `follower` (topics to snapshot), `answer` and `markup` (decisions
 //! to bytes), `exchange_gate` (who may ask), `user_key` and `cookie_sync` (who the user is), `lists` and `geo_ip` (files of
-//! what is not worth a bid, and of places), `bid_events` (counts), `token`, `lease_keeper`, `notices`, `settlement`,
-//! `rebuild` and `spool` (money), `shading` (prices under first price).
+//! what is not worth a bid, and of places), `bid_events` (counts), `bid_traces`, `token`, `lease_keeper`, `notices`,
+//! `settlement`, `rebuild` and `spool` (money), `shading` (prices under first price).
 
 mod answer;
 mod bid;
 mod bid_events;
+mod bid_traces;
 mod config;
 mod cookie_sync;
 mod dimensions;
@@ -52,6 +53,7 @@ use arc_swap::ArcSwap;
 use axum::Router;
 use bid::{Bidder, Timing};
 use bid_events::BidEvents;
+use bid_traces::BidTraces;
 use bidding_engine::LearnedPrices;
 use cookie_sync::CookieSync;
 use domain::id::BidderId;
@@ -188,6 +190,7 @@ impl Start<'_> {
                 .latch("campaigns caught up and an exchange known"),
             clock: self.process.clock.clone(),
             index_metrics: self.metrics.index.clone(),
+            traces: self.process.traces.of(SERVICE),
             bid_metrics: self.metrics.bids.clone(),
             lists: self
                 .config
@@ -243,6 +246,7 @@ impl Start<'_> {
             live,
             price_keys: self.config.price_keys.clone(),
             counted: self.metrics.money.notices.clone(),
+            traces: self.process.traces.of(SERVICE),
         })
     }
 
@@ -287,6 +291,7 @@ impl Start<'_> {
             },
             in_flight: Semaphore::new(config.max_bids_in_flight),
             metrics: metrics.bids.clone(),
+            traces: BidTraces::new(process.traces.of(SERVICE), config.bid_trace_share, self.run),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! looks up no label.
 
 use bidding_engine::NoBidReason;
-use platform::metrics::DURATION_BUCKETS_SECONDS;
+use platform::metrics::{DURATION_BUCKETS_SECONDS, RequestCounter, RequestHistogram};
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 /// Upper bounds of the stages' buckets, in seconds. Parsing, deciding and answering take tens of microseconds, a read
@@ -10,6 +10,9 @@ use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGauge
 const STAGE_BUCKETS_SECONDS: &[f64] = &[
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1,
 ];
+
+/// The labels of `bid_stage_duration_seconds`, and the parts of a traced request.
+pub(crate) const STAGES: [&str; 4] = ["parse", "gather", "decide", "answer"];
 
 /// The word for a request whose `tmax` leaves no time; every other reason is the engine's.
 const INSUFFICIENT_TIME: &str = "insufficient_time";
@@ -25,16 +28,17 @@ pub(crate) struct BiddingMetrics {
 /// The bid path.
 #[derive(Clone, Debug)]
 pub(crate) struct BidMetrics {
+    metrics: platform::Metrics,
     requests: IntCounterVec,
     /// From the first byte of the request's head to its answer.
-    pub(crate) duration_seconds: Histogram,
-    reasons: Vec<IntCounter>,
-    pub(crate) insufficient_time: IntCounter,
-    pub(crate) parse_seconds: Histogram,
-    pub(crate) gather_seconds: Histogram,
-    pub(crate) decide_seconds: Histogram,
-    pub(crate) answer_seconds: Histogram,
-    pub(crate) bids: IntCounter,
+    pub(crate) duration_seconds: RequestHistogram,
+    reasons: Vec<RequestCounter>,
+    pub(crate) insufficient_time: RequestCounter,
+    pub(crate) parse_seconds: RequestHistogram,
+    pub(crate) gather_seconds: RequestHistogram,
+    pub(crate) decide_seconds: RequestHistogram,
+    pub(crate) answer_seconds: RequestHistogram,
+    pub(crate) bids: RequestCounter,
     pub(crate) panics: IntCounter,
     pub(crate) unknown_exchange: IntCounter,
     unproven: IntCounterVec,
@@ -44,11 +48,11 @@ pub(crate) struct BidMetrics {
 /// `bid_requests_total` of one exchange, and its requests that could not prove whose they are.
 #[derive(Clone, Debug)]
 pub(crate) struct ExchangeMetrics {
-    pub(crate) bid: IntCounter,
-    pub(crate) no_bid: IntCounter,
-    pub(crate) late: IntCounter,
-    pub(crate) shed: IntCounter,
-    pub(crate) malformed: IntCounter,
+    pub(crate) bid: RequestCounter,
+    pub(crate) no_bid: RequestCounter,
+    pub(crate) late: RequestCounter,
+    pub(crate) shed: RequestCounter,
+    pub(crate) malformed: RequestCounter,
     pub(crate) unproven: IntCounter,
 }
 
@@ -157,27 +161,32 @@ impl BidMetrics {
             &["stage"],
             STAGE_BUCKETS_SECONDS,
         )?;
+        let [parse_seconds, gather_seconds, decide_seconds, answer_seconds] =
+            STAGES.map(|stage| metrics.of_requests(stages.with_label_values(&[stage])));
+        let duration_seconds = metrics.histogram(
+            "bid_request_duration_seconds",
+            "From the first byte of a bid request to its answer.",
+            DURATION_BUCKETS_SECONDS,
+        )?;
+        let of_reason = |reason| metrics.of_requests(reasons.with_label_values(&[reason]));
         Ok(Self {
+            metrics: metrics.clone(),
             requests: metrics.counter_vec(
                 "bid_requests_total",
                 "Bid requests of known exchanges, by what became of them.",
                 &["exchange", "outcome"],
             )?,
-            duration_seconds: metrics.histogram(
-                "bid_request_duration_seconds",
-                "From the first byte of a bid request to its answer.",
-                DURATION_BUCKETS_SECONDS,
-            )?,
+            duration_seconds: metrics.of_requests(duration_seconds),
             reasons: NoBidReason::ALL
                 .iter()
-                .map(|reason| reasons.with_label_values(&[reason.as_str()]))
+                .map(|reason| of_reason(reason.as_str()))
                 .collect(),
-            insufficient_time: reasons.with_label_values(&[INSUFFICIENT_TIME]),
-            parse_seconds: stages.with_label_values(&["parse"]),
-            gather_seconds: stages.with_label_values(&["gather"]),
-            decide_seconds: stages.with_label_values(&["decide"]),
-            answer_seconds: stages.with_label_values(&["answer"]),
-            bids: metrics.counter("bids_total", "Bids offered.")?,
+            insufficient_time: of_reason(INSUFFICIENT_TIME),
+            parse_seconds,
+            gather_seconds,
+            decide_seconds,
+            answer_seconds,
+            bids: metrics.of_requests(metrics.counter("bids_total", "Bids offered.")?),
             panics: metrics.counter(
                 "bid_panics_total",
                 "Bid requests answered 204 since their handler panicked.",
@@ -196,7 +205,10 @@ impl BidMetrics {
     }
 
     pub(crate) fn of_exchange(&self, exchange: &str) -> ExchangeMetrics {
-        let outcome = |outcome| self.requests.with_label_values(&[exchange, outcome]);
+        let outcome = |outcome| {
+            self.metrics
+                .of_requests(self.requests.with_label_values(&[exchange, outcome]))
+        };
         ExchangeMetrics {
             bid: outcome("bid"),
             no_bid: outcome("no_bid"),

@@ -10,6 +10,7 @@ pub(crate) mod query;
 #[cfg(test)]
 mod tests;
 
+use crate::bid_traces::later;
 use crate::live::Live;
 use crate::price_keys::PriceKeys;
 use crate::settlement::{Applied, Settlement};
@@ -22,7 +23,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use axum::routing::get;
 use domain::event::EventKind;
-use platform::Clock;
+use platform::{Clock, Traces};
 use price::{Notified, minimum_cpm_micros};
 use prometheus::IntCounterVec;
 use query::NoticeQuery;
@@ -41,6 +42,7 @@ pub(crate) struct Notices {
     pub(crate) price_keys: PriceKeys,
     /// `kind`, `result`.
     pub(crate) counted: IntCounterVec,
+    pub(crate) traces: Traces,
 }
 
 /// What a page gets that asked for an image.
@@ -72,6 +74,7 @@ async fn win(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respons
         Ok(token) => token,
         Err(refused) => return notices.done("win", refused),
     };
+    let _traced = later(&notices.traces, token.bid_id, "win notice");
     match notices.price(&token, query) {
         Notified::Audit => notices.done("win", Answer::Audit),
         price => {
@@ -89,6 +92,7 @@ async fn billing(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Res
         Ok(token) => token,
         Err(refused) => return notices.done("billing", refused),
     };
+    let _traced = later(&notices.traces, token.bid_id, "billing notice");
     // Where the pixel bills, a billing notice says nothing new.
     if token.billing == domain::exchange::Billing::Pixel {
         return notices.done("billing", Answer::Acknowledged);
@@ -108,6 +112,7 @@ async fn loss(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respon
     let query = NoticeQuery(&raw);
     match notices.open(TokenKind::Loss, query) {
         Ok(token) => {
+            let _traced = later(&notices.traces, token.bid_id, "loss notice");
             let reason = query.value("r").parse().ok();
             let minimum = minimum_cpm_micros(&query.value("m"));
             notices.shading.noticed(&token, lost_by(reason), minimum);
@@ -125,6 +130,7 @@ async fn impression(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> 
         Ok(token) => token,
         Err(refused) => return notices.done("impression", refused),
     };
+    let _traced = later(&notices.traces, token.bid_id, "impression");
     let answer = match notices.price(&token, query) {
         Notified::Audit => Answer::Audit,
         price => Answer::of(notices.settlement.impression(&token, price.cpm_micros()).await),
@@ -138,6 +144,7 @@ async fn click(State(notices): State<Notices>, RawQuery(raw): RawQuery) -> Respo
     let raw = raw.unwrap_or_default();
     match notices.open(TokenKind::Click, NoticeQuery(&raw)) {
         Ok(token) => {
+            let _traced = later(&notices.traces, token.bid_id, "click");
             let answer = Answer::of(notices.settlement.click(&token).await);
             notices.count("click", answer.word());
             answer::redirect(&conversion::landing(&notices, &token))
@@ -163,6 +170,7 @@ async fn video(
     let raw = raw.unwrap_or_default();
     match notices.open(TokenKind::Video, NoticeQuery(&raw)) {
         Ok(token) => {
+            let _traced = later(&notices.traces, token.bid_id, "video");
             let answer = Answer::of(notices.settlement.video(&token, kind).await);
             notices.count("video", answer.word());
             answer.pixel()

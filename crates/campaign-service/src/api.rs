@@ -74,6 +74,9 @@ impl Api {
             actor,
             now_ms,
             idempotency,
+            traceparent: platform::traces::current()
+                .filter(|trace| trace.is_sampled)
+                .map(|trace| trace.traceparent()),
         };
         let written = self.store.write(write).await;
         // Even after an error: it may have taken effect.

@@ -14,7 +14,9 @@ use axum::response::{IntoResponse, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use platform::Traces;
 use platform::http::{Problem, RequestId};
+use platform::traces::{self, Span, SpanKind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,17 +39,18 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 pub(crate) struct Forwarder {
     base: Uri,
     client: Client<HttpConnector, Body>,
+    traces: Traces,
 }
 
 impl Forwarder {
-    pub(crate) fn new(base: Uri) -> Self {
+    pub(crate) fn new(base: Uri, traces: Traces) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(Duration::from_secs(30))
             .build(connector);
-        Self { base, client }
+        Self { base, client, traces }
     }
 
     fn target(&self, from: &Uri) -> Result<Uri, axum::http::Error> {
@@ -74,24 +77,40 @@ pub(crate) async fn analytics(
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         parts.headers.insert("x-request-id", value);
     }
+    let mut span = traces::current().and_then(|trace| {
+        forwarder
+            .traces
+            .child(trace, SpanKind::Client, "forward to analytics-service")
+    });
+    if let Some(trace) = span.as_ref().map(Span::context).or_else(traces::current)
+        && let Ok(value) = HeaderValue::from_str(&trace.traceparent())
+    {
+        parts.headers.insert("traceparent", value);
+    }
     // What axum and the server know of our own connection is not the other's business.
     parts.extensions.clear();
     let asked = forwarder.client.request(Request::from_parts(parts, body));
     match tokio::time::timeout(HEAD_TIMEOUT, asked).await {
         Ok(Ok(response)) => {
             let (mut parts, body) = response.into_parts();
+            if let Some(span) = &mut span {
+                span.set("http.response.status_code", i64::from(parts.status.as_u16()));
+            }
             drop_hop_by_hop(&mut parts.headers);
             Ok(Response::from_parts(parts, Body::new(body)).into_response())
         }
         Ok(Err(error)) => {
             tracing::warn!(%error, "the analytics service did not answer");
-            Err(away())
+            Err(away(span))
         }
-        Err(_) => Err(away()),
+        Err(_) => Err(away(span)),
     }
 }
 
-fn away() -> ApiError {
+fn away(span: Option<Span>) -> ApiError {
+    if let Some(mut span) = span {
+        span.fail("no answer");
+    }
     ApiError::Unreadable(
         Problem::unavailable(RETRY_AFTER_SECONDS).with_detail("the analytics service cannot be reached"),
     )

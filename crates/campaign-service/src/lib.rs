@@ -74,17 +74,22 @@ pub struct App {
 /// When a metric cannot be registered: a second campaign-service on one registry.
 pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result<App> {
     let api = Arc::new(api::Api::new(config, &ports, process.clock.clone()));
+    let traces = process.traces.of(SERVICE);
     let relay = relay::Relay::new(
         ports,
         process.clock.clone(),
         api.nudge(),
         metrics::OutboxMetrics::register(&process.metrics)?,
+        traces.clone(),
         process.readiness.latch("store reached"),
     );
     let background = process.shutdown.background().clone();
     process.shutdown.spawn("outbox relay", relay.run(background));
-    let forwarder = Arc::new(forward::Forwarder::new(config.analytics_url.clone()));
+    let forwarder = Arc::new(forward::Forwarder::new(
+        config.analytics_url.clone(),
+        traces.clone(),
+    ));
     Ok(App {
-        router: routes::router(api, forwarder, &process.metrics.http(SERVICE)),
+        router: routes::router(api, forwarder, &process.metrics.http(SERVICE), &traces),
     })
 }

@@ -19,12 +19,13 @@ pub(crate) async fn campaign(
     store: &dyn CampaignStore,
     id: &str,
     now_ms: i64,
+    traceparent: Option<String>,
 ) -> Result<NewRecord, StorageError> {
     let value = match store.bundle(id).await? {
         Some(mut bundle) if is_alive(&bundle) => {
             audiences::serve_own_only(store, &mut bundle.campaign).await?;
             deals::serve_by_exchanges_ids(store, &mut bundle.campaign).await?;
-            Some(serde_json::to_vec(&compose(bundle, now_ms))?)
+            Some(serde_json::to_vec(&compose(bundle, now_ms, traceparent))?)
         }
         _ => None,
     };
@@ -39,7 +40,7 @@ fn is_alive(bundle: &CampaignBundle) -> bool {
         && bundle.advertiser.spec.status != AdvertiserStatus::Archived
 }
 
-fn compose(bundle: CampaignBundle, now_ms: i64) -> ServingCampaign {
+fn compose(bundle: CampaignBundle, now_ms: i64, traceparent: Option<String>) -> ServingCampaign {
     let CampaignBundle {
         generation,
         revision,
@@ -71,6 +72,7 @@ fn compose(bundle: CampaignBundle, now_ms: i64) -> ServingCampaign {
             conversion_lookback_days: advertiser.spec.conversion_lookback_days,
         },
         campaign,
+        traceparent,
     }
 }
 

@@ -4,11 +4,13 @@
 //! records and never skips one. A relay that was taken over while it worked may have published an older state
 //! behind a newer one: it finds out when it marks, and then has those objects announced again.
 
+mod traced;
+
 use crate::Ports;
 use crate::metrics::OutboxMetrics;
 use crate::{entropy, publication};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use platform::{Clock, Latch};
+use platform::{Clock, Latch, Traces};
 use std::sync::Arc;
 use std::time::Duration;
 use storage::StorageError;
@@ -16,6 +18,7 @@ use storage::campaign_store::{Announcement, Kind, ListQuery, Outgoing, RelayClai
 use storage::event_log::{NewRecord, Topic};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use traced::Traced;
 
 /// Other processes' changes are seen this late; a nudge tells of our own at once.
 const POLL: Duration = Duration::from_millis(100);
@@ -39,6 +42,7 @@ pub(crate) struct Relay {
     clock: Clock,
     nudge: Arc<Notify>,
     metrics: OutboxMetrics,
+    traces: Traces,
     store_reached: Latch,
     id: String,
     held: Option<Held>,
@@ -66,6 +70,7 @@ impl Relay {
         clock: Clock,
         nudge: Arc<Notify>,
         metrics: OutboxMetrics,
+        traces: Traces,
         store_reached: Latch,
     ) -> Self {
         // Without entropy the id is the one of every such process; the fence still tells claims apart.
@@ -75,6 +80,7 @@ impl Relay {
             clock,
             nudge,
             metrics,
+            traces,
             store_reached,
             id,
             held: None,
@@ -207,20 +213,12 @@ impl Relay {
     }
 
     async fn send(&mut self, claim: &RelayClaim, rows: &[Outgoing]) -> Result<Round, StorageError> {
-        let (campaigns, exchanges) = latest_of(rows);
-        let now_ms = self.clock.unix_ms();
-        let store = &*self.ports.campaigns;
-        let reads: Vec<_> = campaigns
-            .iter()
-            .map(|id| publication::campaign(store, id, now_ms))
-            .collect();
-        let campaigns: Vec<NewRecord> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
-        let exchanges = self.exchanges(&exchanges).await?;
-        if !self.may_publish() {
+        let traced = Traced::begin(&self.traces, rows);
+        let published = self.publish(rows, &traced).await;
+        traced.end(&published);
+        if !published? {
             return Ok(Round::Busy);
         }
-        self.append(Topic::Campaigns, campaigns).await?;
-        self.append(Topic::Exchanges, exchanges).await?;
         let sequences: Vec<i64> = rows.iter().map(|row| row.sequence).collect();
         match self.ports.campaigns.mark_sent(claim, &sequences).await {
             Ok(()) => Ok(Round::Busy),
@@ -232,6 +230,25 @@ impl Relay {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Says whether it was still this relay's turn.
+    async fn publish(&mut self, rows: &[Outgoing], traced: &Traced<'_>) -> Result<bool, StorageError> {
+        let (campaigns, exchanges) = latest_of(rows);
+        let now_ms = self.clock.unix_ms();
+        let store = &*self.ports.campaigns;
+        let reads: Vec<_> = campaigns
+            .iter()
+            .map(|id| publication::campaign(store, id, now_ms, traced.traceparent_of(id)))
+            .collect();
+        let campaigns: Vec<NewRecord> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        let exchanges = self.exchanges(&exchanges).await?;
+        if !self.may_publish() {
+            return Ok(false);
+        }
+        self.append(Topic::Campaigns, campaigns).await?;
+        self.append(Topic::Exchanges, exchanges).await?;
+        Ok(true)
     }
 
     async fn exchanges(&self, ids: &[String]) -> Result<Vec<NewRecord>, StorageError> {
@@ -267,6 +284,7 @@ impl Relay {
             actor: "system".to_owned(),
             now_ms: self.clock.unix_ms(),
             idempotency: None,
+            traceparent: None,
         };
         self.ports.campaigns.write(write).await.map(drop)
     }

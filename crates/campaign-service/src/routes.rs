@@ -14,6 +14,7 @@ use crate::{auth, batch, history, members, users};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get, post};
+use platform::Traces;
 use platform::http::{HttpOptions, layered};
 use platform::metrics::HttpMetrics;
 use std::sync::Arc;
@@ -24,7 +25,12 @@ const BATCH_LIMIT_BYTES: usize = 5 << 20;
 const UPLOADS_AT_ONCE: usize = 16;
 const UPLOAD_WITHIN: Duration = Duration::from_secs(600);
 
-pub(crate) fn router(api: Arc<Api>, forwarder: Arc<Forwarder>, metrics: &HttpMetrics) -> Router {
+pub(crate) fn router(
+    api: Arc<Api>,
+    forwarder: Arc<Forwarder>,
+    metrics: &HttpMetrics,
+    traces: &Traces,
+) -> Router {
     let admitted = |routes: Router<Arc<Api>>| {
         routes
             .route_layer(from_fn_with_state(api.clone(), auth::admit))
@@ -60,12 +66,13 @@ pub(crate) fn router(api: Arc<Api>, forwarder: Arc<Forwarder>, metrics: &HttpMet
         timeout: UPLOAD_WITHIN,
         max_in_flight: UPLOADS_AT_ONCE,
     };
-    layered(admitted(batch), batch_options, metrics)
-        .merge(layered(admitted(uploads), upload_options, metrics))
+    layered(admitted(batch), batch_options, metrics, traces)
+        .merge(layered(admitted(uploads), upload_options, metrics, traces))
         .merge(layered(
             admitted(resources).merge(analytics),
             HttpOptions::default(),
             metrics,
+            traces,
         ))
 }
 

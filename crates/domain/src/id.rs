@@ -89,8 +89,35 @@ id_type!(
 );
 
 /// One bid, unique across all bidders: the bidder's 64 random bits and its counter.
+///
+/// Where the request is traced the counter's highest bit is set, and the counter is made of the request's number and the
+/// bid's place among the request's bids: whoever sees the id, in a notice or in an event, knows that there is a trace,
+/// and which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BidId(pub u128);
+
+impl BidId {
+    const TRACED: u64 = 1 << 63;
+    const PLACE_BITS: u32 = 16;
+
+    #[must_use]
+    pub fn untraced(run: u64, counter: u64) -> Self {
+        Self(u128::from(run) << 64 | u128::from(counter & !Self::TRACED))
+    }
+
+    #[must_use]
+    pub fn traced(run: u64, request: u64, place: u16) -> Self {
+        let counter = Self::TRACED | request << Self::PLACE_BITS | u64::from(place);
+        Self(u128::from(run) << 64 | u128::from(counter))
+    }
+
+    /// The trace of the request that was bid on, the same for all its bids: the id with place 0. `None` if it has none.
+    #[must_use]
+    pub fn trace_id(self) -> Option<u128> {
+        let is_traced = self.0 & u128::from(Self::TRACED) != 0;
+        is_traced.then_some(self.0 >> Self::PLACE_BITS << Self::PLACE_BITS)
+    }
+}
 
 impl fmt::Display for BidId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,6 +156,16 @@ mod tests {
         let later = CampaignId::mint(1_001, 0);
         assert!(earlier < later);
         assert_eq!(earlier.as_str().len(), "cmp_".len() + 26);
+    }
+
+    #[test]
+    fn bids_of_a_traced_request_share_its_trace_and_others_have_none() {
+        let first = BidId::traced(u64::MAX, 7, 0);
+        let last = BidId::traced(u64::MAX, 7, u16::MAX);
+        assert_ne!(first, last);
+        assert_eq!(first.trace_id(), last.trace_id());
+        assert_ne!(first.trace_id(), BidId::traced(u64::MAX, 8, 0).trace_id());
+        assert_eq!(BidId::untraced(u64::MAX, u64::MAX).trace_id(), None);
     }
 
     #[test]

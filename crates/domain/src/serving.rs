@@ -27,6 +27,9 @@ pub struct ServingCampaign {
     pub limits: Limits,
     /// Today and the days after it, without gaps.
     pub days: Vec<Day>,
+    /// W3C Trace Context of the relay that sent the record, if the change's trace is sampled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ pub(crate) use problem::chain;
 pub use problem::{FieldError, Problem};
 pub use request_id::RequestId;
 
+use crate::Traces;
 use crate::metrics::HttpMetrics;
 
 /// The limits of [`layered`].
@@ -42,13 +43,16 @@ impl Default for HttpOptions {
     }
 }
 
-/// The stack of people's APIs around every route and the fallback of `router`: metrics, request id in and out,
+/// The stack of people's APIs around every route and the fallback of `router`: metrics, request id in and out, traces,
 /// concurrency limit, timeout, body limit, a panic as an opaque 500, and every error answer as a problem document.
 ///
 /// A service merges the parts that have stacks of their own, and [`crate::health::router`], into one router. The
 /// one whose fallback shall answer unknown paths comes last: `metrics_only(bids).merge(layered(api))`.
-pub fn layered(router: Router, options: HttpOptions, metrics: &HttpMetrics) -> Router {
-    metrics_only(router.layer(stack::StackLayer::new(options)), metrics)
+pub fn layered(router: Router, options: HttpOptions, metrics: &HttpMetrics, traces: &Traces) -> Router {
+    metrics_only(
+        router.layer(stack::StackLayer::new(options, traces.clone())),
+        metrics,
+    )
 }
 
 /// The lean stack of hot routes: metrics, and a panic as an empty 500. No request id, no problem documents, no

@@ -1,4 +1,4 @@
-//! What every process of the platform needs, and nothing about ads: settings, logs, metrics, health, the HTTP
+//! What every process of the platform needs, and nothing about ads: settings, logs, metrics, traces, health, the HTTP
 //! stack and its server, soft and hard shutdown, a clock, and the one shared body of `main`.
 //!
 //! Promises:
@@ -19,6 +19,7 @@ pub mod process;
 pub mod server;
 pub mod shutdown;
 pub mod telemetry;
+pub mod traces;
 
 pub use clock::Clock;
 pub use config::{Backend, Backends, Environment, Mistakes, Refusals, Secret, SettingHelp, Settings};
@@ -27,3 +28,4 @@ pub use metrics::Metrics;
 pub use process::{Process, ProcessSettings, Program, StartError, run};
 pub use server::{Server, ServerOptions};
 pub use shutdown::Shutdown;
+pub use traces::Traces;

@@ -4,6 +4,7 @@ mod asked;
 mod backends;
 mod catalogue;
 mod http;
+mod requests;
 
 use std::future::Future;
 
@@ -22,6 +23,7 @@ use catalogue::Catalogue;
 pub use catalogue::{Family, Kind};
 pub use http::HttpMetrics;
 pub(crate) use http::{RouteSeries, Started};
+pub use requests::{OfRequests, RequestCounter, RequestHistogram};
 
 use crate::Shutdown;
 use crate::http::Problem;
@@ -45,6 +47,7 @@ pub struct Metrics {
     http_in_flight: IntGaugeVec,
     backends: IntGaugeVec,
     backends_up: BackendsUp,
+    counts_requests: bool,
 }
 
 impl Metrics {
@@ -106,7 +109,22 @@ impl Metrics {
             )?,
             http_in_flight: catalogue.register(Kind::Gauge, &[], http_in_flight)?,
             catalogue,
+            counts_requests: true,
         })
+    }
+
+    /// Whether requests are counted and timed; what is not of a request always is.
+    #[must_use]
+    pub fn counting_requests(self, counts_requests: bool) -> Self {
+        Self {
+            counts_requests,
+            ..self
+        }
+    }
+
+    /// A metric of each request, registered already.
+    pub fn of_requests<M>(&self, metric: M) -> OfRequests<M> {
+        OfRequests::new(metric, self.counts_requests)
     }
 
     /// The HTTP metrics under the label `service`; one process may hold several services.
@@ -116,6 +134,7 @@ impl Metrics {
             self.http_requests.clone(),
             self.http_duration_seconds.clone(),
             self.http_in_flight.with_label_values(&[service]),
+            self.counts_requests,
         )
     }
 

@@ -16,7 +16,7 @@ pub use run::{EXIT_CONFIG, StartError, run};
 pub use settings::ProcessSettings;
 
 use crate::server::{Server, ServerOptions};
-use crate::{Clock, Metrics, Readiness, Shutdown, health, metrics};
+use crate::{Clock, Metrics, Readiness, Shutdown, Traces, health, metrics};
 
 /// What a service gets when it starts. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +24,7 @@ pub struct Process {
     pub service: &'static str,
     pub settings: ProcessSettings,
     pub metrics: Metrics,
+    pub traces: Traces,
     pub readiness: Readiness,
     pub shutdown: Shutdown,
     pub clock: Clock,
@@ -33,11 +34,12 @@ impl Process {
     /// A process around `settings`; listens to nothing yet, neither ports nor signals.
     ///
     /// # Errors
-    /// When the metrics cannot be registered.
-    pub fn new(service: &'static str, settings: ProcessSettings) -> prometheus::Result<Self> {
+    /// When the metrics cannot be registered, or traces cannot be sent to where the settings say.
+    pub fn new(service: &'static str, settings: ProcessSettings) -> Result<Self, StartError> {
         let readiness = Readiness::new();
         let shutdown = Shutdown::new(settings.shutdown, readiness.clone());
-        let metrics = Metrics::new(service)?;
+        let metrics = Metrics::new(service)?.counting_requests(settings.metrics_enabled);
+        let traces = Traces::new(service, &settings.traces, &metrics)?;
         let asked = readiness.clone();
         metrics.asked_gauge(
             "ready",
@@ -48,6 +50,7 @@ impl Process {
             service,
             settings,
             metrics,
+            traces,
             readiness,
             shutdown,
             clock: Clock::system(),
@@ -72,6 +75,11 @@ impl Process {
         Asking: Future<Output = bool> + Send,
     {
         self.metrics.watch_backend(service, backend, &self.shutdown, ask);
+    }
+
+    /// Sends traces until the process stops; a second call does nothing. Needs a Tokio runtime.
+    pub fn export_traces(&self) {
+        self.traces.export(&self.shutdown);
     }
 
     /// Serves `router`, and the probes beside it, on `HTTP_ADDR`. Returns the bound address.

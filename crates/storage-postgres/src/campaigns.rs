@@ -133,7 +133,8 @@ async fn write_all(connection: &mut PgConnection, write: &Write) -> Result<Writt
         documents::write(connection, &change.document, &write.actor, write.now_ms).await?;
     }
     // As late as may be, since it lets one write at a time pass; before the announcements, whose order it makes.
-    outbox::raise_and_announce(connection, &write.announcements, write.now_ms).await?;
+    let traceparent = write.traceparent.as_deref();
+    outbox::raise_and_announce(connection, &write.announcements, write.now_ms, traceparent).await?;
     Ok(Written::Done)
 }
 

@@ -17,18 +17,19 @@ pub(crate) async fn raise_revision(connection: &mut PgConnection) -> Result<(), 
 /// What is one object each goes in with the raising of the revision, in one statement: all writes wait for it. The rows come
 /// from the raised one, so that their sequences are given under its lock.
 const RAISE_AND_ANNOUNCE: &str = "WITH raised AS (UPDATE store SET revision = revision + 1 WHERE one = 1 RETURNING one) \
-    INSERT INTO outbox (kind, id, written_at_ms) SELECT told.kind, told.id, $3 \
+    INSERT INTO outbox (kind, id, written_at_ms, traceparent) SELECT told.kind, told.id, $3, $4 \
     FROM raised CROSS JOIN unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS told (kind, id, place) ORDER BY told.place";
 
 /// Which campaigns an advertiser has is looked at under the lock, by a statement of its own.
-const ANNOUNCE_CAMPAIGNS_OF: &str = "INSERT INTO outbox (kind, id, written_at_ms) \
-    SELECT 'campaign', id, $2 FROM documents WHERE kind = 'campaign' AND advertiser_id = $1";
+const ANNOUNCE_CAMPAIGNS_OF: &str = "INSERT INTO outbox (kind, id, written_at_ms, traceparent) \
+    SELECT 'campaign', id, $2, $3 FROM documents WHERE kind = 'campaign' AND advertiser_id = $1";
 
 /// Raises the revision, as [`raise_revision`] does, and announces.
 pub(crate) async fn raise_and_announce(
     connection: &mut PgConnection,
     announcements: &[Announcement],
     now_ms: i64,
+    traceparent: Option<&str>,
 ) -> Result<(), Failure> {
     let (mut kinds, mut ids, mut advertisers) = (Vec::new(), Vec::new(), Vec::new());
     for announcement in announcements {
@@ -47,12 +48,14 @@ pub(crate) async fn raise_and_announce(
         .bind(kinds)
         .bind(ids)
         .bind(now_ms)
+        .bind(traceparent)
         .execute(&mut *connection)
         .await?;
     for advertiser_id in advertisers {
         sqlx::query(ANNOUNCE_CAMPAIGNS_OF)
             .bind(storable(advertiser_id))
             .bind(now_ms)
+            .bind(traceparent)
             .execute(&mut *connection)
             .await?;
     }
@@ -118,15 +121,18 @@ pub(crate) async fn claim(
 }
 
 pub(crate) async fn waiting(connection: &mut PgConnection, limit: u32) -> Result<Vec<Outgoing>, Failure> {
-    let rows: Vec<(i64, String, String, i64)> =
-        sqlx::query_as("SELECT sequence, kind, id, written_at_ms FROM outbox ORDER BY sequence LIMIT $1")
-            .bind(i64::from(limit))
-            .fetch_all(connection)
-            .await?;
+    let rows: Vec<Row> = sqlx::query_as(
+        "SELECT sequence, kind, id, written_at_ms, traceparent FROM outbox ORDER BY sequence LIMIT $1",
+    )
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await?;
     rows.into_iter().map(outgoing).collect()
 }
 
-fn outgoing((sequence, kind, id, written_at_ms): (i64, String, String, i64)) -> Result<Outgoing, Failure> {
+type Row = (i64, String, String, i64, Option<String>);
+
+fn outgoing((sequence, kind, id, written_at_ms, traceparent): Row) -> Result<Outgoing, Failure> {
     let announcement = match kind.as_str() {
         "campaign" => Announcement::Campaign(id),
         "exchange" => Announcement::Exchange(id),
@@ -136,6 +142,7 @@ fn outgoing((sequence, kind, id, written_at_ms): (i64, String, String, i64)) -> 
         sequence,
         announcement,
         written_at_ms,
+        traceparent,
     })
 }
 

@@ -168,11 +168,12 @@ impl CampaignStore for SqliteStore {
     }
 
     async fn outgoing(&self, limit: u32) -> Result<Vec<Outgoing>, StorageError> {
-        let rows: Vec<(i64, String, String, i64)> = self
+        let rows: Vec<(i64, String, String, i64, Option<String>)> = self
             .run_read(move |connection| {
                 Box::pin(async move {
                     sqlx::query_as(
-                        "SELECT sequence, kind, id, written_at_ms FROM outbox ORDER BY sequence LIMIT ?",
+                        "SELECT sequence, kind, id, written_at_ms, traceparent FROM outbox \
+                         ORDER BY sequence LIMIT ?",
                     )
                     .bind(limit)
                     .fetch_all(connection)
@@ -283,7 +284,7 @@ async fn begin_generation(
 }
 
 fn outgoing(
-    (sequence, kind, id, written_at_ms): (i64, String, String, i64),
+    (sequence, kind, id, written_at_ms, traceparent): (i64, String, String, i64, Option<String>),
 ) -> Result<Outgoing, StorageError> {
     let announcement = match kind.as_str() {
         "campaign" => Announcement::Campaign(id),
@@ -294,6 +295,7 @@ fn outgoing(
         sequence,
         announcement,
         written_at_ms,
+        traceparent,
     })
 }
 
@@ -310,7 +312,13 @@ async fn write_all(connection: &mut SqliteConnection, write: Write) -> Result<Wr
         write_document(connection, &change.document, &write.actor, write.now_ms).await?;
     }
     for announcement in &write.announcements {
-        announce(connection, announcement, write.now_ms).await?;
+        announce(
+            connection,
+            announcement,
+            write.now_ms,
+            write.traceparent.as_deref(),
+        )
+        .await?;
     }
     Ok(Written::Done)
 }
@@ -380,25 +388,27 @@ async fn announce(
     connection: &mut SqliteConnection,
     announcement: &Announcement,
     now_ms: i64,
+    traceparent: Option<&str>,
 ) -> Result<(), StorageError> {
     let (sql, id) = match announcement {
         Announcement::Campaign(id) => (
-            "INSERT INTO outbox (kind, id, written_at_ms) VALUES ('campaign', ?, ?)",
+            "INSERT INTO outbox (kind, id, written_at_ms, traceparent) VALUES ('campaign', ?, ?, ?)",
             id,
         ),
         Announcement::Exchange(id) => (
-            "INSERT INTO outbox (kind, id, written_at_ms) VALUES ('exchange', ?, ?)",
+            "INSERT INTO outbox (kind, id, written_at_ms, traceparent) VALUES ('exchange', ?, ?, ?)",
             id,
         ),
         Announcement::CampaignsOf(advertiser_id) => (
-            "INSERT INTO outbox (kind, id, written_at_ms) \
-             SELECT 'campaign', id, ?2 FROM documents WHERE kind = 'campaign' AND advertiser_id = ?1",
+            "INSERT INTO outbox (kind, id, written_at_ms, traceparent) \
+             SELECT 'campaign', id, ?2, ?3 FROM documents WHERE kind = 'campaign' AND advertiser_id = ?1",
             advertiser_id,
         ),
     };
     sqlx::query(sql)
         .bind(id)
         .bind(now_ms)
+        .bind(traceparent)
         .execute(connection)
         .await
         .map_err(storage_error)?;

@@ -66,6 +66,8 @@ pub struct Write {
     pub actor: String,
     pub now_ms: i64,
     pub idempotency: Option<Idempotent>,
+    /// `traceparent` of the request, if its trace is sampled: what is announced carries it on.
+    pub traceparent: Option<String>,
 }
 
 /// The first answer to a keyed request, kept for `Write::now_ms + 24 h` (expired ones are forgotten).
@@ -138,6 +140,8 @@ pub struct Outgoing {
     /// `Campaign` or `Exchange` (`CampaignsOf` is expanded when written).
     pub announcement: Announcement,
     pub written_at_ms: i64,
+    /// As the write had it.
+    pub traceparent: Option<String>,
 }
 
 /// A campaign with all it is served with, read at one instant.

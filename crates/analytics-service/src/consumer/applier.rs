@@ -2,7 +2,9 @@
 
 use super::retry::{Retry, Stopped};
 use super::segment::Segment;
-use platform::Clock;
+use domain::id::BidId;
+use platform::traces::{SpanKind, TraceContext};
+use platform::{Clock, Traces};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +27,7 @@ pub(super) struct Applier {
     pub(super) reports: Arc<dyn ReportStore>,
     pub(super) events: Arc<dyn EventLog>,
     pub(super) clock: Clock,
+    pub(super) traces: Traces,
     pub(super) stop: CancellationToken,
     /// Records that the store could not take, with none between them that it took.
     pub(super) refused_in_a_row: u32,
@@ -90,8 +93,12 @@ impl Applier {
             if gathered.moves() {
                 let events = gathered.events();
                 let batch = Arc::new(gathered.batch());
+                let began = Instant::now();
                 match self.apply(&batch, &mut applying).await? {
-                    Outcome::Applied(applied) => tell(&gathered.segments, &events, &applied),
+                    Outcome::Applied(applied) => {
+                        tell(&gathered.segments, &events, &applied);
+                        self.trace(&batch, began);
+                    }
                     Outcome::Overtaken => {
                         self.take_over_offsets(&batch, &gathered.segments, &mut applying)
                             .await?
@@ -149,6 +156,27 @@ impl Applier {
                     }
                     retry.failed(&error).await?;
                 }
+            }
+        }
+    }
+
+    /// The last part of a traced bid's way: its event is in the reports.
+    fn trace(&self, batch: &ReportBatch, began: Instant) {
+        if !self.traces.is_on() {
+            return;
+        }
+        for event in &batch.contributions {
+            let bid_id = event
+                .event_id
+                .rsplit_once(':')
+                .and_then(|(_, id)| id.parse::<BidId>().ok());
+            let Some(trace_id) = bid_id.and_then(BidId::trace_id) else {
+                continue;
+            };
+            let bid = TraceContext::begun(trace_id);
+            if let Some(mut span) = self.traces.child(bid, SpanKind::Consumer, "add to the reports") {
+                span.began_at(began.into_std());
+                span.set("event_id", event.event_id.clone());
             }
         }
     }

@@ -178,6 +178,7 @@ impl App {
             actor: "test".to_owned(),
             now_ms: NOW_MS,
             idempotency: None,
+            traceparent: None,
         };
         self.store.write(write).await.unwrap();
     }

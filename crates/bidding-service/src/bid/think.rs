@@ -6,6 +6,7 @@
 
 use super::{Answered, Bidder, Gathered};
 use crate::answer::{self, Asked};
+use crate::bid_traces::TracedRequest;
 use crate::live::Live;
 use crate::user_key::user_key;
 use bidding_engine::{Counter, Decision, Now, Outcome, Scratch, UserView};
@@ -62,6 +63,7 @@ struct Thinking<'a> {
     exchange_id: &'a str,
     arrived_at: Instant,
     gathered: &'a Gathered,
+    traced: Option<&'a TracedRequest>,
 }
 
 impl Bidder {
@@ -72,6 +74,7 @@ impl Bidder {
         arrived_at: Instant,
         body: &[u8],
         gathered: &Gathered,
+        traced: Option<&TracedRequest>,
     ) -> Thought {
         let thinking = Thinking {
             bidder: self,
@@ -79,6 +82,7 @@ impl Bidder {
             exchange_id,
             arrived_at,
             gathered,
+            traced,
         };
         WORKSPACE.with_borrow_mut(|workspace| {
             let thought = thinking.parse(body, &workspace.arena, &mut workspace.buffers);
@@ -98,6 +102,7 @@ impl Thinking<'_> {
         let request = openrtb::read_request(body, arena);
         let parsed_at = Instant::now();
         metrics.parse_seconds.observe((parsed_at - began).as_secs_f64());
+        self.trace("parse", began, parsed_at);
         let Ok(mut request) = request else {
             return Thought::Done(Answered::Malformed);
         };
@@ -196,6 +201,7 @@ impl Thinking<'_> {
             .metrics
             .decide_seconds
             .observe((decided_at - began).as_secs_f64());
+        self.trace("decide", began, decided_at);
         self.count_reasons(&buffers.scratch, outcome);
         match outcome {
             Outcome::NoBid(reason) => self.no_bid(request, reason.nbr(), buffers),
@@ -206,6 +212,7 @@ impl Thinking<'_> {
                     live: self.live,
                     user_key,
                     at_ms: now.unix_ms,
+                    traced: self.traced.map(|traced| traced.number),
                 };
                 self.bid(asked, decided_at, deadline, arena, buffers)
             }
@@ -235,6 +242,7 @@ impl Thinking<'_> {
             .metrics
             .answer_seconds
             .observe((answered_at - decided_at).as_secs_f64());
+        self.trace("answer", decided_at, answered_at);
         if answered_at >= deadline {
             self.take_back(&buffers.decisions);
             return Answered::Late;
@@ -249,6 +257,12 @@ impl Thinking<'_> {
             bidder.events.bid_made(asked.at_ms, dimensions);
         }
         Answered::Bid(Bytes::copy_from_slice(&buffers.out))
+    }
+
+    fn trace(&self, stage: &'static str, began: Instant, ended: Instant) {
+        if let Some(traced) = self.traced {
+            traced.stage(stage, began, ended);
+        }
     }
 
     /// The bids never left: what they reserved is free again.

@@ -130,12 +130,18 @@ impl Fold {
 /// that alone.
 pub(super) struct ReadRecord<T> {
     key: String,
+    traceparent: Option<String>,
     read: Read<T>,
 }
 
 impl ReadRecord<PreparedCampaign> {
     pub(super) fn campaign(record: Record) -> Self {
-        Self::of(record, PreparedCampaign::new)
+        let mut traceparent = None;
+        let read = Self::of(record, |mut serving: ServingCampaign| {
+            traceparent = serving.traceparent.take();
+            PreparedCampaign::new(serving)
+        });
+        Self { traceparent, ..read }
     }
 }
 
@@ -146,6 +152,15 @@ impl ReadRecord<ServingExchange> {
 }
 
 impl<T> ReadRecord<T> {
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Of the relay that sent it, where the change's trace is sampled.
+    pub(super) fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
+    }
+
     fn of<R>(record: Record, prepare: impl FnOnce(R) -> T) -> Self
     where
         R: DeserializeOwned + Versioned,
@@ -156,6 +171,7 @@ impl<T> ReadRecord<T> {
                 Some(value) => read(&record.key, &value, prepare),
             },
             key: record.key,
+            traceparent: None,
         }
     }
 }

@@ -120,6 +120,7 @@ impl Site {
         let live: Arc<ArcSwap<Live>> = Arc::default();
         let sealer = Arc::new(TokenSealer::new(&[("k", [1_u8; 32])]).unwrap());
         let router = router(Notices {
+            traces: platform::Traces::off(),
             sealer: sealer.clone(),
             settlement: Arc::new(settlement),
             shading: Shading::start("bdr_1".into(), dropped, &shutdown),

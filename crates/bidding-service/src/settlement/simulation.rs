@@ -95,6 +95,7 @@ fn campaign(number: usize, pacing: Pacing, limits: Limits) -> Arc<ServingCampaig
         creatives: Vec::new(),
         limits,
         days: (0..4).map(day).collect(),
+        traceparent: None,
     })
 }
 

@@ -59,7 +59,7 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let route = request.extensions().get::<MatchedPath>().cloned();
+        let route = request.extensions().get::<MatchedPath>();
         let started = self.series.start(request.method(), route);
         Measuring {
             inner: self.inner.call(request),
@@ -73,7 +73,7 @@ pin_project! {
     pub(super) struct Measuring<F> {
         #[pin]
         inner: F,
-        started: Started,
+        started: Option<Started>,
     }
 }
 
@@ -95,7 +95,9 @@ where
         if response.status().is_server_error() {
             log_cause(&mut response);
         }
-        this.started.answered(response.status());
+        if let Some(started) = this.started {
+            started.answered(response.status());
+        }
         Poll::Ready(Ok(response))
     }
 }

@@ -16,10 +16,13 @@ use http_body_util::Limited;
 use tokio::sync::Semaphore;
 use tower::{Layer, Service};
 use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::problem::log_cause;
 use super::request_id::X_REQUEST_ID;
 use super::{HttpOptions, Problem, RequestId};
+use crate::Traces;
+use crate::traces::{Span, SpanKind, TraceContext, within};
 
 /// A refusal that says when to come back, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 1;
@@ -32,14 +35,16 @@ pub(super) struct StackLayer(Arc<Limits>);
 struct Limits {
     options: HttpOptions,
     in_flight: Semaphore,
+    traces: Traces,
 }
 
 impl StackLayer {
-    pub(super) fn new(options: HttpOptions) -> Self {
+    pub(super) fn new(options: HttpOptions, traces: Traces) -> Self {
         let permits = options.max_in_flight.min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Limits {
             options,
             in_flight: Semaphore::new(permits),
+            traces,
         }))
     }
 }
@@ -81,7 +86,20 @@ where
             .extensions()
             .get()
             .map_or("unmatched", MatchedPath::as_str);
-        let span = tracing::info_span!("http", request_id = id.as_str(), method = %request.method(), route);
+        let method = request.method();
+        let caller = TraceContext::of_headers(request.headers());
+        let name = || format!("{method} {route}");
+        let (trace, spanned) = self.limits.traces.enter(caller, SpanKind::Server, name);
+        let spanned = spanned.map(|mut spanned| {
+            spanned.set("http.request.method", method.to_string());
+            spanned.set("http.route", route.to_owned());
+            spanned.set("request_id", id.as_str().to_owned());
+            spanned
+        });
+        let span = tracing::info_span!("http", request_id = id.as_str(), %method, route, trace_id = Empty);
+        if let Some(trace) = trace {
+            span.record("trace_id", trace.trace_id_text());
+        }
         request.extensions_mut().insert(id.clone());
         // What was polled ready is called; the fresh clone takes its place.
         let fresh = self.inner.clone();
@@ -91,9 +109,10 @@ where
             let response = limits.answer(inner, request).await;
             let response = finish(response, &id).await;
             tracing::debug!(status = response.status().as_u16(), "answered");
+            answered(spanned, response.status());
             Ok(response)
         };
-        Box::pin(answer.instrument(span))
+        Box::pin(within(trace, answer).instrument(span))
     }
 }
 
@@ -131,6 +150,15 @@ impl Limits {
         let mut request = request.map(|body| Body::new(Limited::new(body, limit_bytes)));
         DefaultBodyLimit::disable().apply(&mut request);
         request
+    }
+}
+
+/// Ends the request's span.
+fn answered(span: Option<Span>, status: StatusCode) {
+    let Some(mut span) = span else { return };
+    span.set("http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        span.fail(status.as_str().to_owned());
     }
 }
 

@@ -57,7 +57,7 @@ impl App {
     fn new(options: HttpOptions) -> Self {
         let metrics = Metrics::new("test").unwrap();
         Self {
-            router: layered(routes(), options, &metrics.http("test")),
+            router: layered(routes(), options, &metrics.http("test"), &Traces::off()),
             metrics,
         }
     }
@@ -303,7 +303,7 @@ async fn beyond_the_concurrency_limit_requests_are_shed_and_not_queued() {
         .route("/waits", get(handler))
         .route("/other", get(async || ()));
     let app = App {
-        router: layered(routes, options, &metrics.http("test")),
+        router: layered(routes, options, &metrics.http("test"), &Traces::off()),
         metrics,
     };
 
@@ -386,7 +386,7 @@ async fn the_lean_stack_counts_and_survives_a_panic_with_an_empty_500() {
         .route("/bid/{exchange}", post(async || StatusCode::NO_CONTENT))
         .route("/panics", get(async || -> () { panic!("no") }));
     let api = Router::new().route("/things/{id}", get(async || ()));
-    let router = metrics_only(bids, &http).merge(layered(api, HttpOptions::default(), &http));
+    let router = metrics_only(bids, &http).merge(layered(api, HttpOptions::default(), &http, &Traces::off()));
     let app = App { router, metrics };
 
     let bid = app.post("/bid/default", "").await;
@@ -405,4 +405,18 @@ async fn the_lean_stack_counts_and_survives_a_panic_with_an_empty_500() {
     );
     app.assert_metric(r#"http_requests_total{method="GET",route="/panics",service="bids",status="500"} 1"#);
     app.assert_metric(r#"http_requests_total{method="GET",route="unmatched",service="bids",status="404"} 1"#);
+}
+
+#[tokio::test]
+async fn where_metrics_are_off_requests_are_answered_and_not_counted() {
+    let metrics = Metrics::new("test").unwrap().counting_requests(false);
+    let http = metrics.http("test");
+    let router = layered(routes(), HttpOptions::default(), &http, &Traces::off());
+    let request = Request::get("/things/1").body(Body::empty()).unwrap();
+    assert_eq!(router.oneshot(request).await.unwrap().status(), StatusCode::OK);
+    let counter = metrics.counter("bids_total", "Bids.").unwrap();
+    metrics.of_requests(counter).inc();
+    let text = metrics.encode().unwrap();
+    assert!(!text.contains("http_requests_total{"), "{text}");
+    assert!(text.contains("bids_total 0"), "{text}");
 }

@@ -22,6 +22,7 @@ struct Families {
     requests: IntCounterVec,
     duration_seconds: HistogramVec,
     in_flight: IntGauge,
+    counts_requests: bool,
 }
 
 #[derive(Debug)]
@@ -55,12 +56,14 @@ impl HttpMetrics {
         requests: IntCounterVec,
         duration_seconds: HistogramVec,
         in_flight: IntGauge,
+        counts_requests: bool,
     ) -> Self {
         Self(Arc::new(Families {
             service: service.to_owned(),
             requests,
             duration_seconds,
             in_flight,
+            counts_requests,
         }))
     }
 
@@ -84,14 +87,18 @@ impl HttpMetrics {
 }
 
 impl RouteSeries {
-    pub(crate) fn start(&self, method: &Method, route: Option<MatchedPath>) -> Started {
+    /// `None` where requests are not counted.
+    pub(crate) fn start(&self, method: &Method, route: Option<&MatchedPath>) -> Option<Started> {
+        if !self.families.0.counts_requests {
+            return None;
+        }
         self.families.0.in_flight.inc();
-        Started {
+        Some(Started {
             at: Instant::now(),
             method: known_method(method),
-            route,
+            route: route.cloned(),
             series: self.clone(),
-        }
+        })
     }
 
     fn observe(&self, method: &'static str, route: &str, status: StatusCode, seconds: f64) {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use super::ProcessSettings;
 use crate::config::SettingHelp;
+use crate::traces::TraceSettings;
 
 /// A program that [`super::run`] runs.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +59,7 @@ settings, from the environment or from the file that CONFIG_FILE names:
         let settings = || {
             ProcessSettings::HELP
                 .iter()
+                .chain(TraceSettings::HELP)
                 .chain(self.settings.iter().copied().flatten())
         };
         let width = settings().map(|(name, _)| name.len()).max().unwrap_or(0);

@@ -107,6 +107,7 @@ where
         process.shutdown.listen_for_signals()?;
         // Metrics and probes first: they tell how the start goes.
         process.serve_metrics().await?;
+        process.export_traces();
         let shutdown = process.shutdown.clone();
         let starting = start(process);
         tokio::select! {

@@ -6,13 +6,15 @@ use std::time::Duration;
 use crate::config::{Environment, SettingHelp, Settings};
 use crate::shutdown::ShutdownTiming;
 use crate::telemetry::LogSettings;
+use crate::traces::TraceSettings;
 
 /// `ENVIRONMENT`, `LOG_LEVEL`, `LOG_FORMAT`, `METRICS_ENABLED`, `HTTP_ADDR`, `METRICS_ADDR`,
-/// `SHUTDOWN_DRAIN_SECONDS`, `SHUTDOWN_GRACE_SECONDS`.
+/// `SHUTDOWN_DRAIN_SECONDS`, `SHUTDOWN_GRACE_SECONDS`, and those of [`TraceSettings`].
 #[derive(Clone, Debug)]
 pub struct ProcessSettings {
     pub environment: Environment,
     pub log: LogSettings,
+    pub traces: TraceSettings,
     pub metrics_enabled: bool,
     pub http_addr: SocketAddr,
     pub metrics_addr: SocketAddr,
@@ -31,7 +33,10 @@ impl ProcessSettings {
             "METRICS_ADDR",
             "where it serves metrics and probes (0.0.0.0:9090)",
         ),
-        ("METRICS_ENABLED", "whether it serves metrics (true)"),
+        (
+            "METRICS_ENABLED",
+            "whether it serves metrics, and counts and times requests (true)",
+        ),
         ("LOG_LEVEL", "info, or directives such as info,sqlx=warn (info)"),
         ("LOG_FORMAT", "pretty or json (pretty on a terminal)"),
         (
@@ -56,6 +61,7 @@ impl ProcessSettings {
         Self {
             environment,
             log: LogSettings::read(settings),
+            traces: TraceSettings::read(settings),
             metrics_enabled: settings.bool("METRICS_ENABLED", true),
             http_addr: settings.socket_addr("HTTP_ADDR", everywhere(8080)),
             metrics_addr: settings.socket_addr("METRICS_ADDR", everywhere(9090)),

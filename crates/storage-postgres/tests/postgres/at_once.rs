@@ -35,6 +35,7 @@ pub(crate) fn write_of(document: Document) -> Write {
         actor: "test".to_owned(),
         now_ms: NOW_MS,
         idempotency: None,
+        traceparent: None,
     }
 }
 

@@ -31,6 +31,7 @@ pub async fn all<F: AsyncFn() -> Arc<dyn CampaignStore>>(fresh: F) {
         lists_hold_every_filter,
         a_name_filter_takes_wildcards_literally,
         announcements_leave_in_order_and_stay_until_marked,
+        an_announcement_keeps_the_trace_of_its_write,
         each_campaign_of_an_advertiser_is_announced,
         only_one_relay_works_at_a_time,
         a_late_relay_is_fenced,
@@ -103,6 +104,7 @@ fn write_of(documents: &[Document]) -> Write {
         actor: "key_1".to_owned(),
         now_ms: NOW_MS,
         idempotency: None,
+        traceparent: None,
     }
 }
 

@@ -76,6 +76,7 @@ async fn bidder() -> Bidder {
     let sealer = Arc::new(TokenSealer::new(&[("k1", [7_u8; 32])]).unwrap());
     let id = BidderId("bdr_1".into());
     Bidder {
+        traces: None,
         live: Arc::default(),
         user_states: ports.user_states,
         answerer: Answerer::new(sealer, "https://b.example".into(), id.clone(), 1),
@@ -107,6 +108,7 @@ async fn bidder() -> Bidder {
 async fn a_bid_keeps_no_memory() {
     let (bidder, live) = (bidder().await, live(Arc::default()));
     let thinking = Thinking {
+        traced: None,
         bidder: &bidder,
         live: &live,
         exchange_id: "default",
@@ -132,6 +134,7 @@ async fn a_bid_that_turns_out_late_gives_its_reservation_back() {
     let live = live(cell.clone());
     let now = Instant::now();
     let thinking = Thinking {
+        traced: None,
         bidder: &bidder,
         live: &live,
         exchange_id: "default",

@@ -1,7 +1,7 @@
 //! The outbox, the relay's claim, and what is announced.
 
 use super::{NOW_MS, advertiser, announced, announcing, campaign, creative, document, drain, put};
-use crate::campaign_store::{Announcement, Document, Kind};
+use crate::campaign_store::{Announcement, Document, Kind, Write};
 use crate::{CampaignStore, StorageError};
 use domain::exchange::Exchange;
 use serde_json::json;
@@ -44,6 +44,33 @@ pub async fn announcements_leave_in_order_and_stay_until_marked(store: Arc<dyn C
     // The later one first: no high-water mark may swallow the earlier.
     store.mark_sent(&claim, &[rows[1].sequence]).await.unwrap();
     assert_eq!(announced(&*store).await, [three[0].clone(), three[2].clone()]);
+}
+
+pub async fn an_announcement_keeps_the_trace_of_its_write(store: Arc<dyn CampaignStore>) {
+    put(&*store, &[campaign("c1", 1)]).await;
+    drain(&*store).await;
+    let traceparent = Some(format!("00-{:032x}-{:016x}-01", 1, 2));
+    for announcement in [
+        Announcement::Exchange("default".to_owned()),
+        Announcement::Campaign("c1".to_owned()),
+        Announcement::CampaignsOf("adv_1".to_owned()),
+    ] {
+        let write = Write {
+            traceparent: traceparent.clone(),
+            ..announcing(&[], &[announcement])
+        };
+        store.write(write).await.unwrap();
+    }
+    store
+        .write(announcing(&[], &[Announcement::Campaign("c1".to_owned())]))
+        .await
+        .unwrap();
+    let kept = store.outgoing(10).await.unwrap();
+    let kept: Vec<_> = kept.into_iter().map(|row| row.traceparent).collect();
+    assert_eq!(
+        kept,
+        [traceparent.clone(), traceparent.clone(), traceparent, None]
+    );
 }
 
 pub async fn each_campaign_of_an_advertiser_is_announced(store: Arc<dyn CampaignStore>) {
