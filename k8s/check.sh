@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is rendered, without a cluster: every overlay and combination of components, schemas of three Kubernetes versions, names
-# that dangle, who may reach whom, where a request goes, and the charts. k8s/try.sh asks a real API server.
+# that dangle, who may reach whom, where a request goes, the charts, and the pipeline. k8s/try.sh asks a real API server.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/tools.sh
@@ -94,4 +94,8 @@ check "staging: where a request goes" routes staging staging.adplatform.com
 check "production: where a request goes" routes production adplatform.com
 check "each kind of mistake is seen" self_test
 k8s/helm/check.sh || failed=1
+# The smoke test of a deployment is tried on the programs that the tests built.
+programs=${CARGO_TARGET_DIR:-target}/debug
+[ -x "$programs/adplatform" ] || programs=
+pipeline/check.sh ${programs:+"$programs"} || failed=1
 exit "$failed"
