@@ -93,6 +93,7 @@ done
 check "staging: where a request goes" routes staging staging.adplatform.com
 check "production: where a request goes" routes production adplatform.com
 check "each kind of mistake is seen" self_test
+check "the capacity plan, its document and production's autoscalers agree" python3 k8s/capacity.py --check
 k8s/helm/check.sh || failed=1
 # The smoke test of a deployment is tried on the programs that the tests built.
 programs=${CARGO_TARGET_DIR:-target}/debug
