@@ -90,12 +90,14 @@ chart() {
 declare -A before=()
 touched=()
 canary=''
+watcher=''
 
 # take_back STATUS: everything as it was.
 take_back() {
     local status=$1 service
     trap - EXIT
     trap '' INT TERM
+    [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || true
     if [ -n "$canary" ]; then
         helm uninstall bidding-service-canary --namespace "$NAMESPACE" --wait --timeout "$TIMEOUT" >/dev/null &&
             say "taken away: bidding-service-canary"
@@ -153,7 +155,11 @@ holds() {
     [ -n "$prometheus" ] || return 0
     local seconds=$1
     shift
-    pipeline/slo.py --prometheus "$prometheus" --namespace "$NAMESPACE" --seconds "$seconds" "${slo_flags[@]}" "$@"
+    # Waited for and not called: a signal is answered at once, not when the watch is over.
+    pipeline/slo.py --prometheus "$prometheus" --namespace "$NAMESPACE" --seconds "$seconds" "${slo_flags[@]}" "$@" &
+    watcher=$!
+    wait "$watcher" || return
+    watcher=''
 }
 
 try_canary() {

@@ -19,6 +19,22 @@ revision() {
 print(max((r["revision"] for r in json.loads(sys.argv[1]) if r["status"] == sys.argv[2]), default=0))' "$history" "$2"
 }
 
+# before RELEASE: the revision of the release before the one that runs, 0 without one. A release that was taken back is neither: what
+# a rollback led to counts as what it went back to.
+before() {
+    helm history "$1" --namespace "$NAMESPACE" --max 50 --output json 2>/dev/null | python3 -c '
+import json, re, sys
+try:
+    history = {r["revision"]: r for r in json.load(sys.stdin)}
+except ValueError:
+    history = {}
+def origin(revision):
+    back = re.match(r"Rollback to (\d+)", history[revision].get("description", ""))
+    return origin(int(back[1])) if back and int(back[1]) in history else revision
+runs = max((n for n, r in history.items() if r["status"] == "deployed"), default=None)
+print(max((n for n, r in history.items() if runs and n < origin(runs) and r["status"] == "superseded"), default=0))'
+}
+
 # back_to SERVICE REVISION: waited for.
 back_to() {
     helm rollback "$1" "$2" --namespace "$NAMESPACE" --wait --timeout "${TIMEOUT:-600s}" --cleanup-on-fail >/dev/null &&

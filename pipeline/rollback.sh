@@ -27,12 +27,12 @@ deploy_tools
 missed=0
 # Writers first: the other way round than a deployment.
 for service in "$@"; do
-    before=$(revision "$service" superseded)
-    if [ "$before" -eq 0 ]; then
+    previous=$(before "$service")
+    if [ "$previous" -eq 0 ]; then
         say "FAILED: $service has no release before this one"
         missed=1
     else
-        back_to "$service" "$before" || { say "FAILED: $service is not back at revision $before"; missed=1; }
+        back_to "$service" "$previous" || { say "FAILED: $service is not back at revision $previous"; missed=1; }
     fi
 done
 exit "$missed"

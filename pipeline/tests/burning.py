@@ -78,7 +78,9 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Burning(unittest.TestCase):
+class WithPrometheus(unittest.TestCase):
+    """A real Prometheus over the pods of the test."""
+
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory()
@@ -125,6 +127,8 @@ class Burning(unittest.TestCase):
                 raise AssertionError(f"not in time: {what}")
             time.sleep(0.05)
 
+
+class Burning(WithPrometheus):
     def watch(self, *words, seconds="3", url=None, requests="20"):
         return subprocess.run(
             [ROOT / "pipeline/slo.py", "--prometheus", url or self.url, "--seconds", seconds, "--interval", "0.3", "--window", "1500ms",

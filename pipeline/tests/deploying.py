@@ -130,6 +130,13 @@ class GoingBack(WithStandIns):
         self.assert_well(self.run_script("pipeline/rollback.sh"))
         self.assertEqual([c.split()[2:4] for c in self.calls("helm rollback")], [[s, "1"] for s in reversed(SERVICES)])
 
+    def test_a_release_that_was_taken_back_is_not_gone_back_to(self):
+        history = [(1, "superseded", "Install complete"), (2, "superseded", "Upgrade complete"), (3, "failed", "Upgrade failed"),
+                   (4, "superseded", "Rollback to 2"), (5, "superseded", "Upgrade complete"), (6, "deployed", "Rollback to 4")]
+        self.stand_in("helm", when=[("history", 0, json.dumps([dict(zip(("revision", "status", "description"), h, strict=True)) for h in history]))])
+        self.assert_well(self.run_script("pipeline/rollback.sh"))
+        self.assertEqual([c.split()[3] for c in self.calls("helm rollback")], ["1", "1", "1"])
+
     def test_one_without_a_release_before_is_named_and_the_others_go_back(self):
         self.stand_in("helm", when=[("history bidding-service", 0, "[]"), ("history", 0, DEPLOYED)])
         done = self.run_script("pipeline/rollback.sh")
