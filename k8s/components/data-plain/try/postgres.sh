@@ -188,7 +188,7 @@ try_postgres() {
     unset KUBECONFIG
     postgres_objects
     for i in 0 1 2; do postgres_node "$i"; done
-    holds "postgres: one primary, two standbys, by the labels that the Services select" within 120 has_roles 2
+    holds "postgres: one primary, two standbys, by the labels that the Services select" within 300 has_roles 2
     holds "postgres: every probe passes" within 60 all_ready
     holds "postgres: the application's role is no superuser" application_is_no_superuser
     holds "postgres: a standby is synchronous" within 40 is_synchronous
