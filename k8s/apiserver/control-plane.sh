@@ -30,7 +30,8 @@ for s in sockets: s.bind(("127.0.0.1", 0))
 print(*(s.getsockname()[1] for s in sockets))' "$1"
 }
 
-# start_control_plane FOLDER [ADDRESS]: keeps its state in FOLDER; writes FOLDER/kubeconfig and FOLDER/pids.
+# start_control_plane FOLDER [ADDRESS]: keeps its state in FOLDER; writes FOLDER/kubeconfig and FOLDER/pids. START_SECONDS: how long it
+# may take, for a machine that is busy.
 start_control_plane() {
     local dir=$1 address=${2:-127.0.0.1} etcd_port peer_port api_port
     read -r etcd_port peer_port api_port <<<"$(free_ports 3)"
@@ -56,11 +57,11 @@ users: [{name: admin, user: {token: try}}]
 contexts: [{name: try, context: {cluster: try, user: admin}}]
 KUBECONFIG
     export KUBECONFIG="$dir/kubeconfig"
-    local deadline=$((SECONDS + 120))
+    local deadline=$((SECONDS + ${START_SECONDS:-120}))
     until kubectl get --raw /readyz >/dev/null 2>&1; do
         if [ "$SECONDS" -ge "$deadline" ] || ! kill -0 "$(tail -1 "$dir/pids")" 2>/dev/null; then
             echo "the API server did not start:"
-            tail -5 "$dir/kube-apiserver.log" "$dir/etcd.log"
+            tail -n 5 "$dir/kube-apiserver.log" "$dir/etcd.log"
             return 1
         fi
         sleep 0.2

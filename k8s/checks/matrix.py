@@ -55,6 +55,7 @@ def expected(objects):
         flow(["kafka-entity-operator"], ["kafka"], 9091)
     else:
         flow(["postgres"], ["postgres"], 8008)
+        flow(["postgres-archive"], ["postgres"], 5432)
     if objects.of("Issuer"):
         flow(["cert-manager", "envoy-gateway", "ingress-nginx"], ["acme-challenge"], 8089)
     return flows

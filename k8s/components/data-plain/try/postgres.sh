@@ -116,6 +116,69 @@ all_killed_come_back() {
 }
 has_everything() { [ "$(sql "$(with_role master)" 'SELECT count(*) FROM written')" = 1000 ]; }
 
+# ---- the archive
+
+superuser() {
+    PGPASSWORD=of-the-superuser psql -X -q -t -A -v ON_ERROR_STOP=1 "host=127.0.3.1$(with_role master) user=postgres dbname=postgres connect_timeout=2" -c "$1"
+}
+# as_archive PRIMARY COMMAND...: with the environment of archive.yaml; its Service is one that leads to the primary.
+as_archive() {
+    local primary=$1
+    shift
+    setpriv --reuid postgres --regid postgres --clear-groups env -i PATH="$PATH" HOME="$DIR/archive" ARCHIVE="$DIR/archive/kept" \
+        PGHOST="127.0.3.1$primary" PGUSER=replicator PGPASSWORD=of-the-replicator "$@"
+}
+# What kubelet does: it is started again when it ends.
+receive() {
+    local primary
+    while :; do
+        primary=$(with_role master 2>/dev/null | head -1)
+        [ -z "$primary" ] || as_archive "$primary" sh "$DIR/archive/config/receive.sh" || true
+        sleep 0.5
+    done
+}
+archive_runs() {
+    mkdir -p "$DIR/archive/kept"
+    cp -r "$HERE/postgres/config" "$DIR/archive/"
+    chown -R postgres "$DIR/archive"
+    receive >>"$DIR/receive.log" 2>&1 &
+    PID[receive]=$!
+    within 30 archive_is_level
+}
+archive_is_level() {
+    [ "$(superuser "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'pg_receivewal' AND flush_lsn >= pg_current_wal_flush_lsn()")" = 1 ]
+}
+takes_a_base_backup() {
+    as_archive "$(with_role master)" ONCE=1 sh "$DIR/archive/config/backup.sh" >"$DIR/backup.log" 2>&1 && grep -q verified "$DIR/backup.log"
+}
+archive_follows() { within 60 archive_is_level; }
+
+# All disks lost; from the archive alone, to an instant before somebody dropped the table.
+restored_to_before_the_damage() {
+    local i instant
+    sql "$(with_role master)" 'INSERT INTO written VALUES (2000)' || return 1
+    instant=$(sql "$(with_role master)" "SELECT clock_timestamp()") || return 1
+    sql "$(with_role master)" 'DROP TABLE written' && within 30 archive_is_level || return 1
+    for i in 0 1 2; do kill_instance "$i"; done
+    for i in 0 1 2; do find "$DIR/postgres-$i/data" -mindepth 1 -delete; done
+    as_admin delete configmap adplatform-config adplatform-leader adplatform-sync --ignore-not-found >/dev/null
+    as_archive 0 PGDATA="$DIR/postgres-0/data" sh "$DIR/archive/config/restore.sh" "$instant" | sed 's/^/   /' || return 1
+    postgres_node 0
+    within 60 has_roles 0 || return 1
+    postgres_node 1
+    postgres_node 2
+    within 120 has_roles 2 && within 60 all_ready && [ "$(sql "$(with_role master)" 'SELECT count(*), max(n) FROM written')" = "1001|2000" ]
+}
+archive_begins_anew() {
+    within 60 archive_is_level && takes_a_base_backup && [ "$(find "$DIR/archive/kept" -maxdepth 1 -name 'before-*' | wc -l)" = 1 ]
+}
+# The receiver alone, so that its loop does not start another.
+end_receiver() {
+    kill_hard receive
+    local pid
+    for pid in $(pgrep -u postgres -f "$DIR/archive/kept" || true); do kill "$pid" 2>/dev/null || true; done
+}
+
 try_postgres() {
     need_program patroni patroni
     need_program setpriv util-linux
@@ -125,16 +188,22 @@ try_postgres() {
     unset KUBECONFIG
     postgres_objects
     for i in 0 1 2; do postgres_node "$i"; done
-    holds "postgres: one primary, two standbys, by the labels that the Services select" within 120 has_roles 2
+    holds "postgres: one primary, two standbys, by the labels that the Services select" within 300 has_roles 2
     holds "postgres: every probe passes" within 60 all_ready
     holds "postgres: the application's role is no superuser" application_is_no_superuser
     holds "postgres: a standby is synchronous" within 40 is_synchronous
     holds "postgres: writes reach the standbys, which take none themselves" writes_reach_standbys
     holds "postgres: its account reads neither secrets nor others' settings" patroni_is_held_to_its_role
+    holds "postgres: the archive receives the log" archive_runs
+    holds "postgres: a base backup is taken and verified" takes_a_base_backup
     holds "postgres: the primary killed, a standby is promoted and nothing is lost; the old one follows" promotes_without_loss
+    holds "postgres: the archive follows the new primary" archive_follows
     holds "postgres: all three killed at once come back with everything" all_killed_come_back
+    holds "postgres: all disks lost, restored from the archive to an instant before a table was dropped" restored_to_before_the_damage
+    holds "postgres: the archive begins anew behind a restore" archive_begins_anew
 }
 end_postgres() {
+    end_receiver
     for i in 0 1 2; do kill_instance "$i"; done
     stop_control_plane "$DIR/api"
 }

@@ -1,0 +1,149 @@
+"""Build, join, list, scan, sign, verify: what each script asks of its tools, and that a failure of theirs is one of its own."""
+
+import json
+import pathlib
+import unittest
+
+from stand_ins import DIGEST, PROGRAMS, WithStandIns, machine
+
+HERE = ("--registry", "r.example")
+
+
+class Building(WithStandIns):
+    def test_every_program_of_a_release_is_built_from_one_file_with_its_version_and_revision(self):
+        self.stand_in("docker")
+        self.assert_well(self.run_script("pipeline/build.sh", *HERE, "--tag", "0f3c", REVISION="abc", CREATED="2026-01-01T00:00:00Z"))
+        built = self.calls("docker build ")
+        self.assertEqual(len(built), len(PROGRAMS))
+        for program, call in zip(PROGRAMS, built, strict=True):
+            for word in (f"--target {program} ", f"--tag r.example/adplatform/{program}:0f3c-{machine()} ", "VERSION=0f3c", "REVISION=abc"):
+                self.assertIn(word, call + " ")
+
+    def test_pushed_images_are_cached_in_the_registry_and_carry_their_provenance(self):
+        self.stand_in("docker", when=[("buildx inspect", 1, "")])
+        self.assert_well(self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "bidding-service"))
+        self.assertIn("buildx create --name adplatform --driver docker-container", "\n".join(self.calls()))
+        (call,) = self.calls("docker buildx build")
+        for word in ("--push", "--provenance mode=max", f"--platform linux/{machine()}", "--cache-to type=registry"):
+            self.assertIn(word, call)
+
+    def test_a_build_that_fails_ends_the_release(self):
+        self.stand_in("docker", when=[("--target bidding-service", 1, "")])
+        done = self.run_script("pipeline/build.sh", *HERE, "--tag", "1")
+        self.assert_wrong(done, "bidding-service:1", status=1)
+        self.assertEqual(len(self.calls("docker build ")), 2)
+
+    def test_postgres_is_built_from_its_own_file_and_on_its_own_base(self):
+        self.stand_in("docker")
+        self.assert_well(self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "postgres", POSTGRES_BASE_IMAGE="debian@" + DIGEST))
+        (call,) = self.calls("docker build ")
+        self.assertIn("--file docker/postgres.Dockerfile", call)
+        self.assertIn(f"BASE_IMAGE=debian@{DIGEST}", call)
+
+    def test_what_is_wrong_is_said_before_anything_is_built(self):
+        self.stand_in("docker")
+        for words, said in (
+            (["--tag", "1"], "--registry"),
+            ([*HERE, "--tag", "latest"], "latest"),
+            ([*HERE, "--tag", "a b"], "a b"),
+            ([*HERE, "--tag", "x" * 64], "longer"),
+            ([*HERE, "--tag"], "needs a value"),
+            ([*HERE, "--tag", "1", "nothing"], "nothing"),
+            ([*HERE, "--tag", "1", "--no-such"], "--no-such"),
+        ):
+            self.assert_wrong(self.run_script("pipeline/build.sh", *words), said)
+        self.assertEqual(self.calls(), [])
+
+
+class Joining(WithStandIns):
+    def test_both_architectures_get_one_tag_and_its_digest_is_written_down(self):
+        self.stand_in("docker", when=[("imagetools inspect", 0, DIGEST)])
+        images = self.folder / "images.txt"
+        self.assert_well(self.run_script("pipeline/join.sh", *HERE, "--tag", "1", "--images", str(images)))
+        self.assertEqual(images.read_text(encoding="utf-8"), "".join(f"{p} {DIGEST}\n" for p in PROGRAMS))
+        name = "r.example/adplatform/bidding-service:1"
+        self.assertIn(f"docker buildx imagetools create --tag {name} {name}-amd64 {name}-arm64", self.calls())
+
+    def test_without_one_of_the_architectures_no_digest_is_written(self):
+        self.stand_in("docker", when=[("imagetools create --tag r.example/adplatform/adplatform", 1, ""), ("imagetools inspect", 0, DIGEST)])
+        images = self.folder / "images.txt"
+        self.assert_wrong(self.run_script("pipeline/join.sh", *HERE, "--tag", "1", "--images", str(images)), "adplatform:1", status=1)
+        self.assertFalse(images.exists())
+
+    def test_an_answer_that_is_no_digest_is_refused(self):
+        self.stand_in("docker", answer="<no value>")
+        done = self.run_script("pipeline/join.sh", *HERE, "--tag", "1", "--images", str(self.folder / "i"))
+        self.assert_wrong(done, "no digest", status=1)
+
+
+class Vouching(WithStandIns):
+    def sboms(self):
+        folder = self.folder / "sbom"
+        folder.mkdir(exist_ok=True)
+        for program in PROGRAMS:
+            (folder / f"{program}.spdx.json").write_text("{}", encoding="utf-8")
+        return str(folder)
+
+    def test_an_sbom_without_what_must_be_in_it_is_a_failure(self):
+        self.stand_in("syft", status=0)
+        program = pathlib.Path(self.folder / "bin" / "syft")
+        for packages, well in ((["tokio", "libc6"], True), (["tokio"], False), ([], False)):
+            bom = json.dumps({"packages": [{"name": name} for name in packages]})
+            program.write_text(f"#!/bin/sh\nfor word; do case $word in spdx-json=*) echo '{bom}' >\"${{word#spdx-json=}}\" ;; esac; done\n", encoding="utf-8")
+            done = self.run_script("pipeline/sbom.sh", *HERE, "--images", self.images(), "--out", str(self.folder / "out"))
+            self.assertEqual(done.returncode == 0, well, done.stderr)
+
+    def test_one_scan_that_fails_fails_the_whole_and_the_others_are_still_told(self):
+        self.stand_in("grype", when=[("bidding-service", 1, "CVE")])
+        self.assert_wrong(self.run_script("pipeline/scan.sh", self.sboms()), "vulnerability", status=1)
+        self.assertEqual(len(self.calls("grype")), len(PROGRAMS))
+        self.stand_in("grype")
+        self.assert_well(self.run_script("pipeline/scan.sh", self.sboms()))
+
+    def test_nothing_to_scan_is_a_mistake_and_no_success(self):
+        self.stand_in("grype")
+        self.assert_wrong(self.run_script("pipeline/scan.sh", str(self.folder)), "no SBOM")
+
+    def test_every_image_is_signed_by_digest_and_its_sbom_attested(self):
+        self.stand_in("cosign")
+        self.assert_well(self.run_script("pipeline/sign.sh", *HERE, "--images", self.images(), "--sboms", self.sboms(), COSIGN_KEY="k"))
+        for program in PROGRAMS:
+            image = f"r.example/adplatform/{program}@{DIGEST}"
+            self.assertIn(f"cosign sign --yes --key k {image}", self.calls())
+            self.assertTrue(any(c.startswith("cosign attest") and c.endswith(f"{program}.spdx.json {image}") for c in self.calls()))
+
+    def test_without_anything_to_sign_with_nothing_is_signed(self):
+        self.stand_in("cosign")
+        self.assert_wrong(self.run_script("pipeline/sign.sh", *HERE, "--images", self.images(), "--sboms", self.sboms()), "sign with")
+        self.assertEqual(self.calls(), [])
+
+    def test_one_image_without_our_signature_fails_all(self):
+        self.stand_in("cosign", when=[("bidding-service", 1, "")])
+        done = self.run_script("pipeline/verify.sh", *HERE, "--images", self.images(), SIGNED_BY="https://g/p//.gitlab-ci.yml@refs/heads/main")
+        self.assert_wrong(done, "bidding-service", status=1)
+        self.assertIn("--certificate-identity https://g/p//.gitlab-ci.yml@refs/heads/main --certificate-oidc-issuer https://gitlab.com", self.calls()[0])
+
+    def test_a_signature_of_just_anybody_is_not_asked_for(self):
+        self.stand_in("cosign")
+        self.assert_wrong(self.run_script("pipeline/verify.sh", *HERE, "--images", self.images()), "whose")
+
+
+class Login(WithStandIns):
+    def test_the_password_is_in_the_configuration_alone_and_nobody_else_reads_it(self):
+        done = self.run_script("pipeline/login.sh", *HERE, REGISTRY_USER="u", REGISTRY_PASSWORD="p" * 100)
+        self.assert_well(done)
+        file = self.folder / ".docker" / "config.json"
+        self.assertEqual(file.stat().st_mode & 0o077, 0)
+        self.assertIn("r.example", json.loads(file.read_text(encoding="utf-8"))["auths"])
+        self.assertNotIn("ppp", done.stdout + done.stderr)
+
+    def test_what_is_there_of_other_registries_stays(self):
+        (self.folder / ".docker").mkdir()
+        file = self.folder / ".docker" / "config.json"
+        file.write_text('{"auths": {"other.example": {}}}', encoding="utf-8")
+        self.assert_wrong(self.run_script("pipeline/login.sh", *HERE, REGISTRY_USER="u", REGISTRY_PASSWORD="p"), "other registries")
+        self.assertIn("other.example", file.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    unittest.main()

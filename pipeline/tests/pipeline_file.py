@@ -1,0 +1,125 @@
+""".gitlab-ci.yml: the stages, that its scripts are scripts of the tree, which branch runs what, and that nothing in it dangles.
+
+GitLab's own schema is asked by check.sh; this knows our names."""
+
+import re
+import subprocess
+import unittest
+
+import yaml
+from stand_ins import ROOT
+
+KEYWORDS = {"stages", "variables", "workflow", "default", "include"}
+BRANCHES = {"main": {"CI_COMMIT_BRANCH": "main"}, "develop": {"CI_COMMIT_BRANCH": "develop"}, "merge request": {"CI_PIPELINE_SOURCE": "merge_request_event"}}
+
+
+def merged(base, own):
+    if isinstance(base, dict) and isinstance(own, dict):
+        return {key: merged(base[key], own[key]) if key in base and key in own else (own if key in own else base)[key] for key in base | own}
+    return own
+
+
+class PipelineFile(unittest.TestCase):
+    def setUp(self):
+        self.file = yaml.safe_load((ROOT / ".gitlab-ci.yml").read_text(encoding="utf-8"))
+        every = {name: job for name, job in self.file.items() if name not in KEYWORDS}
+        self.jobs = {name: self.whole(every, name) for name in every if not name.startswith(".")}
+
+    def whole(self, every, name):
+        job = every[name]
+        return merged(self.whole(every, job["extends"]), job) if "extends" in job else job
+
+    def lines(self):
+        for name, job in self.jobs.items():
+            for line in job.get("before_script", []) + job["script"]:
+                yield name, line
+
+    def runs(self, rules, branch):
+        """The `when` of the first rule that fits: our rules compare one variable with a word or with the default branch."""
+        known = {"CI_DEFAULT_BRANCH": "main", **BRANCHES[branch]}
+        for rule in rules if rules is not None else [{}]:
+            condition = rule.get("if")
+            if condition is None or self.holds(condition, known):
+                return rule.get("when", "on_success")
+        return None
+
+    def holds(self, condition, known):
+        if re.fullmatch(r"\$\w+", condition):
+            return condition[1:] in known
+        left, right = re.fullmatch(r'\$(\w+) == (\$\w+|"[^"]*")', condition).groups()
+        return known.get(left) == (known.get(right[1:]) if right[0] == "$" else right.strip('"'))
+
+    def on(self, branch):
+        return {name: when for name, job in self.jobs.items() if (when := self.runs(job.get("rules"), branch))}
+
+    def test_the_four_stages_of_the_seed(self):
+        self.assertEqual(self.file["stages"], ["test", "build", "deploy-staging", "deploy-production"])
+        self.assertEqual({job["stage"] for job in self.jobs.values()}, set(self.file["stages"]))
+
+    def test_every_line_is_a_script_of_the_tree_that_says_how_it_is_called(self):
+        for name, line in self.lines():
+            program = line.split()[0]
+            with self.subTest(job=name, program=program):
+                path = ROOT / program
+                self.assertTrue(path.is_file() and path.stat().st_mode & 0o111, program)
+                options = [word for word in line.split() if word.startswith("--")]
+                text = path.read_text(encoding="utf-8")
+                self.assertEqual([o for o in options if f"{o})" not in text], [], "an option that the script does not know")
+
+    def test_no_variable_dangles(self):
+        given = set(self.file["variables"]) | {"SIGSTORE_ID_TOKEN"}
+        for name, job in self.jobs.items():
+            own = given | set(job.get("variables", {})) | {key for row in job.get("parallel", {}).get("matrix", []) for key in row}
+            texts = [*job["script"], *job.get("before_script", []), *job.get("tags", []), *map(str, job.get("variables", {}).values())]
+            used = {word for text in texts for word in re.findall(r"\$\{?(\w+)", text)}
+            self.assertEqual({u for u in used if not u.startswith("CI_")} - own, set(), name)
+
+    def test_what_a_job_needs_is_there_whenever_the_job_is(self):
+        for branch in BRANCHES:
+            there = self.on(branch)
+            for name in there:
+                self.assertEqual([n for n in self.jobs[name].get("needs", []) if n not in there], [], f"{name} on {branch}")
+
+    def test_nothing_is_deployed_without_tests_images_and_signatures(self):
+        for name in ("deploy-staging", "deploy-production"):
+            self.assertLessEqual({"everything", "manifests", "advisories", "joined", "vouched"}, set(self.jobs[name]["needs"]))
+            self.assertIn("--images", " ".join(self.jobs[name]["script"]))
+            self.assertNotIn("--uns", " ".join(self.jobs[name]["script"]))
+
+    def test_develop_goes_to_staging_by_itself_and_main_to_production_by_hand(self):
+        self.assertEqual(self.on("develop").get("deploy-staging"), "on_success")
+        self.assertNotIn("deploy-production", self.on("develop"))
+        self.assertEqual(self.on("main").get("deploy-production"), "manual")
+        self.assertNotIn("deploy-staging", self.on("main"))
+
+    def test_a_merge_request_is_tested_and_neither_pushed_nor_deployed(self):
+        self.assertEqual({self.jobs[name]["stage"] for name in self.on("merge request")}, {"test"})
+
+    def test_one_deployment_of_an_environment_at_a_time_and_none_is_cut_short(self):
+        for name, job in self.jobs.items():
+            if "environment" in job:
+                self.assertEqual((job["resource_group"], job["interruptible"]), (job["environment"]["name"], False), name)
+
+    def test_both_architectures_are_built_on_their_own_machines(self):
+        self.assertEqual(self.jobs["images"]["parallel"]["matrix"], [{"RUNNER": ["linux-amd64", "linux-arm64"]}])
+
+    def test_images_are_pinned(self):
+        for name, job in self.jobs.items():
+            self.assertRegex(job["image"], r"^[a-z]+:\d+\.\d+", name)
+
+    def test_the_database_image_has_the_tag_that_data_plain_names(self):
+        text = (ROOT / "k8s/components/data-plain/postgres/kustomization.yaml").read_text(encoding="utf-8")
+        tag = re.search(r"newTag: (\S+)", text)[1]
+        for name in ("postgres-image", "postgres-joined"):
+            self.assertIn(f"--tag {tag} ", self.jobs[name]["script"][0] + " ")
+
+    def test_hosts_are_those_of_the_overlays(self):
+        for name, overlay in (("deploy-staging", "staging"), ("deploy-production", "production")):
+            rendered = subprocess.run(["kubectl", "kustomize", str(ROOT / "k8s/overlays" / overlay)], capture_output=True, text=True, check=True)
+            hosts = {h for o in yaml.safe_load_all(rendered.stdout) if o["kind"] == "HTTPRoute" for h in o["spec"]["hostnames"]}
+            for variable in ("API_URL", "BIDDING_URL"):
+                self.assertIn(self.jobs[name]["variables"][variable].removeprefix("https://"), hosts)
+
+
+if __name__ == "__main__":
+    unittest.main()
