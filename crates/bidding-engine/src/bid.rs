@@ -71,6 +71,7 @@ pub fn bid(
             buffers: &mut *buffers,
             out: &mut *out,
             furthest: NoBidReason::NoActiveCampaign,
+            comes_again: request.imp.len() > 1 || slots.len() > 1,
         };
         let reason = search.run();
         reasons.push(reason);
