@@ -2,7 +2,7 @@
 
 use crate::facts::Facts;
 use crate::index::{Plan, RequestPlan};
-use crate::offer::{Ask, Offer, goes_on, read_slots};
+use crate::offer::{Ask, Offer, goes_on, may_go_on, read_slots};
 use crate::search::{Search, remember};
 use crate::{Decision, ExchangeState, Leases, NoBidReason, Now, Outcome, Scratch, Snapshot, UserView};
 use openrtb::BidRequest;
@@ -63,6 +63,7 @@ pub fn bid(
     for (position, imp) in request.imp.iter().enumerate() {
         read_slots(&ask, imp, slots);
         let first_decision = out.len();
+        let comes_again = request.imp.len() > 1 || slots.len() > 1 || may_go_on(imp);
         loop {
             let decisions_before = out.len();
             let offer = Offer::new(&ask, position, imp, slots, history, arena);
@@ -75,6 +76,7 @@ pub fn bid(
                 out: &mut *out,
                 decisions_before,
                 furthest: NoBidReason::NoActiveCampaign,
+                comes_again,
             };
             let reason = search.run();
             if decisions_before == first_decision {

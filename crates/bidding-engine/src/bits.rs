@@ -4,10 +4,12 @@
 pub(crate) const BLOCK_NUMBERS: usize = 64 * BLOCK_WORDS;
 const BLOCK_WORDS: usize = 16;
 
-/// A bit for each of [`BLOCK_NUMBERS`] numbers, 64 to a word.
-pub(crate) type Block = [u64; BLOCK_WORDS];
+/// A bit for each of [`BLOCK_NUMBERS`] numbers, 64 to a word. In two lines of the cache, not in three.
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))]
+pub(crate) struct Block([u64; BLOCK_WORDS]);
 
-pub(crate) const EMPTY_BLOCK: Block = [0; BLOCK_WORDS];
+pub(crate) const EMPTY_BLOCK: Block = Block([0; BLOCK_WORDS]);
 
 /// A bit for each number. Sets that are combined have the same length.
 #[derive(Clone, Debug, Default)]
@@ -22,13 +24,13 @@ impl Bits {
     /// A number beyond the room is left out.
     pub(crate) fn insert(&mut self, number: usize) {
         if let Some(block) = self.0.get_mut(number / BLOCK_NUMBERS) {
-            set(block, number % BLOCK_NUMBERS);
+            block.set(number % BLOCK_NUMBERS);
         }
     }
 
     pub(crate) fn remove(&mut self, number: usize) {
         if let Some(block) = self.0.get_mut(number / BLOCK_NUMBERS) {
-            clear(block, number % BLOCK_NUMBERS);
+            block.clear(number % BLOCK_NUMBERS);
         }
     }
 
@@ -37,56 +39,55 @@ impl Bits {
     }
 
     /// Numbers from `at * BLOCK_NUMBERS` on.
+    #[inline]
     pub(crate) fn block(&self, at: usize) -> &Block {
         self.0.get(at).unwrap_or(&EMPTY_BLOCK)
     }
 }
 
-/// `number` counts from the block's beginning, here and below.
-pub(crate) fn set(block: &mut Block, number: usize) {
-    block[number / 64 % BLOCK_WORDS] |= 1 << (number % 64);
-}
+impl Block {
+    /// `number` counts from the block's beginning, here and below.
+    pub(crate) fn set(&mut self, number: usize) {
+        self.0[number / 64 % BLOCK_WORDS] |= 1 << (number % 64);
+    }
 
-pub(crate) fn clear(block: &mut Block, number: usize) {
-    block[number / 64 % BLOCK_WORDS] &= !(1 << (number % 64));
-}
+    pub(crate) fn clear(&mut self, number: usize) {
+        self.0[number / 64 % BLOCK_WORDS] &= !(1 << (number % 64));
+    }
 
-pub(crate) fn union(block: &mut Block, other: &Block) {
-    block
-        .iter_mut()
-        .zip(other)
-        .for_each(|(word, other)| *word |= other);
-}
+    #[inline]
+    pub(crate) fn union(&mut self, other: &Self) {
+        self.0 = std::array::from_fn(|at| self.0[at] | other.0[at]);
+    }
 
-pub(crate) fn intersect(block: &mut Block, other: &Block) {
-    block
-        .iter_mut()
-        .zip(other)
-        .for_each(|(word, other)| *word &= other);
-}
+    #[inline]
+    pub(crate) fn intersect(&mut self, other: &Self) {
+        self.0 = std::array::from_fn(|at| self.0[at] & other.0[at]);
+    }
 
-pub(crate) fn subtract(block: &mut Block, other: &Block) {
-    block
-        .iter_mut()
-        .zip(other)
-        .for_each(|(word, other)| *word &= !other);
-}
+    #[inline]
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.0 = std::array::from_fn(|at| self.0[at] & !other.0[at]);
+    }
 
-/// Without a branch for each word, so that words are looked at several at a time.
-pub(crate) fn is_empty(block: &Block) -> bool {
-    block.iter().fold(0, |all, word| all | word) == 0
-}
+    /// Without a branch for each word, so that words are looked at several at a time.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.iter().fold(0, |all, word| all | word) == 0
+    }
 
-/// Rising.
-pub(crate) fn numbers(block: &Block) -> impl Iterator<Item = usize> {
-    block.iter().enumerate().flat_map(|(at, word)| {
-        let mut rest = *word;
-        std::iter::from_fn(move || {
-            let bit = rest.trailing_zeros() as usize;
-            rest &= rest.checked_sub(1)?;
-            Some(at * 64 + bit)
+    /// Rising.
+    #[inline]
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
+        self.0.iter().enumerate().flat_map(|(at, word)| {
+            let mut rest = *word;
+            std::iter::from_fn(move || {
+                let bit = rest.trailing_zeros() as usize;
+                rest &= rest.checked_sub(1)?;
+                Some(at * 64 + bit)
+            })
         })
-    })
+    }
 }
 
 #[cfg(test)]
@@ -101,8 +102,8 @@ mod tests {
             .for_each(|number| bits.insert(number));
         bits.remove(64);
         assert_eq!(bits.blocks(), 2);
-        assert_eq!(numbers(bits.block(0)).collect::<Vec<_>>(), [0, 63, 129]);
-        assert_eq!(numbers(bits.block(1)).collect::<Vec<_>>(), [1]);
-        assert!(is_empty(bits.block(2)) && !is_empty(bits.block(1)));
+        assert_eq!(bits.block(0).numbers().collect::<Vec<_>>(), [0, 63, 129]);
+        assert_eq!(bits.block(1).numbers().collect::<Vec<_>>(), [1]);
+        assert!(bits.block(2).is_empty() && !bits.block(1).is_empty());
     }
 }

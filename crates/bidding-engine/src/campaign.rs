@@ -10,9 +10,10 @@ use crate::schedule::Schedule;
 use crate::taxonomy;
 use crate::words;
 use domain::advertiser::AdvertiserStatus;
-use domain::campaign::{CampaignStatus, FrequencyCap};
+use domain::campaign::{CampaignSpec, CampaignStatus, FrequencyCap};
 use domain::creative::{CreativeSpec, Format};
 use domain::currency::Currency;
+use domain::money::Terms;
 use domain::period::Day;
 use domain::serving::ServingCampaign;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 ///
 /// In the order of the fields: what the search reads of every candidate comes first, in two lines of the cache.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct CompiledCampaign {
     pub(crate) may_fail: Conditions,
     pub(crate) may_fail_in_slot: Conditions,
@@ -34,6 +35,8 @@ pub struct CompiledCampaign {
     pub(crate) is_active: bool,
     /// Frequency caps or own lists: without the user's state it must not bid.
     pub(crate) needs_user_state: bool,
+    /// Its maximum for one impression is a price that can be reserved.
+    pub(crate) has_plain_price: bool,
     pub(crate) max_cpm_micros: i64,
     pub(crate) fee_ppm: i64,
     /// Of its id.
@@ -91,6 +94,7 @@ impl CompiledCampaign {
             max_cpm_micros: spec.bid.max_cpm_micros,
             currency: spec.budget.currency,
             fee_ppm: spec.fee_ppm,
+            has_plain_price: has_plain_price(spec),
             caps: spec.frequency_caps.as_slice().into(),
             may_fail: Conditions::MAX,
             may_fail_in_slot: Conditions::MAX,
@@ -205,6 +209,15 @@ fn span(serving: &ServingCampaign) -> Span {
             .end
             .map_or(last_ms, |end| end.as_millisecond().min(last_ms)),
     }
+}
+
+fn has_plain_price(spec: &CampaignSpec) -> bool {
+    let terms = Terms {
+        fee_ppm: spec.fee_ppm,
+        ..Terms::default()
+    };
+    let price = spec.bid.max_cpm_micros;
+    price > 0 && terms.reservation_nanos(price).is_ok_and(|nanos| nanos > 0)
 }
 
 /// With nothing to show the list names a format that no imp offers.

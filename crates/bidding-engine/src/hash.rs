@@ -62,6 +62,7 @@ impl TextHash {
     }
 
     /// The text in lower case.
+    #[inline]
     fn folded(self, text: &str) -> Self {
         if !text.is_ascii() {
             let mut utf8 = [0; 4];
@@ -70,15 +71,23 @@ impl TextHash {
                 .flat_map(char::to_lowercase)
                 .fold(self, |hash, letter| hash.exact(letter.encode_utf8(&mut utf8)));
         }
-        let (chunks, tail) = text.as_bytes().as_chunks::<8>();
-        let lower = |hash: Self, byte: &u8| hash.byte(byte.to_ascii_lowercase());
         if !self.len_bytes.is_multiple_of(8) {
+            let lower = |hash: Self, byte: &u8| hash.byte(byte.to_ascii_lowercase());
             return text.as_bytes().iter().fold(self, lower);
         }
+        let (chunks, tail) = text.as_bytes().as_chunks::<8>();
         let hash = chunks.iter().fold(self, |hash, chunk| {
-            hash.word(u64::from_le_bytes(chunk.map(|byte| byte.to_ascii_lowercase())))
+            hash.word(lower_case(u64::from_le_bytes(*chunk)))
         });
-        tail.iter().fold(hash, lower)
+        let begun = tail
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte));
+        Self {
+            begun: lower_case(begun),
+            len_bytes: hash.len_bytes + tail.len() as u64,
+            ..hash
+        }
     }
 
     pub(crate) const fn finish(self) -> u64 {
@@ -93,7 +102,21 @@ pub(crate) const fn exact(text: &str) -> u64 {
 
 /// Of the text in lower case, without space around it.
 pub(crate) fn folded(text: &str) -> u64 {
-    TextHash::new().folded(text.trim()).finish()
+    let has_no_space = |end: Option<&u8>| end.is_some_and(u8::is_ascii_graphic);
+    let bytes = text.as_bytes();
+    let is_trimmed = has_no_space(bytes.first()) && has_no_space(bytes.last());
+    let text = if is_trimmed { text } else { text.trim() };
+    TextHash::new().folded(text).finish()
+}
+
+/// Eight ASCII characters at once.
+const fn lower_case(word: u64) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    // The high bit of each byte says: at least `A`, more than `Z`.
+    let from_a = word + ONES * (0x80 - b'A' as u64);
+    let beyond_z = word + ONES * (0x80 - b'Z' as u64 - 1);
+    let is_upper = from_a & !beyond_z & ONES << 7;
+    word | is_upper >> 2
 }
 
 /// Of two values in their order.
@@ -154,6 +177,14 @@ mod tests {
     fn folding_ignores_case_and_space_around() {
         assert_eq!(folded(" MÜNCHEN "), exact("münchen"));
         assert_ne!(exact("USA"), exact("usa"));
+        let all: String = (0..0x80_u8).map(char::from).collect();
+        for text in all
+            .as_bytes()
+            .windows(11)
+            .map(|text| std::str::from_utf8(text).unwrap())
+        {
+            assert_eq!(folded(text), exact(text.to_ascii_lowercase().trim()), "{text:?}");
+        }
     }
 
     #[test]

@@ -64,8 +64,32 @@ pub(crate) struct Offer<'a> {
     pub(crate) history: &'a History,
     /// Of the request's id and the imp's.
     pub(crate) hash: u64,
+    /// That it can be filled with.
+    pub(crate) formats: Formats,
     pub(crate) asked_of_campaigns: Conditions,
     pub(crate) asked_of_creatives: Conditions,
+}
+
+/// A set of formats.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Formats(u8);
+
+impl Formats {
+    fn of(imp: &Imp<'_>) -> Self {
+        let offered = [
+            (imp.banner.is_some(), Format::Banner),
+            (imp.video.is_some(), Format::Video),
+            (imp.audio.is_some(), Format::Audio),
+            (imp.native.is_some(), Format::Native),
+        ];
+        let offered = offered.into_iter().filter(|(is_offered, _)| *is_offered);
+        Self(offered.fold(0, |formats, (_, format)| formats | 1 << format as u8))
+    }
+
+    #[inline]
+    pub(crate) fn contains(self, format: Format) -> bool {
+        self.0 & 1 << format as u8 != 0
+    }
 }
 
 /// Where one bid can go: the open auction or a deal. Slots of one imp do not compete with each other.
@@ -77,6 +101,8 @@ pub(crate) struct Slot {
     pub(crate) deal_hash: u64,
     pub(crate) floor: Floor,
     pub(crate) filled: Filled,
+    /// A bid in the campaign's own currency is its maximum for one impression.
+    pub(crate) has_plain_price: bool,
     pub(crate) asked: Conditions,
 }
 
@@ -108,6 +134,8 @@ impl Slot {
             deal_hash,
             floor: floor_of_all(ask, imp, deal.and_then(|deal| imp.pmp.deals.get(deal))),
             filled: Filled::default(),
+            // A deal's may be its floor.
+            has_plain_price: deal.is_none() && imp.qty.is_none(),
             asked: 0,
         };
         slot.asked = slot.asked_in_slot();
@@ -130,6 +158,13 @@ const MOST_ADS_IN_POD: u32 = 20;
 /// The video or audio object of a creative's format, where it asks for a pod to be filled by several ads.
 pub(crate) fn dynamic_pod<'a>(imp: &Imp<'a>, format: Format) -> Option<&'a AudioVideo<'a>> {
     media(imp, format).filter(|media| media.poddur.is_some())
+}
+
+/// Whether the imp can be decided more than once.
+pub(crate) fn may_go_on(imp: &Imp<'_>) -> bool {
+    [Format::Video, Format::Audio]
+        .into_iter()
+        .any(|format| dynamic_pod(imp, format).is_some())
 }
 
 /// Takes note of what the imp's slots have just got. Says whether any of them takes more: then the imp is to be decided
@@ -226,6 +261,7 @@ impl<'a> Offer<'a> {
             slots,
             history,
             hash: mix(ask.facts.request_hash, exact(imp.id)),
+            formats: Formats::of(imp),
             asked_of_campaigns: 0,
             asked_of_creatives: 0,
         };
@@ -235,14 +271,9 @@ impl<'a> Offer<'a> {
     }
 
     pub(crate) fn format_words(&self) -> Few<4> {
-        let offered = [
-            (self.imp.banner.is_some(), Format::Banner),
-            (self.imp.video.is_some(), Format::Video),
-            (self.imp.audio.is_some(), Format::Audio),
-            (self.imp.native.is_some(), Format::Native),
-        ];
-        let offered = offered.into_iter().filter(|(is_offered, _)| *is_offered);
-        Few::of(offered.map(|(_, format)| format_word(format)))
+        let all = [Format::Banner, Format::Video, Format::Audio, Format::Native];
+        let offered = all.into_iter().filter(|format| self.formats.contains(*format));
+        Few::of(offered.map(format_word))
     }
 
     /// Gives the words of [`CompiledCampaign::fitting_sizes`] that fit.

@@ -1,14 +1,14 @@
 //! The search for the winners of one imp: candidates of the index in falling order of their bound,
 //! conditions as far as they hold, the best first to the lease, an end as soon as nobody better can come.
 
-use crate::bits::{BLOCK_NUMBERS, EMPTY_BLOCK, numbers};
+use crate::bits::{BLOCK_NUMBERS, Block, EMPTY_BLOCK};
 use crate::campaign::CompiledCampaign;
 use crate::conditions::{
     campaign_fails, creative_fails, day, has_fitting_size, slot_fails, value_cpm_micros,
 };
 use crate::creative::CompiledCreative;
 use crate::index::Plan;
-use crate::offer::{History, Offer, pod};
+use crate::offer::{Floor, History, Offer, pod};
 use crate::rotation::rotate;
 use crate::scratch::Buffers;
 use crate::shading::price;
@@ -65,6 +65,8 @@ pub(crate) struct Search<'a> {
     pub(crate) decisions_before: usize,
     /// The latest condition at which anybody dropped out.
     pub(crate) furthest: NoBidReason,
+    /// A campaign's turn can come twice in the request.
+    pub(crate) comes_again: bool,
 }
 
 impl Search<'_> {
@@ -85,18 +87,20 @@ impl Search<'_> {
         }
 
         let mut found = EMPTY_BLOCK;
-        for at in 0..self.plan.blocks() {
+        let mut is_anybody_found = false;
+        'search: for at in 0..self.plan.blocks() {
             let first = at * BLOCK_NUMBERS;
             if self.is_decided_from(first) {
                 break;
             }
-            if let Err(reason) = self.plan.find(at, &mut found) {
-                self.drop_out(reason);
+            if !self.plan.find(at, &mut found) {
                 continue;
             }
-            for number in numbers(&found).map(|number| first + number) {
+            is_anybody_found = true;
+            self.call_up(first, &found);
+            for number in found.numbers().map(|number| first + number) {
                 if self.is_decided_from(number) {
-                    break;
+                    break 'search;
                 }
                 if let Some(campaign) = self.snapshot.compiled(number) {
                     self.appraise(number, campaign);
@@ -104,15 +108,48 @@ impl Search<'_> {
             }
         }
         self.settle_all();
-        (self.out.len() == self.decisions_before).then_some(self.furthest)
+        if self.out.len() > self.decisions_before {
+            return None;
+        }
+        // Whoever the index finds drops out later than all that it does not.
+        if !is_anybody_found {
+            self.drop_out(self.plan.reason());
+        }
+        Some(self.furthest)
     }
 
     /// Whether nobody from this number on can win any more.
     fn is_decided_from(&mut self, number: usize) -> bool {
         let ask = self.offer.ask;
         let bound_usd_micros = self.snapshot.bound_usd_micros(number);
-        self.settle_above(ask.exchange.bound_in(ask.currency, bound_usd_micros));
-        self.is_decided()
+        let bound_cpm_micros = ask.exchange.bound_in(ask.currency, bound_usd_micros);
+        self.settle_above(bound_cpm_micros);
+        self.is_decided() || self.is_below_every_floor(bound_cpm_micros)
+    }
+
+    /// Nobody worth so little reaches a floor, and that somebody has failed one is known already, so that there is no
+    /// later reason to be found either.
+    fn is_below_every_floor(&self, bound_cpm_micros: i64) -> bool {
+        self.furthest >= NoBidReason::Floor
+            && self
+                .offer
+                .slots
+                .iter()
+                .zip(&self.buffers.is_won)
+                .all(|(slot, is_won)| {
+                    *is_won
+                        || matches!(slot.floor, Floor::Flat { cpm_micros } if bound_cpm_micros < cpm_micros)
+                })
+    }
+
+    /// Reads a word of each of those found, so that the processor fetches them all at once and not one after the other
+    /// when their turn comes.
+    fn call_up(&self, first: usize, found: &Block) {
+        let words = found.numbers().map(|number| {
+            let campaign = self.snapshot.compiled(first + number);
+            campaign.map_or(0, |campaign| campaign.may_fail)
+        });
+        std::hint::black_box(words.fold(0, |all, word| all | word));
     }
 
     /// Without a slot nothing can be won, and the search looks for the reason alone.
@@ -205,7 +242,7 @@ impl Search<'_> {
         if let Some(reason) = clashes(self.snapshot, self.offer, won, &first) {
             return self.drop_out(reason);
         }
-        let is_first = self.buffers.counted.mark(first.campaign);
+        let is_first = !self.comes_again || self.buffers.counted.mark(first.campaign);
         match decide(self.snapshot, self.leases, self.offer, &first, is_first) {
             Ok(decision) => {
                 self.buffers.is_won[first.slot] = true;

@@ -5,6 +5,7 @@ mod activity;
 mod connection;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// When and from whom a request came; in the extensions of every request.
 #[derive(Clone, Copy, Debug)]
 pub struct Arrival {
-    /// When the first bytes of its head were read.
+    /// When the runtime learned of the first bytes of its head: how long they then waited for their turn counts.
     pub at: Instant,
     /// The other end of the connection, a proxy perhaps.
     pub peer: SocketAddr,

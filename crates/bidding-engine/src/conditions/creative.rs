@@ -20,12 +20,7 @@ pub(super) fn format_is_offered(
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
-    match creative.format {
-        Format::Banner => offer.imp.banner.is_some(),
-        Format::Video => offer.imp.video.is_some(),
-        Format::Audio => offer.imp.audio.is_some(),
-        Format::Native => offer.imp.native.is_some(),
-    }
+    offer.formats.contains(creative.format)
 }
 
 /// Banners alone have to have the size of their place; players scale videos.

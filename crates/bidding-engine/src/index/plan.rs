@@ -2,7 +2,7 @@
 
 use super::set::Member;
 use super::{Dimension, Index};
-use crate::bits::{self, Bits, Block, EMPTY_BLOCK};
+use crate::bits::{Bits, Block, EMPTY_BLOCK};
 use crate::conditions::LISTS;
 use crate::offer::{Ask, Offer};
 use crate::reason::NoBidReason;
@@ -23,6 +23,10 @@ pub(crate) struct RequestPlan<'a> {
 pub(crate) struct Plan<'a> {
     of_request: &'a RequestPlan<'a>,
     steps: ArenaVec<'a, Step<'a>>,
+    /// Sets that must all have the campaign: what the steps come to where it is no more than that.
+    required: ArenaVec<'a, &'a Bits>,
+    /// Of the others their position, in the request's steps and then the imp's.
+    others: ArenaVec<'a, usize>,
 }
 
 /// A condition that some campaign could fail.
@@ -96,39 +100,87 @@ impl<'a> Plan<'a> {
             block: ArenaVec::new_in(arena),
             concerns: None,
         });
-        steps.extend(Step::of(
+        let formats = offer.format_words();
+        steps.push(Step::of_words(
             NoBidReason::Format,
             &index.formats,
-            offer.format_words().as_slice(),
+            formats.as_slice(),
             arena,
         ));
         let mut sizes = ArenaVec::new_in(arena);
         offer.size_words(|word| sizes.push(word));
         // The last, since its words may be too many: what they let through is looked at once more.
-        steps.extend(Step::of(NoBidReason::NoFittingSize, &index.sizes, &sizes, arena));
-        Self { of_request, steps }
+        steps.push(Step::of_words(
+            NoBidReason::NoFittingSize,
+            &index.sizes,
+            &sizes,
+            arena,
+        ));
+        let mut plan = Self {
+            of_request,
+            steps,
+            required: ArenaVec::with_capacity_in(LISTS.len() + 3, arena),
+            others: ArenaVec::with_capacity_in(LISTS.len() + 3, arena),
+        };
+        plan.sort();
+        plan
+    }
+
+    fn sort(&mut self) {
+        for (at, step) in self.of_request.steps.iter().chain(&self.steps).enumerate() {
+            match step.required() {
+                // Every word of a size is of a format that is offered.
+                _ if step.reason == NoBidReason::Format => {}
+                Some(required) => self.required.push(required),
+                None => self.others.push(at),
+            }
+        }
     }
 
     pub(crate) fn blocks(&self) -> usize {
         self.of_request.index.active.blocks()
     }
 
-    /// Fills `found` with the campaigns of the block that pass. The blocks are asked for in rising order.
-    ///
-    /// # Errors
-    /// The condition at which the last of the block dropped out.
-    pub(crate) fn find(&self, at: usize, found: &mut Block) -> Result<(), NoBidReason> {
-        *found = *self.of_request.index.active.block(at);
-        if bits::is_empty(found) {
-            return Err(NoBidReason::NoActiveCampaign);
+    /// Fills `found` with the campaigns of the block that pass; says whether there are any. The blocks are asked for in
+    /// rising order.
+    pub(crate) fn find(&self, at: usize, found: &mut Block) -> bool {
+        let mut left = *self.of_request.index.active.block(at);
+        for required in &self.required {
+            left.intersect(required.block(at));
         }
+        if left.is_empty() {
+            return false;
+        }
+        let steps_of_request = self.of_request.steps.len();
+        for position in &self.others {
+            let step = match position.checked_sub(steps_of_request) {
+                None => &self.of_request.steps[*position],
+                Some(position) => &self.steps[position],
+            };
+            step.narrow(at, &mut left);
+        }
+        *found = left;
+        !left.is_empty()
+    }
+
+    /// The condition at which the last campaign of all dropped out, where none passes: one condition after the other,
+    /// which takes more time. Asked after the last [`Plan::find`].
+    pub(crate) fn reason(&self) -> NoBidReason {
+        let reasons = (0..self.blocks()).map(|at| self.reason_of(at));
+        reasons.max().unwrap_or(NoBidReason::NoActiveCampaign)
+    }
+
+    fn reason_of(&self, at: usize) -> NoBidReason {
+        let mut left = *self.of_request.index.active.block(at);
+        let mut reason = NoBidReason::NoActiveCampaign;
         for step in self.of_request.steps.iter().chain(&self.steps) {
-            step.narrow(at, found);
-            if bits::is_empty(found) {
-                return Err(step.reason);
+            if left.is_empty() {
+                break;
             }
+            reason = step.reason;
+            step.narrow(at, &mut left);
         }
-        Ok(())
+        reason
     }
 }
 
@@ -152,22 +204,60 @@ impl<'a> Step<'a> {
         })
     }
 
+    /// Of words of which every campaign has some: nobody takes any.
+    fn of_words(reason: NoBidReason, dimension: &'a Dimension, words: &[u64], arena: &'a Bump) -> Self {
+        let found = words.iter().filter_map(|word| dimension.allow.get(word));
+        Self {
+            reason,
+            allow: Some(Allow {
+                any: None,
+                members: ArenaVec::from_iter_in(found.map(|set| Member::new(set)), arena),
+            }),
+            block: ArenaVec::new_in(arena),
+            concerns: None,
+        }
+    }
+
+    /// The set that must have the campaign, where that is all.
+    fn required(&self) -> Option<&'a Bits> {
+        let allow = self
+            .allow
+            .as_ref()
+            .filter(|_| self.block.is_empty() && self.concerns.is_none())?;
+        match (allow.any, allow.members.as_slice()) {
+            (Some(any), []) => Some(any),
+            (None, [only]) => only.dense(),
+            _ => None,
+        }
+    }
+
     #[inline]
     fn narrow(&self, at: usize, found: &mut Block) {
         let before = *found;
         if let Some(allow) = &self.allow {
-            let mut allowed = allow.any.map_or(EMPTY_BLOCK, |any| *any.block(at));
-            allow
-                .members
-                .iter()
-                .for_each(|member| member.add_to(&mut allowed, at));
-            bits::intersect(found, &allowed);
+            allow.narrow(at, found);
         }
         self.block.iter().for_each(|member| member.take_from(found, at));
         if let Some(concerned) = self.concerns {
             let mut others = before;
-            bits::subtract(&mut others, concerned.block(at));
-            bits::union(found, &others);
+            others.subtract(concerned.block(at));
+            found.union(&others);
         }
+    }
+}
+
+impl Allow<'_> {
+    #[inline]
+    fn narrow(&self, at: usize, found: &mut Block) {
+        let any = self.any.map_or(&EMPTY_BLOCK, |any| any.block(at));
+        // Most of the sets are small, and have nobody in most of the blocks.
+        if !self.members.iter().any(|member| member.touches(at)) {
+            return found.intersect(any);
+        }
+        let mut allowed = *any;
+        self.members
+            .iter()
+            .for_each(|member| member.add_to(&mut allowed, at));
+        found.intersect(&allowed);
     }
 }

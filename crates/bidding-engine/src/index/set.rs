@@ -1,6 +1,6 @@
 //! The campaigns of one value: many as bits, few as numbers.
 
-use crate::bits::{self, BLOCK_NUMBERS, Bits, Block};
+use crate::bits::{BLOCK_NUMBERS, Bits, Block};
 use std::cell::Cell;
 
 /// With fewer of the numbers than one in so many, numbers take less room and less time.
@@ -64,17 +64,37 @@ impl<'a> Member<'a> {
         }
     }
 
+    /// The bits, when there are many.
+    pub(super) fn dense(&self) -> Option<&'a Bits> {
+        match self.set {
+            Set::Dense(bits) => Some(bits),
+            Set::Sparse(_) => None,
+        }
+    }
+
+    /// False only when the set has no number in the block. Asked for in the same order as the blocks themselves.
+    #[inline]
+    pub(super) fn touches(&self, at: usize) -> bool {
+        let passed = if at == 0 { 0 } else { self.passed.get() };
+        match self.set {
+            Set::Dense(_) => true,
+            Set::Sparse(numbers) => numbers
+                .get(passed)
+                .is_some_and(|number| (*number as usize) < (at + 1) * BLOCK_NUMBERS),
+        }
+    }
+
     pub(super) fn add_to(&self, block: &mut Block, at: usize) {
         match self.set {
-            Set::Dense(set) => bits::union(block, set.block(at)),
-            Set::Sparse(numbers) => self.pass(numbers, at, |number| bits::set(block, number)),
+            Set::Dense(set) => block.union(set.block(at)),
+            Set::Sparse(numbers) => self.pass(numbers, at, |number| block.set(number)),
         }
     }
 
     pub(super) fn take_from(&self, block: &mut Block, at: usize) {
         match self.set {
-            Set::Dense(set) => bits::subtract(block, set.block(at)),
-            Set::Sparse(numbers) => self.pass(numbers, at, |number| bits::clear(block, number)),
+            Set::Dense(set) => block.subtract(set.block(at)),
+            Set::Sparse(numbers) => self.pass(numbers, at, |number| block.clear(number)),
         }
     }
 
@@ -98,6 +118,7 @@ impl<'a> Member<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bits::EMPTY_BLOCK;
 
     #[test]
     fn few_and_many_are_the_same_set() {
@@ -114,9 +135,11 @@ mod tests {
                 let mut found = Vec::new();
                 // The one in the middle is left out, as by a search that knows that nobody is there.
                 for at in [0, 1, 3, 4] {
-                    let mut block = bits::EMPTY_BLOCK;
+                    let mut block = EMPTY_BLOCK;
+                    let is_touched = member.touches(at);
                     member.add_to(&mut block, at);
-                    found.extend(bits::numbers(&block).map(|number| at * BLOCK_NUMBERS + number));
+                    assert!(is_touched || block.is_empty());
+                    found.extend(block.numbers().map(|number| at * BLOCK_NUMBERS + number));
                 }
                 let expected = (0..room)
                     .step_by(step)

@@ -11,6 +11,10 @@ use crate::healthcheck::healthcheck;
 use crate::http::chain;
 use crate::telemetry;
 
+/// After how many turns of tasks the runtime asks for what has come in, so that a request's arrival is known about a
+/// millisecond after it; asking takes half a microsecond.
+const EVENT_INTERVAL: u32 = 8;
+
 /// The exit code of a process whose settings or arguments are wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 64;
 
@@ -102,7 +106,10 @@ where
     Starting: Future<Output = Result<(), StartError>>,
 {
     let process = Process::new(service, settings)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .event_interval(EVENT_INTERVAL)
+        .enable_all()
+        .build()?;
     let ended = runtime.block_on(async {
         process.shutdown.listen_for_signals()?;
         // Metrics and probes first: they tell how the start goes.

@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::turn::Turn;
+
 /// The phases of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -62,7 +64,7 @@ impl Activity {
         self.served.load(Relaxed)
     }
 
-    /// A head is complete; answers when its first byte came.
+    /// A head is complete; answers when its first bytes came.
     pub(super) fn head_complete(&self) -> Instant {
         // Pipelined heads are read along with the one before: those arrive when their turn comes.
         let arrived = if self.phase() == Phase::Head {
@@ -79,10 +81,10 @@ impl Activity {
         self.enter(Phase::Waiting);
     }
 
-    fn bytes_read(&self) {
-        if self.phase() == Phase::Waiting {
-            self.enter(Phase::Head);
-        }
+    /// The first bytes of a head have been read, which came at `came`.
+    fn head_begun(&self, came: Instant) {
+        self.since_nanos.store(self.nanos_of(came), Relaxed);
+        self.phase.store(Phase::Head as u8, Relaxed);
     }
 
     /// A response that is still being written (a stream, a slow reader) is no idleness.
@@ -93,9 +95,13 @@ impl Activity {
     }
 
     fn enter(&self, phase: Phase) {
-        let since_nanos = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.since_nanos.store(since_nanos, Relaxed);
+        self.since_nanos.store(self.nanos_of(Instant::now()), Relaxed);
         self.phase.store(phase as u8, Relaxed);
+    }
+
+    fn nanos_of(&self, instant: Instant) -> u64 {
+        let nanos = instant.saturating_duration_since(self.opened).as_nanos();
+        u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 }
 
@@ -103,12 +109,17 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct ObservedStream {
     inner: TcpStream,
+    turn: Turn,
     activity: Arc<Activity>,
 }
 
 impl ObservedStream {
     pub(super) fn new(inner: TcpStream, activity: Arc<Activity>) -> Self {
-        Self { inner, activity }
+        Self {
+            turn: Turn::new(),
+            inner,
+            activity,
+        }
     }
 
     fn note_written(&self, written: &Poll<io::Result<usize>>) {
@@ -124,10 +135,20 @@ impl AsyncRead for ObservedStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
         let before = buf.filled().len();
-        let read = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.activity.bytes_read();
+        // In every phase: hyper looks for the next head as soon as it has the last, and then waits to be told.
+        let (read, came) = this
+            .turn
+            .take(cx, |cx| Pin::new(&mut this.inner).poll_read(cx, buf));
+        if buf.filled().len() > before && this.activity.phase() == Phase::Waiting {
+            // Without a wake it had been there before anybody waited for it.
+            let found = if this.activity.has_served() {
+                Instant::now()
+            } else {
+                this.activity.opened
+            };
+            this.activity.head_begun(came.unwrap_or(found));
         }
         read
     }

@@ -12,6 +12,9 @@ use super::*;
 use crate::Readiness;
 use crate::shutdown::{Ended, ShutdownTiming};
 
+/// How long `/busy` keeps the thread; longer than what else a machine does meanwhile.
+const BUSY_MS: u64 = 400;
+const BUSY: &[u8] = b"GET /busy HTTP/1.1\r\nhost: x\r\n\r\n";
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
 /// A server whose `/slow` waits, and says when it has been entered.
@@ -44,6 +47,14 @@ impl App {
             .route(
                 "/peer",
                 get(async |Extension(arrival): Extension<Arrival>| arrival.peer.to_string()),
+            )
+            .route(
+                "/busy",
+                get(async |Extension(arrival): Extension<Arrival>| {
+                    let waited = arrival.at.elapsed();
+                    std::thread::sleep(Duration::from_millis(BUSY_MS));
+                    waited.as_millis().to_string()
+                }),
             )
             .route("/length", post(async |body: Bytes| body.len().to_string()));
         let server = Server::bind("test", SocketAddr::from(([127, 0, 0, 1], 0)), options)
@@ -110,6 +121,22 @@ async fn requests_share_a_connection_and_know_their_peer() {
     assert!(peer.ends_with(&me), "{peer}");
     let length = b"POST /length HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\nabc";
     assert!(exchange(&mut stream, length).await.ends_with('3'));
+}
+
+#[tokio::test]
+async fn what_a_request_waits_for_its_turn_counts_from_its_arrival() {
+    let app = App::start(ServerOptions::default()).await;
+    let (mut one, mut other) = (app.connect().await, app.connect().await);
+    exchange(&mut one, REQUEST).await;
+    exchange(&mut other, REQUEST).await;
+    // Both are there before the runtime's one thread looks; each answer keeps it busy.
+    for stream in [&mut one, &mut other] {
+        stream.write_all(BUSY).await.unwrap();
+    }
+    let mut waited = [exchange(&mut one, b"").await, exchange(&mut other, b"").await]
+        .map(|answer| answer.rsplit_once('\n').unwrap().1.parse::<u64>().unwrap());
+    waited.sort_unstable();
+    assert!(waited[0] < BUSY_MS && waited[1] >= BUSY_MS, "{waited:?}");
 }
 
 #[tokio::test]
