@@ -11,6 +11,7 @@ pub mod creative;
 pub mod currency;
 pub mod event;
 pub mod exchange;
+mod flat;
 pub mod id;
 pub mod mistake;
 pub mod money;
