@@ -13,20 +13,22 @@ use storage::{CampaignStore, StorageError};
 /// Today and the next seven.
 const PUBLISHED_DAYS: usize = 8;
 
-/// The campaign's record as it is now. What is archived, or its advertiser is, becomes a tombstone: bidders forget it.
-pub(crate) async fn campaign(
+/// The campaigns' records as they are now, in the order of the ids. What is archived, or its advertiser is, becomes a tombstone: bidders forget it.
+pub(crate) async fn campaigns(
     store: &dyn CampaignStore,
-    id: &str,
+    ids: &[String],
     now_ms: i64,
-) -> Result<NewRecord, StorageError> {
-    let value = match store.bundle(id).await? {
-        Some(bundle) if is_alive(&bundle) => Some(serde_json::to_vec(&compose(bundle, now_ms))?),
-        _ => None,
+) -> Result<Vec<NewRecord>, StorageError> {
+    let bundles = store.bundles(ids).await?;
+    let record = |(id, bundle): (&String, Option<CampaignBundle>)| {
+        let value = match bundle.filter(is_alive) {
+            Some(bundle) => Some(serde_json::to_vec(&compose(bundle, now_ms))?),
+            None => None,
+        };
+        let key = id.clone();
+        Ok(NewRecord { key, value })
     };
-    Ok(NewRecord {
-        key: id.to_owned(),
-        value,
-    })
+    ids.iter().zip(bundles).map(record).collect()
 }
 
 fn is_alive(bundle: &CampaignBundle) -> bool {
