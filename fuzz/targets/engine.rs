@@ -3,6 +3,8 @@
 //! fuzzer's bytes give.
 #![no_main]
 
+#[path = "../../crates/bidding-engine/tests/engine/drawn.rs"]
+mod drawn;
 #[path = "../../crates/bidding-engine/tests/engine/law.rs"]
 mod law;
 #[path = "../../crates/bidding-engine/tests/engine/world.rs"]

@@ -10,15 +10,13 @@ const SERVICES: [&str; 3] = ["campaign-service", "bidding-service", "analytics-s
 
 /// The crates of ours that `name` may depend on; `None` for a crate without a rule.
 fn allowed(name: &str) -> Option<Vec<&'static str>> {
-    let service = [
-        "platform",
-        "domain",
-        "storage",
+    let adapters = [
         "storage-sqlite",
         "storage-postgres",
         "storage-redis",
         "storage-kafka",
     ];
+    let service = [&["platform", "domain", "storage", "backends"], &adapters[..]].concat();
     Some(match name {
         "domain" | "openrtb" | "platform" => vec![],
         "bidding-engine" => vec!["domain", "openrtb"],
@@ -26,7 +24,8 @@ fn allowed(name: &str) -> Option<Vec<&'static str>> {
         "storage-sqlite" | "storage-postgres" | "storage-redis" | "storage-kafka" => {
             vec!["storage", "domain"]
         }
-        "campaign-service" | "analytics-service" => service.to_vec(),
+        "backends" => [&["platform", "storage"], &adapters[..]].concat(),
+        "campaign-service" | "analytics-service" => service,
         "bidding-service" => [&service[..], &["bidding-engine", "openrtb"]].concat(),
         "adplatform" => [&service[..], &["openrtb"], &SERVICES[..]].concat(),
         _ => return None,

@@ -1,14 +1,14 @@
-//! Which adapter stands behind each port: the only file that names one.
+//! Which adapter stands behind each port.
 
 use anyhow::Context;
-use platform::config::{Backends, KafkaSettings, PostgresSettings};
-use platform::{Clock, Mistakes, Process, Refusals, StartError};
+use backends::{Adapters, Part, open_file};
+use platform::config::Backends;
+use platform::{Clock, Mistakes, Process, StartError};
 use std::path::Path;
 use std::sync::Arc;
 use storage::{CampaignStore, EventLog, ReportStore, SpendLedger, StorageError};
 use storage_kafka::KafkaLog;
 use storage_postgres::PostgresStore;
-use storage_sqlite::SqliteStore;
 
 /// What the tools around the services read.
 pub(crate) struct Stores {
@@ -81,15 +81,8 @@ pub(crate) struct Published {
 /// As [`existing`].
 pub(crate) async fn published(backends: &Backends, clock: &Clock) -> anyhow::Result<Published> {
     let url = &backends.embedded_url;
-    let mut refusals = Refusals::default();
-    let postgres = backends
-        .postgres
-        .as_ref()
-        .map(|at| PostgresStore::new(&postgres(at)));
-    let postgres = refusals.adapter("DATABASE_URL", postgres);
-    let kafka = backends.kafka.as_ref().map(|at| KafkaLog::new(&kafka(at)));
-    let kafka = refusals.adapter("KAFKA_BROKERS", kafka);
-    refusals.finish()?;
+    let adapters = Adapters::of(backends, &[Part::Database, Part::Log])?;
+    let (postgres, kafka) = (adapters.database, adapters.log);
     let file = if postgres.is_none() || kafka.is_none() {
         anyhow::ensure!(exists(url), "there is no store at {url}");
         Some(open_file(url, clock).await?)
@@ -102,11 +95,11 @@ pub(crate) async fn published(backends: &Backends, clock: &Clock) -> anyhow::Res
     };
     Ok(Published {
         store: match postgres {
-            Some(store) => Arc::new(store),
+            Some(store) => store,
             None => embedded()?,
         },
         log: match kafka {
-            Some(log) => Arc::new(log),
+            Some(log) => log,
             None => embedded()?,
         },
     })
@@ -122,7 +115,7 @@ fn exists(database_url: &str) -> bool {
 
 /// The database whose schema a job brings up to date.
 pub(crate) struct Schema {
-    postgres: Option<PostgresStore>,
+    postgres: Option<Arc<PostgresStore>>,
     embedded_url: String,
 }
 
@@ -130,14 +123,9 @@ impl Schema {
     /// # Errors
     /// [`Mistakes`] when the URL cannot be read.
     pub(crate) fn of(backends: &Backends) -> Result<Self, Mistakes> {
-        let mut refusals = Refusals::default();
-        let made = backends
-            .postgres
-            .as_ref()
-            .map(|at| PostgresStore::new(&postgres(at)));
-        let postgres = refusals.adapter("DATABASE_URL", made);
-        refusals.finish().map(|()| Self {
-            postgres,
+        let adapters = Adapters::of(backends, &[Part::Database])?;
+        Ok(Self {
+            postgres: adapters.database,
             embedded_url: backends.embedded_url.clone(),
         })
     }
@@ -164,13 +152,11 @@ impl Schema {
 /// # Errors
 /// [`Mistakes`] when its settings are refused.
 pub(crate) fn kafka_log(backends: &Backends) -> Result<Option<KafkaTopics>, Mistakes> {
-    let mut refusals = Refusals::default();
-    let made = backends.kafka.as_ref().map(|at| KafkaLog::new(&kafka(at)));
-    let log = refusals.adapter("KAFKA_BROKERS", made);
-    refusals.finish().map(|()| log.map(KafkaTopics))
+    let adapters = Adapters::of(backends, &[Part::Log])?;
+    Ok(adapters.log.map(KafkaTopics))
 }
 
-pub(crate) struct KafkaTopics(KafkaLog);
+pub(crate) struct KafkaTopics(Arc<KafkaLog>);
 
 impl KafkaTopics {
     /// Makes what is absent and corrects what differs; a line about each topic. Safe to run again.
@@ -182,47 +168,6 @@ impl KafkaTopics {
         let changes = self.0.create_topics(replication_factor, min_insync).await?;
         Ok(changes.iter().map(ToString::to_string).collect())
     }
-}
-
-fn postgres(at: &PostgresSettings) -> storage_postgres::Settings {
-    let PostgresSettings {
-        database_url,
-        replica_url,
-        pool_size,
-    } = at.clone();
-    storage_postgres::Settings {
-        database_url,
-        replica_url,
-        pool_size,
-    }
-}
-
-fn kafka(at: &KafkaSettings) -> storage_kafka::Settings {
-    let KafkaSettings {
-        brokers,
-        security_protocol,
-        sasl_mechanism,
-        sasl_username,
-        sasl_password,
-        ca_file,
-    } = at.clone();
-    storage_kafka::Settings {
-        brokers,
-        security_protocol: Some(security_protocol),
-        sasl_mechanism,
-        sasl_username,
-        sasl_password,
-        ca_file,
-        topic_prefix: String::new(),
-    }
-}
-
-async fn open_file(url: &str, clock: &Clock) -> anyhow::Result<Arc<SqliteStore>> {
-    let clock = clock.clone();
-    let store = SqliteStore::open(url, Arc::new(move || clock.unix_ms()))
-        .await
-        .with_context(|| format!("cannot open {url}"))?;
-    Ok(Arc::new(store))
 }
 
 /// What a service could not start for; mistakes stay mistakes, which have an exit code of their own.

@@ -1,22 +1,15 @@
-//! Which adapter stands behind each port: the only file that names one.
+//! Which adapter stands behind each port.
 
 use crate::SERVICE;
 use crate::config::Config;
 use crate::ports::Ports;
-use anyhow::Context;
-use platform::config::{Backends, KafkaSettings, PostgresSettings, RedisSettings};
-use platform::{Clock, Mistakes, Process, Refusals, StartError};
+use backends::{Adapters, Embedded, Part};
+use platform::config::Backends;
+use platform::{Clock, Process, StartError};
 use std::sync::Arc;
-use storage::event_log::Topic;
-use storage::{EventLog, SpendLedger};
-use storage_kafka::KafkaLog;
-use storage_postgres::PostgresStore;
-use storage_redis::RedisLedger;
 use storage_sqlite::SqliteStore;
-use tokio::sync::OnceCell;
 
-/// What stands for a backend that is not named.
-const EMBEDDED: &str = "embedded sqlite";
+const PARTS: [Part; 3] = [Part::Database, Part::Ledger, Part::Log];
 
 /// Opens what the settings name ([`open`]), tells it, and keeps the process from being ready before the database has
 /// our schema.
@@ -28,39 +21,36 @@ pub async fn ports(
     process: &Process,
     shared: Option<Arc<SqliteStore>>,
 ) -> Result<Ports, StartError> {
-    let backends = &config.backends;
-    let adapters = Adapters::of(backends)?;
-    let reports = adapters.database.as_ref().map_or(EMBEDDED, |_| "postgresql");
+    let settings = &config.backends;
+    let adapters = Adapters::of(settings, &PARTS)?;
     process.tell_backends(
         SERVICE,
         &[
-            ("report store", reports),
-            ("campaign store", reports),
-            (
-                "spend ledger",
-                backends.redis.as_ref().map_or(EMBEDDED, RedisSettings::kind),
-            ),
-            ("event log", adapters.log.as_ref().map_or(EMBEDDED, |_| "kafka")),
+            ("report store", adapters.database_kind()),
+            ("campaign store", adapters.database_kind()),
+            ("spend ledger", backends::redis_kind(settings.redis.as_ref())),
+            ("event log", adapters.log_kind()),
         ],
     );
-    adapters.watch(process);
+    adapters.watch(process, SERVICE);
     if let Some(store) = &adapters.database {
-        wait_for_schema(store.clone(), process);
+        backends::wait_for_schema(store.clone(), process);
     }
-    adapters.beside(shared, backends, &process.clock).await
+    beside(adapters, &Embedded::new(settings, &process.clock, shared)).await
 }
 
 /// Makes an adapter for each backend that the settings name, and opens the embedded file for the others, unless it
 /// is `shared` with other services of this process. Waits for no server.
 ///
 /// # Errors
-/// [`Mistakes`] when an adapter refuses its settings; when the embedded file cannot be opened.
+/// [`platform::Mistakes`] when an adapter refuses its settings; when the embedded file cannot be opened.
 pub async fn open(
-    backends: &Backends,
+    settings: &Backends,
     clock: &Clock,
     shared: Option<Arc<SqliteStore>>,
 ) -> Result<Ports, StartError> {
-    Adapters::of(backends)?.beside(shared, backends, clock).await
+    let adapters = Adapters::of(settings, &PARTS)?;
+    beside(adapters, &Embedded::new(settings, clock, shared)).await
 }
 
 /// Every port in one open store, such as the one that the services of one process share.
@@ -73,154 +63,29 @@ pub fn embedded(store: Arc<SqliteStore>) -> Ports {
     }
 }
 
-/// Those of the backends that the settings name.
-struct Adapters {
-    database: Option<Arc<PostgresStore>>,
-    ledger: Option<Arc<RedisLedger>>,
-    log: Option<Arc<KafkaLog>>,
-}
-
-impl Adapters {
-    fn of(backends: &Backends) -> Result<Self, Mistakes> {
-        let mut refusals = Refusals::default();
-        let ledger = backends.redis.as_ref().map(|at| RedisLedger::new(&redis(at)));
-        let log = backends.kafka.as_ref().map(|at| KafkaLog::new(&kafka(at)));
-        let database = backends
-            .postgres
-            .as_ref()
-            .map(|at| PostgresStore::new(&postgres(at)));
-        let adapters = Self {
-            database: refusals.adapter("DATABASE_URL", database).map(Arc::new),
-            ledger: refusals.adapter("REDIS_HOST", ledger).map(Arc::new),
-            log: refusals.adapter("KAFKA_BROKERS", log).map(Arc::new),
-        };
-        refusals.finish().map(|()| adapters)
-    }
-
-    /// Metric `backend_up`.
-    fn watch(&self, process: &Process) {
-        if let Some(store) = &self.database {
-            let store = store.clone();
-            process.watch_backend(SERVICE, "postgresql", move || {
-                let store = store.clone();
-                async move { store.is_migrated().await.is_ok() }
-            });
-        }
-        if let Some(ledger) = &self.ledger {
-            let ledger = ledger.clone();
-            process.watch_backend(SERVICE, "redis_ledger", move || {
-                let ledger = ledger.clone();
-                // Of every group, and not refused while one is rebuilt.
-                async move { ledger.outbox(0, 1).await.is_ok() }
-            });
-        }
-        if let Some(log) = &self.log {
-            let log = log.clone();
-            process.watch_backend(SERVICE, "kafka", move || {
-                let log = log.clone();
-                async move { log.partitions(Topic::Campaigns).await.is_ok() }
-            });
-        }
-    }
-
-    async fn beside(
-        self,
-        shared: Option<Arc<SqliteStore>>,
-        backends: &Backends,
-        clock: &Clock,
-    ) -> Result<Ports, StartError> {
-        let file = OnceCell::new_with(shared);
-        let embedded = || file.get_or_try_init(|| open_file(&backends.embedded_url, clock));
-        Ok(Ports {
-            campaigns: match self.database.clone() {
-                Some(store) => store,
-                None => embedded().await?.clone(),
-            },
-            events: match self.log {
-                Some(log) => log,
-                None => embedded().await?.clone(),
-            },
-            ledger: match self.ledger {
-                Some(ledger) => ledger,
-                None => embedded().await?.clone(),
-            },
-            reports: match self.database {
-                Some(store) => store,
-                None => embedded().await?.clone(),
-            },
-        })
-    }
-}
-
-fn postgres(at: &PostgresSettings) -> storage_postgres::Settings {
-    let PostgresSettings {
-        database_url,
-        replica_url,
-        pool_size,
-    } = at.clone();
-    storage_postgres::Settings {
-        database_url,
-        replica_url,
-        pool_size,
-    }
-}
-
-fn redis(at: &RedisSettings) -> storage_redis::Settings {
-    let RedisSettings {
-        nodes,
-        cluster,
-        username,
-        password,
-        ca_file,
-    } = at.clone();
-    storage_redis::Settings {
-        nodes,
-        cluster,
-        username,
-        password,
-        ca_file,
-    }
-}
-
-fn kafka(at: &KafkaSettings) -> storage_kafka::Settings {
-    let KafkaSettings {
-        brokers,
-        security_protocol,
-        sasl_mechanism,
-        sasl_username,
-        sasl_password,
-        ca_file,
-    } = at.clone();
-    storage_kafka::Settings {
-        brokers,
-        security_protocol: Some(security_protocol),
-        sasl_mechanism,
-        sasl_username,
-        sasl_password,
-        ca_file,
-        topic_prefix: String::new(),
-    }
-}
-
-/// Not ready before. Migrations are a job of their own, but for development, which has nobody to run it.
-fn wait_for_schema(store: Arc<PostgresStore>, process: &Process) {
-    let is_current = process
-        .readiness
-        .latch("the database's schema is at least our own");
-    let migrates = process.settings.environment.is_development();
-    let stopped = process.shutdown.requested().clone();
-    process.shutdown.spawn("schema", async move {
-        tokio::select! {
-            () = store.wait_for_schema(migrates) => is_current.set(),
-            () = stopped.cancelled() => {}
-        }
-    });
-}
-
-async fn open_file(url: &str, clock: &Clock) -> anyhow::Result<Arc<SqliteStore>> {
-    let clock = clock.clone();
-    let store = SqliteStore::open(url, Arc::new(move || clock.unix_ms()))
-        .await
-        .with_context(|| format!("cannot open {url}"))?;
-    Ok(Arc::new(store))
+async fn beside(adapters: Adapters, embedded: &Embedded<'_>) -> Result<Ports, StartError> {
+    let Adapters {
+        database,
+        ledger,
+        log,
+        users: _,
+    } = adapters;
+    Ok(Ports {
+        campaigns: match database.clone() {
+            Some(store) => store,
+            None => embedded.store().await?,
+        },
+        events: match log {
+            Some(log) => log,
+            None => embedded.store().await?,
+        },
+        ledger: match ledger {
+            Some(ledger) => ledger,
+            None => embedded.store().await?,
+        },
+        reports: match database {
+            Some(store) => store,
+            None => embedded.store().await?,
+        },
+    })
 }

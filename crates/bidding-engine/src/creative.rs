@@ -115,14 +115,25 @@ fn banner_types(creative: &Creative) -> Box<[u16]> {
         .markup
         .as_deref()
         .filter(|_| creative.spec.format == Format::Banner);
-    let Some(markup) = markup.map(str::to_ascii_lowercase) else {
+    let Some(markup) = markup else {
         return Box::default();
     };
-    let found = [("<script", BTYPE_JAVASCRIPT), ("<iframe", BTYPE_IFRAME)];
-    let found = found.into_iter().filter(|(tag, _)| markup.contains(tag));
+    let found = [("script", BTYPE_JAVASCRIPT), ("iframe", BTYPE_IFRAME)];
+    let found = found.into_iter().filter(|(tag, _)| has_element(markup, tag));
     std::iter::once(BTYPE_XHTML)
         .chain(found.map(|(_, kind)| kind))
         .collect()
+}
+
+fn has_element(markup: &str, name: &str) -> bool {
+    let mut begun = markup.match_indices('<');
+    begun.any(|(at, _)| begins(&markup.as_bytes()[at + 1..], name))
+}
+
+/// Without case (ASCII).
+fn begins(bytes: &[u8], word: &str) -> bool {
+    let head = bytes.get(..word.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// The landing page is apart: it opens in a page of its own.
@@ -145,10 +156,24 @@ fn is_secure(creative: &Creative) -> bool {
 
 /// Names of XML namespaces look like addresses, but nothing is fetched from them. Scripts write `http:\/\/` too.
 fn has_no_plain_http(text: &str) -> bool {
-    const NAMESPACES: [&str; 2] = ["http://www.w3.org/", "http://www.iab.com/"];
-    let text = text.to_ascii_lowercase().replace("\\/", "/");
-    text.match_indices("http://")
-        .all(|(at, _)| NAMESPACES.iter().any(|name| text[at..].starts_with(name)))
+    const NAMESPACES: [&str; 2] = ["www.w3.org", "www.iab.com"];
+    text.match_indices(':').all(|(at, _)| {
+        let scheme = text.as_bytes()[..at].last_chunk::<4>();
+        let is_http = scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http"));
+        let Some(host) = after_slash(&text[at + 1..])
+            .and_then(after_slash)
+            .filter(|_| is_http)
+        else {
+            return true;
+        };
+        NAMESPACES.iter().any(|name| {
+            begins(host.as_bytes(), name) && host.get(name.len()..).and_then(after_slash).is_some()
+        })
+    })
+}
+
+fn after_slash(text: &str) -> Option<&str> {
+    text.strip_prefix('/').or_else(|| text.strip_prefix("\\/"))
 }
 
 /// The app whose store page a landing page is: `id=com.example` of Google Play, the digits of `/id123` of the App Store.
@@ -182,6 +207,17 @@ mod tests {
         assert!(!has_no_plain_http(
             r#"<script>load("http:\/\/a.example\/b")</script>"#
         ));
+        assert!(has_no_plain_http(
+            r#"ns("http:\/\/WWW.w3.org\/2000\/svg"); http: //é"#
+        ));
+        assert!(!has_no_plain_http("http://www.w3.org.example/"));
+        assert!(!has_no_plain_http("http://"));
+    }
+
+    #[test]
+    fn scripts_and_frames_are_found_whatever_their_case() {
+        assert!(has_element("<p>a</p><SCRIPT src=a>", "script"));
+        assert!(!has_element("< script <scr", "script"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Follows topics `exchanges` and `campaigns` from their beginning and keeps [`Live`] current.
 //!
-//! One reader a partition reads and folds records, on the threads for blocking work: all at once while the topics are
+//! One reader a partition reads and folds records, on the threads for blocking work: on all cores while the topics are
 //! replayed and nobody is served, later one at a time. One builder makes a new snapshot whenever something changed, off
 //! the bid path and never twice at once, so that a burst of changes costs few builds. The service is ready when
 //! the snapshot holds everything that was in the topics at the start.
@@ -15,21 +15,28 @@ use crate::metrics::{BidMetrics, IndexMetrics};
 use arc_swap::ArcSwap;
 use bidding_engine::LearnedPrices;
 use builder::Builder;
+use domain::serving::ServingExchange;
 use fold::{Fold, PreparedCampaign, ReadRecord};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use platform::traces::{Span, SpanKind, TraceContext};
 use platform::{Clock, Latch, Shutdown, Traces};
+use std::num::NonZero;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use storage::StorageError;
 use storage::event_log::{EventLog, Record, Topic};
-use tokio::sync::{Mutex as TaskMutex, Notify, watch};
+use tokio::sync::{Mutex as TaskMutex, Notify, Semaphore, watch};
 
 const BATCH_RECORDS: u32 = 1_000;
+/// Batches of one partition that are read before those ahead of them are folded.
+const AHEAD: usize = 3;
 /// How long a read waits for news; also how often the index is known to be current.
 const WAIT: Duration = Duration::from_millis(500);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A log that can be reached again is noticed within this; asking is cheap.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Between builds at least three times as long as the last one took, so that steady changes leave the bids three
 /// quarters of a core; but a change is never kept waiting longer than this.
 const LONGEST_REST: Duration = Duration::from_millis(400);
@@ -67,6 +74,8 @@ struct Following {
     /// What was live before.
     retired: Mutex<Arc<Live>>,
     changed: Notify,
+    /// While the topics are replayed: as many batches as there are cores.
+    preparing: Arc<Semaphore>,
     /// Held while records are read once bids are served.
     reading: TaskMutex<()>,
     /// Partitions that have not yet reached the end they had at the start.
@@ -91,8 +100,29 @@ impl Follower {
     }
 
     fn follow(self, partitions: &[(Topic, u32)], shutdown: &Shutdown) {
+        let following = Arc::new(self.following(partitions.len()));
+        for (slot, (topic, partition)) in partitions.iter().copied().enumerate() {
+            let stop = shutdown.background().clone();
+            let following = following.clone();
+            shutdown.spawn("topic reader", async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = following.read(slot, topic, partition) => {}
+                }
+            });
+        }
+        let stop = shutdown.background().clone();
+        shutdown.spawn("index builder", async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = following.keep_built() => {}
+            }
+        });
+    }
+
+    fn following(self, partitions: usize) -> Following {
         let now_ms = self.clock.monotonic_ms();
-        let following = Arc::new(Following {
+        Following {
             log: self.log,
             live: self.live,
             caught_up: self.caught_up,
@@ -112,27 +142,11 @@ impl Follower {
             traced: Mutex::default(),
             retired: Mutex::default(),
             changed: Notify::new(),
+            preparing: Arc::new(Semaphore::new(cores())),
             reading: TaskMutex::default(),
-            behind: AtomicUsize::new(partitions.len()),
-            read_at_ms: partitions.iter().map(|_| AtomicI64::new(now_ms)).collect(),
-        });
-        for (slot, (topic, partition)) in partitions.iter().copied().enumerate() {
-            let stop = shutdown.background().clone();
-            let following = following.clone();
-            shutdown.spawn("topic reader", async move {
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = following.read(slot, topic, partition) => {}
-                }
-            });
+            behind: AtomicUsize::new(partitions),
+            read_at_ms: (0..partitions).map(|_| AtomicI64::new(now_ms)).collect(),
         }
-        let stop = shutdown.background().clone();
-        shutdown.spawn("index builder", async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = following.keep_built() => {}
-            }
-        });
     }
 }
 
@@ -146,79 +160,100 @@ async fn partitions(log: &dyn EventLog) -> Result<Vec<(Topic, u32)>, StorageErro
 
 impl Following {
     async fn read(self: Arc<Self>, slot: usize, topic: Topic, partition: u32) {
-        let log = &self.log;
         let mut outage = Outage::new(topic.name());
-        let mut end_at_start = Some(outage.until_ok(|| log.end_offset(topic, partition)).await);
-        let mut next_offset = 0;
+        let mut next_offset = self.replay(topic, partition, &mut outage).await;
+        self.has_read_to_end(slot);
+        self.behind.fetch_sub(1, Ordering::AcqRel);
+        self.changed.notify_one();
         loop {
-            let wait = if end_at_start.is_some() {
-                Duration::ZERO
-            } else {
-                WAIT
-            };
             let batch = outage
-                .until_ok(|| log.read(topic, partition, next_offset, BATCH_RECORDS, wait))
+                .until_ok(|| self.log.read(topic, partition, next_offset, BATCH_RECORDS, WAIT))
                 .await;
-            let is_empty = batch.records.is_empty();
-            if self.apply(topic, batch.records, end_at_start.is_some()).await {
+            if batch.records.is_empty() {
+                self.has_read_to_end(slot);
+            } else if self.apply(topic, batch.records).await {
                 self.changed.notify_one();
             }
             next_offset = batch.next_offset;
-            // After compaction the last offsets may be gone: an empty batch is the end as well.
-            if is_empty || end_at_start.is_some_and(|end| next_offset >= end) {
-                self.read_at_ms[slot].store(self.clock.monotonic_ms(), Ordering::Relaxed);
-                if end_at_start.take().is_some() {
-                    self.behind.fetch_sub(1, Ordering::AcqRel);
-                    self.changed.notify_one();
-                }
+        }
+    }
+
+    /// Reads to the end that the partition has now. While some records are made ready on other threads, the next are read;
+    /// they are folded in their order. Returns the offset to go on from.
+    async fn replay(&self, topic: Topic, partition: u32, outage: &mut Outage) -> i64 {
+        let end = outage.until_ok(|| self.log.end_offset(topic, partition)).await;
+        let mut under_way = FuturesOrdered::new();
+        let mut next_offset = 0;
+        while next_offset < end {
+            let read = || {
+                self.log
+                    .read(topic, partition, next_offset, BATCH_RECORDS, Duration::ZERO)
+            };
+            let batch = outage.until_ok(read).await;
+            // After compaction the last offsets may be gone: where nothing comes and nothing moves is the end as well.
+            if batch.records.is_empty() && batch.next_offset <= next_offset {
+                break;
+            }
+            next_offset = batch.next_offset;
+            let turn = self.preparing.clone().acquire_owned().await;
+            under_way.push_back(on_other_thread(move || {
+                let _turn = turn;
+                Understood::of(topic, batch.records)
+            }));
+            if under_way.len() > AHEAD
+                && let Some(Some(understood)) = under_way.next().await
+            {
+                self.take_in(understood);
             }
         }
+        while let Some(understood) = under_way.next().await {
+            if let Some(understood) = understood {
+                self.take_in(understood);
+            }
+        }
+        next_offset
     }
 
-    async fn apply(self: &Arc<Self>, topic: Topic, records: Vec<Record>, is_replay: bool) -> bool {
-        if records.is_empty() {
-            return false;
-        }
-        let _turn = match is_replay {
-            true => None,
-            false => Some(self.reading.lock().await),
-        };
+    fn has_read_to_end(&self, slot: usize) {
+        self.read_at_ms[slot].store(self.clock.monotonic_ms(), Ordering::Relaxed);
+    }
+
+    /// Says whether anything changed.
+    async fn apply(self: &Arc<Self>, topic: Topic, records: Vec<Record>) -> bool {
+        let _turn = self.reading.lock().await;
         let this = self.clone();
-        match tokio::task::spawn_blocking(move || this.read_and_fold(topic, records, is_replay)).await {
-            Ok(changed) => changed,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The process is ending.
-                Err(_) => false,
-            },
-        }
+        let applied = on_other_thread(move || {
+            let understood = Understood::of(topic, records);
+            // What was replayed at the start was long ago: only later changes are traced.
+            let spans = this.spans(&understood);
+            let changed = this.take_in(understood);
+            if !spans.is_empty() {
+                this.traced().extend(spans);
+            }
+            changed
+        });
+        applied.await.unwrap_or(false)
     }
 
-    fn read_and_fold(&self, topic: Topic, records: Vec<Record>, is_replay: bool) -> bool {
+    /// Says whether anything changed.
+    fn take_in(&self, understood: Understood) -> bool {
         let metrics = &self.index_metrics;
-        if topic == Topic::Exchanges {
-            let read: Vec<_> = records.into_iter().map(ReadRecord::exchange).collect();
-            let mut fold = self.fold();
-            return read
-                .into_iter()
-                .fold(false, |changed, record| fold.exchange(record, metrics) | changed);
-        }
-        let read: Vec<_> = records.into_iter().map(ReadRecord::campaign).collect();
-        // What is replayed at the start was long ago.
-        let spans = if is_replay { Vec::new() } else { self.spans(&read) };
         let mut fold = self.fold();
-        let changed = read
-            .into_iter()
-            .fold(false, |changed, record| fold.campaign(record, metrics) | changed);
-        drop(fold);
-        if !spans.is_empty() {
-            self.traced().extend(spans);
+        match understood {
+            Understood::Exchanges(read) => read
+                .into_iter()
+                .fold(false, |changed, record| fold.exchange(record, metrics) | changed),
+            Understood::Campaigns(read) => read
+                .into_iter()
+                .fold(false, |changed, record| fold.campaign(record, metrics) | changed),
         }
-        changed
     }
 
     /// Of changes that are traced: from here until they are live.
-    fn spans(&self, read: &[ReadRecord<PreparedCampaign>]) -> Vec<Span> {
+    fn spans(&self, understood: &Understood) -> Vec<Span> {
+        let Understood::Campaigns(read) = understood else {
+            return Vec::new();
+        };
         let traced = read.iter().filter_map(|record| {
             let relay = TraceContext::parse(record.traceparent()?)?;
             let mut span = self
@@ -309,6 +344,42 @@ impl Following {
     }
 }
 
+/// Records of one topic, read and made ready: the work, of which folding them is little.
+enum Understood {
+    Exchanges(Vec<ReadRecord<ServingExchange>>),
+    Campaigns(Vec<ReadRecord<PreparedCampaign>>),
+}
+
+impl Understood {
+    fn of(topic: Topic, records: Vec<Record>) -> Self {
+        let records = records.into_iter();
+        match topic {
+            Topic::Exchanges => Self::Exchanges(records.map(ReadRecord::exchange).collect()),
+            _ => Self::Campaigns(records.map(ReadRecord::campaign).collect()),
+        }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Begins at once. `None`: the process is ending.
+fn on_other_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Option<T>> {
+    let handle = tokio::task::spawn_blocking(work);
+    async {
+        match handle.await {
+            Ok(done) => Some(done),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => None,
+            },
+        }
+    }
+}
+
 /// Repeats a call until it works; says so once when it begins to fail and once when it is over.
 struct Outage {
     what: &'static str,
@@ -343,3 +414,6 @@ impl Outage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

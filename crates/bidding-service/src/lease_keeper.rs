@@ -129,7 +129,7 @@ impl LeaseKeeper {
         &self.bidder_id
     }
 
-    /// The cells of all campaigns that now serve, in their order. A campaign that may not bid any more is bound at
+    /// The cells of all campaigns that now serve, each once, in their order. A campaign that may not bid any more is bound at
     /// once; one that is not among them is drained.
     pub(crate) fn cells_for(&self, campaigns: &[Arc<ServingCampaign>]) -> Vec<Arc<LeaseCell>> {
         let mut accounts = self.accounts();
@@ -137,8 +137,10 @@ impl LeaseKeeper {
             .iter()
             .map(|campaign| self.cell_for(&mut accounts, campaign))
             .collect();
-        let serving: HashSet<&CampaignId> = campaigns.iter().map(|campaign| &campaign.campaign.id).collect();
-        if serving.len() < accounts.len() {
+        // No campaign is there twice: with as many accounts, all of them are serving.
+        if campaigns.len() < accounts.len() {
+            let ids = campaigns.iter().map(|campaign| &campaign.campaign.id);
+            let serving: HashSet<&CampaignId> = ids.collect();
             for (id, held) in accounts.iter() {
                 if !serving.contains(id) {
                     self.touch(held, Account::leave);

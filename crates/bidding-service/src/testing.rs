@@ -1,5 +1,6 @@
 //! What unit tests of several files share.
 
+pub(crate) mod memory_log;
 pub(crate) mod mmdb;
 pub(crate) mod model_books;
 pub(crate) mod model_ledger;

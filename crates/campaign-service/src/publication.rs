@@ -14,25 +14,28 @@ use storage::{CampaignStore, StorageError};
 /// Today and the next seven.
 const PUBLISHED_DAYS: usize = 8;
 
-/// The campaign's record as it is now. What is archived, or its advertiser is, becomes a tombstone: bidders forget it.
-pub(crate) async fn campaign(
+/// The campaigns' records as they are now, in the order of the ids. What is archived, or its advertiser is, becomes a
+/// tombstone: bidders forget it.
+pub(crate) async fn campaigns(
     store: &dyn CampaignStore,
-    id: &str,
+    ids: &[String],
     now_ms: i64,
-    traceparent: Option<String>,
-) -> Result<NewRecord, StorageError> {
-    let value = match store.bundle(id).await? {
-        Some(mut bundle) if is_alive(&bundle) => {
-            audiences::serve_own_only(store, &mut bundle.campaign).await?;
-            deals::serve_by_exchanges_ids(store, &mut bundle.campaign).await?;
-            Some(serde_json::to_vec(&compose(bundle, now_ms, traceparent))?)
-        }
-        _ => None,
-    };
-    Ok(NewRecord {
-        key: id.to_owned(),
-        value,
-    })
+    traceparent_of: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<NewRecord>, StorageError> {
+    let mut records = Vec::with_capacity(ids.len());
+    for (id, bundle) in ids.iter().zip(store.bundles(ids).await?) {
+        let value = match bundle.filter(is_alive) {
+            Some(mut bundle) => {
+                audiences::serve_own_only(store, &mut bundle.campaign).await?;
+                deals::serve_by_exchanges_ids(store, &mut bundle.campaign).await?;
+                Some(serde_json::to_vec(&compose(bundle, now_ms, traceparent_of(id)))?)
+            }
+            None => None,
+        };
+        let key = id.clone();
+        records.push(NewRecord { key, value });
+    }
+    Ok(records)
 }
 
 fn is_alive(bundle: &CampaignBundle) -> bool {

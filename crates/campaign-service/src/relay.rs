@@ -17,6 +17,7 @@ use storage::StorageError;
 use storage::campaign_store::{Announcement, Kind, ListQuery, Outgoing, RelayClaim, Write};
 use storage::event_log::{NewRecord, Topic};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use traced::Traced;
 
@@ -35,7 +36,13 @@ const EXTEND_MS: i64 = 6 * 3_600_000;
 /// How long a stop waits for the round at hand.
 const LAST_ROUND: Duration = Duration::from_secs(2);
 const BATCH: u32 = 500;
-const READS_AT_ONCE: usize = 8;
+/// Campaigns of one read, each with its creatives.
+const READ_TOGETHER: usize = 32;
+const READS_AT_ONCE: usize = 4;
+/// What comes in one moment is sent together.
+const GATHER: Duration = Duration::from_millis(20);
+/// How often the backlog is counted.
+const COUNT: Duration = Duration::from_millis(500);
 
 pub(crate) struct Relay {
     ports: Ports,
@@ -47,6 +54,7 @@ pub(crate) struct Relay {
     id: String,
     held: Option<Held>,
     extended_at_ms: Option<i64>,
+    counted_at: Option<Instant>,
 }
 
 struct Held {
@@ -57,7 +65,9 @@ struct Held {
 
 /// What a round came to.
 enum Round {
-    /// More may be waiting.
+    /// More is waiting.
+    Full,
+    /// More may come.
     Busy,
     Idle,
     /// Another relay is at work.
@@ -85,6 +95,7 @@ impl Relay {
             id,
             held: None,
             extended_at_ms: None,
+            counted_at: None,
         }
     }
 
@@ -105,7 +116,8 @@ impl Relay {
                     }
                     (is_failing, back_off) = (false, POLL);
                     match round {
-                        Round::Busy => continue,
+                        Round::Full => continue,
+                        Round::Busy => (GATHER, false),
                         Round::Idle => (POLL, true),
                         Round::StandBy => (STAND_BY, false),
                     }
@@ -145,10 +157,7 @@ impl Relay {
     }
 
     async fn round(&mut self) -> Result<Round, StorageError> {
-        let (pending, oldest_ms) = self.ports.campaigns.outgoing_backlog().await?;
-        // The log may be away: changes are stored all the same, and wait in the outbox.
-        self.store_reached.set();
-        self.metrics.show(pending, oldest_ms, self.clock.unix_ms());
+        self.count_backlog().await?;
         let Some(claim) = self.claim().await? else {
             return Ok(Round::StandBy);
         };
@@ -158,6 +167,18 @@ impl Relay {
             return Ok(Round::Idle);
         }
         self.send(&claim, &rows).await
+    }
+
+    async fn count_backlog(&mut self) -> Result<(), StorageError> {
+        if self.counted_at.is_some_and(|at| at.elapsed() < COUNT) {
+            return Ok(());
+        }
+        let (pending, oldest_ms) = self.ports.campaigns.outgoing_backlog().await?;
+        self.counted_at = Some(Instant::now());
+        // The log may be away: changes are stored all the same, and wait in the outbox.
+        self.store_reached.set();
+        self.metrics.show(pending, oldest_ms, self.clock.unix_ms());
+        Ok(())
     }
 
     /// The claim, taken or renewed when it is due.
@@ -221,6 +242,7 @@ impl Relay {
         }
         let sequences: Vec<i64> = rows.iter().map(|row| row.sequence).collect();
         match self.ports.campaigns.mark_sent(claim, &sequences).await {
+            Ok(()) if sequences.len() >= BATCH as usize => Ok(Round::Full),
             Ok(()) => Ok(Round::Busy),
             Err(StorageError::Conflict(_)) => {
                 self.held = None;
@@ -238,10 +260,12 @@ impl Relay {
         let now_ms = self.clock.unix_ms();
         let store = &*self.ports.campaigns;
         let reads: Vec<_> = campaigns
-            .iter()
-            .map(|id| publication::campaign(store, id, now_ms, traced.traceparent_of(id)))
+            .chunks(READ_TOGETHER)
+            .map(|ids| publication::campaigns(store, ids, now_ms, |id| traced.traceparent_of(id)))
             .collect();
-        let campaigns: Vec<NewRecord> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        let campaigns: Vec<Vec<NewRecord>> =
+            stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+        let campaigns = campaigns.into_iter().flatten().collect();
         let exchanges = self.exchanges(&exchanges).await?;
         if !self.may_publish() {
             return Ok(false);

@@ -1,5 +1,6 @@
 //! The tenant.
 
+use crate::flat::deserialize_flat;
 use crate::id::AdvertiserId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ pub enum AdvertiserStatus {
     Archived,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Advertiser {
     pub id: AdvertiserId,
     #[serde(flatten)]
@@ -48,3 +49,10 @@ pub struct Advertiser {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
+
+deserialize_flat!(Advertiser {
+    spec: AdvertiserSpec,
+    id: AdvertiserId,
+    created_at: Timestamp,
+    updated_at: Timestamp
+});

@@ -1,6 +1,7 @@
 //! Campaigns: flight, budget, pacing, bid, targeting, frequency caps, status.
 
 use crate::currency::Currency;
+use crate::flat::deserialize_flat;
 use crate::id::{AdvertiserId, CampaignId};
 use crate::targeting::Targeting;
 use jiff::Timestamp;
@@ -149,7 +150,7 @@ pub enum Unidentified {
     Bid,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Campaign {
     pub id: CampaignId,
     #[serde(flatten)]
@@ -157,6 +158,13 @@ pub struct Campaign {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
+
+deserialize_flat!(Campaign {
+    spec: CampaignSpec,
+    id: CampaignId,
+    created_at: Timestamp,
+    updated_at: Timestamp
+});
 
 #[cfg(test)]
 mod tests {

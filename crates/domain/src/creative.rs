@@ -1,5 +1,6 @@
 //! Creatives: banner, video, audio, native.
 
+use crate::flat::deserialize_flat;
 use crate::id::{CampaignId, CreativeId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -146,7 +147,7 @@ pub enum ReviewStatus {
     Rejected,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Creative {
     pub id: CreativeId,
     pub campaign_id: CampaignId,
@@ -155,11 +156,20 @@ pub struct Creative {
     /// Raised whenever what is shown changes; `crid` is `{id}.{version}`.
     pub version: i64,
     /// Set by an administrator or by the exchange's review, not by the advertiser.
-    #[serde(default)]
     pub reviews: Vec<Review>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
+
+deserialize_flat!(Creative {
+    spec: CreativeSpec,
+    id: CreativeId,
+    campaign_id: CampaignId,
+    version: i64,
+    reviews: Vec<Review> = Vec::new(),
+    created_at: Timestamp,
+    updated_at: Timestamp,
+});
 
 impl Creative {
     /// Stable, changes with the content, at most 64 bytes (OpenRTB 2.6, 4.2.3 `crid`).

@@ -1,6 +1,7 @@
 //! Supply partners.
 
 use crate::currency::Currency;
+use crate::flat::deserialize_flat;
 use crate::id::ExchangeId;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -230,7 +231,7 @@ pub struct SecretHeader {
     pub sha256: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Exchange {
     pub id: ExchangeId,
     #[serde(flatten)]
@@ -238,6 +239,13 @@ pub struct Exchange {
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
+
+deserialize_flat!(Exchange {
+    spec: ExchangeSpec,
+    id: ExchangeId,
+    created_at: Timestamp,
+    updated_at: Timestamp
+});
 
 impl ExchangeSpec {
     /// Units of `to` per unit of `from`, billionths; `None` where a rate is missing.

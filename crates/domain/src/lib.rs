@@ -13,6 +13,7 @@ pub mod currency;
 pub mod deal;
 pub mod event;
 pub mod exchange;
+mod flat;
 pub mod id;
 pub mod mistake;
 pub mod money;

@@ -205,6 +205,15 @@ pub trait CampaignStore: Send + Sync {
     /// The campaign as it is now; `None` when there is no such campaign.
     async fn bundle(&self, campaign_id: &str) -> Result<Option<CampaignBundle>, StorageError>;
 
+    /// Several of them, in the order of their ids.
+    async fn bundles(&self, campaign_ids: &[String]) -> Result<Vec<Option<CampaignBundle>>, StorageError> {
+        let mut bundles = Vec::with_capacity(campaign_ids.len());
+        for id in campaign_ids {
+            bundles.push(self.bundle(id).await?);
+        }
+        Ok(bundles)
+    }
+
     /// (generation, revision) now: for records that are not campaigns.
     async fn revision(&self) -> Result<(i64, i64), StorageError>;
 

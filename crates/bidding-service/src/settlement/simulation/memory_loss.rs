@@ -1,7 +1,7 @@
 //! A ledger that forgets: some of what it acknowledged last, or everything. Whatever it forgot is in the topics.
 
-use super::memory_log::MemoryLog;
 use super::*;
+use crate::testing::memory_log::MemoryLog;
 use crate::testing::model_ledger::{Left, ModelLedger};
 use domain::event::{CheckpointDay, LedgerCheckpoint, SCHEMA, SpentTotals};
 use storage::event_log::NewRecord;

@@ -166,6 +166,8 @@ pub async fn a_bundle_is_whole_and_a_later_one_has_a_higher_revision(store: Arc<
     assert_eq!(creatives, ["crv_1", "crv_2"]);
     assert_eq!(bundle.campaign.spec.budget.daily_micros, Some(1));
     assert_eq!(bundle.advertiser.id.as_str(), "adv_1");
+    let ids = ["c2", "c1"].map(str::to_owned);
+    assert_eq!(store.bundles(&ids).await.unwrap(), [None, Some(bundle.clone())]);
     put(&*store, &[campaign("c1", 2)]).await;
     let later = store.bundle("c1").await.unwrap().unwrap();
     assert_eq!(later.campaign.spec.budget.daily_micros, Some(2));

@@ -1,4 +1,4 @@
-//! An event log in memory: a simulation of many seeds has no time for files.
+//! An event log in memory, which keeps every record: a simulation of many seeds has no time for files.
 
 use async_trait::async_trait;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ type Kept = (i64, Record);
 
 /// By topic and partition: records in the order of their offsets, each with the time it was appended.
 #[derive(Default)]
-pub(super) struct MemoryLog {
+pub(crate) struct MemoryLog {
     records: Mutex<HashMap<(Topic, u32), Vec<Kept>>>,
 }
 
