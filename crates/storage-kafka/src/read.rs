@@ -2,6 +2,11 @@
 //!
 //! A reader that goes on where it stood takes what was fetched already. Two readers of one partition at different
 //! places get consumers of their own, up to [`LANES`] of them.
+//!
+//! While Kafka is away nothing is fetched, and a partition is fetched from again only once it has a leader. librdkafka
+//! 2.12 reads an answer in which some partitions have a new leader and others none yet, as a broker gives it that has just
+//! started, into memory that it has not set (`rd_kafka_handle_Fetch_metadata_update` counts the latter and skips them), and
+//! the process dies of it.
 
 mod cursor;
 mod lane;
@@ -148,6 +153,13 @@ impl Readers {
             }
             let now = Instant::now();
             let is_behind = from_offset < partition.end.load(Relaxed);
+            if self.link.is_away() {
+                held.let_go().await;
+                if is_behind {
+                    return Err(StorageError::Unavailable("kafka is away".to_owned()));
+                }
+                return self.nothing_new(place, from_offset).await;
+            }
             if !is_behind && now >= until {
                 return self.nothing_new(place, from_offset).await;
             }
@@ -261,9 +273,14 @@ impl Readers {
         for lane in lanes {
             lane.serve();
         }
+        let kept = if self.link.is_away() {
+            Duration::ZERO
+        } else {
+            FORGOTTEN
+        };
         let partitions: Vec<Arc<Partition>> = lock(&self.partitions).values().cloned().collect();
         for partition in partitions {
-            partition.forget();
+            partition.forget(kept);
         }
     }
 }
@@ -290,15 +307,26 @@ impl Partition {
         Held { lane, slot, cursor }
     }
 
-    fn forget(&self) {
+    /// Gives up what nobody has read from for longer than `kept`, and does not just now.
+    fn forget(&self, kept: Duration) {
         let slots: Vec<Arc<Slot>> = lock(&self.slots).clone();
         for slot in slots {
-            if lock(&slot.last_read).elapsed() > FORGOTTEN
+            if lock(&slot.last_read).elapsed() > kept
                 && let Ok(mut cursor) = slot.cursor.try_lock()
             {
                 *cursor = None;
                 slot.position.store(-1, Relaxed);
             }
+        }
+    }
+}
+
+impl Held {
+    /// Nothing is fetched for this place any more.
+    async fn let_go(&mut self) {
+        if let Some(cursor) = self.cursor.take() {
+            // Short, but it waits for a thread of librdkafka. Only the process's end cancels it.
+            let _ = tokio::task::spawn_blocking(move || drop(cursor)).await;
         }
     }
 }
