@@ -117,6 +117,7 @@ check "every combination of components is rendered" combinations
 check "schemas of 1.35, 1.36, 1.37" schemas
 if go_tool kubeconform github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0 && go_tool kube-score github.com/zegl/kube-score/cmd/kube-score@v1.20.0; then
     python_tools checkov checkov==3.3.30
+    PATH="$TOOLS/kubernetes-checks/bin:$PATH" # whose python the checks are for
     check "schemas of custom resources (kubeconform)" custom_schemas
     for overlay in local staging production; do check "$overlay: kube-score" kube_score "$overlay"; done
     check "checkov" checkov_passes "$work"/{local,staging,production,monitoring-builtin}.yaml

@@ -142,7 +142,8 @@ archive_runs() {
     cp -r "$HERE/postgres/config" "$DIR/archive/"
     chown -R postgres "$DIR/archive"
     receive >>"$DIR/receive.log" 2>&1 &
-    PID[receive]=$!
+    local name=receive
+    PID[$name]=$!
     within 30 archive_is_level
 }
 archive_is_level() {
