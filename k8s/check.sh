@@ -67,11 +67,13 @@ combination() {
 }
 
 schemas() {
-    local overlay version
+    local overlay version part
     for overlay in local staging production; do
         python3 k8s/checks/builtin.py <"$work/$overlay.yaml" >"$work/$overlay-builtin.yaml" || return 1
     done
-    kubectl kustomize k8s/monitoring >"$work/monitoring-builtin.yaml" || return 1
+    for part in monitoring monitoring/logs monitoring/traces; do
+        kubectl kustomize "k8s/$part" >"$work/${part//\//-}-builtin.yaml" || return 1
+    done
     for version in 1.35 1.36 1.37; do
         kubernetes-validate --strict --quiet --kubernetes-version "$version" "$work"/*-builtin.yaml || return 1
     done

@@ -99,7 +99,7 @@ mod tests {
             "greeter: says hello",
             "greeter healthcheck",
             "\n  HTTP_ADDR  ",
-            "\n  GREETING                what it says (hello)\n",
+            "\n  GREETING                     what it says (hello)\n",
         ] {
             assert!(help.contains(part), "{part} in {help}");
         }
