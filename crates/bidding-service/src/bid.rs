@@ -11,6 +11,7 @@ use crate::error::Refusal;
 use crate::exchange_gate::{ExchangeGate, Proof};
 use crate::live::Live;
 use crate::metrics::BidMetrics;
+use crate::overload::Queue;
 use crate::transport::{self, Encoding};
 use arc_swap::ArcSwap;
 use axum::extract::rejection::PathRejection;
@@ -48,7 +49,9 @@ pub(crate) struct Bidder {
     pub(crate) clock: Clock,
     pub(crate) metrics: BidMetrics,
     pub(crate) timing: Timing,
-    /// Beyond it requests are shed, so that those in progress stay in time.
+    /// Whoever has waited too long in it is shed.
+    pub(crate) queue: Queue,
+    /// Bids that wait for a user's state; beyond them requests are shed, since each holds memory.
     pub(crate) in_flight: Semaphore,
 }
 
@@ -59,6 +62,8 @@ pub(crate) struct Timing {
     /// Of `tmax`, what the network needs.
     pub(crate) network_margin: Duration,
     pub(crate) user_state_timeout: Duration,
+    /// Zero, but in benchmarks.
+    pub(crate) slower_decision: Duration,
 }
 
 /// What became of a request of a known exchange.
@@ -129,37 +134,38 @@ impl Bidder {
             gate.metrics.unproven.inc();
             return Refusal::Unproven.into_response();
         }
-        let answering = self.answer(&live, gate, exchange, arrived_at, request);
-        // No input should make it panic; if one does, the exchange sees a no-bid, the panic hook has logged it.
-        let answered = AssertUnwindSafe(answering)
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_panic| {
-                self.metrics.panics.inc();
-                Answered::NoBid(None)
-            });
+        let monotonic_ms = self.clock.monotonic_ms();
+        let is_within_rate = gate.limit.as_ref().is_none_or(|limit| limit.admits(monotonic_ms));
+        let answered = if self.queue.admits(arrived_at.elapsed(), monotonic_ms) && is_within_rate {
+            self.answer_or_catch(&live, exchange, arrived_at, request).await
+        } else {
+            Answered::Shed
+        };
         self.metrics
             .duration_seconds
             .observe(arrived_at.elapsed().as_secs_f64());
         answered.into_response(gate)
     }
 
-    async fn answer(
+    /// No input should make it panic; if one does, the exchange sees a no-bid, the panic hook has logged it.
+    async fn answer_or_catch(
         &self,
         live: &Live,
-        gate: &ExchangeGate,
         exchange: &str,
         arrived_at: Instant,
         request: Request,
     ) -> Answered {
-        let is_within_rate = || {
-            gate.limit
-                .as_ref()
-                .is_none_or(|limit| limit.admits(self.clock.monotonic_ms()))
-        };
-        let Some(_permit) = self.in_flight.try_acquire().ok().filter(|_| is_within_rate()) else {
-            return Answered::Shed;
-        };
+        let answering = self.answer(live, exchange, arrived_at, request);
+        AssertUnwindSafe(answering)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_panic| {
+                self.metrics.panics.inc();
+                Answered::NoBid(None)
+            })
+    }
+
+    async fn answer(&self, live: &Live, exchange: &str, arrived_at: Instant, request: Request) -> Answered {
         let Ok(encoding) = Encoding::of(request.headers()) else {
             return Answered::Malformed;
         };
@@ -178,6 +184,10 @@ impl Bidder {
         let thought = self.think(live, exchange, arrived_at, &body, &Gathered::Unasked);
         let Thought::NeedsUser { user_key, deadline } = thought else {
             return thought.into_answered();
+        };
+        // Not before: a client that is slow with its body holds nobody up.
+        let Ok(_permit) = self.in_flight.try_acquire() else {
+            return Answered::Shed;
         };
         let gathered = self.gather(user_key, deadline).await;
         self.think(live, exchange, arrived_at, &body, &gathered)
