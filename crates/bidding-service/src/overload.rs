@@ -15,7 +15,10 @@ const WINDOW_MS: i64 = 100;
 /// Threads share it. They race only for what comes out right within a window.
 #[derive(Debug)]
 pub(crate) struct Queue {
+    /// Beyond it a request is refused while the queue stands.
     target_nanos: i64,
+    /// A wait that is no longer than this is none: far enough below the target for refusals not to reach it.
+    empty_nanos: i64,
     window_began_ms: AtomicI64,
     /// Of the window.
     shortest_wait_nanos: AtomicI64,
@@ -28,6 +31,7 @@ impl Queue {
     pub(crate) fn new(target: Duration) -> Self {
         Self {
             target_nanos: nanos(target),
+            empty_nanos: nanos(target / 5),
             window_began_ms: AtomicI64::new(i64::MIN),
             shortest_wait_nanos: AtomicI64::new(i64::MAX),
             is_standing: AtomicBool::new(false),
@@ -48,8 +52,7 @@ impl Queue {
                 .compare_exchange(began_ms, monotonic_ms, Relaxed, Relaxed);
             if is_mine.is_ok() {
                 let shortest_nanos = self.shortest_wait_nanos.swap(i64::MAX, Relaxed);
-                self.is_standing
-                    .store(shortest_nanos > self.target_nanos, Relaxed);
+                self.is_standing.store(shortest_nanos > self.empty_nanos, Relaxed);
             }
         }
         waited_nanos <= self.target_nanos || !self.is_standing.load(Relaxed)
