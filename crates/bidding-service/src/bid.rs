@@ -12,6 +12,7 @@ use crate::error::Refusal;
 use crate::exchange_gate::{ExchangeGate, Proof};
 use crate::live::Live;
 use crate::metrics::BidMetrics;
+use crate::overload::Queue;
 use crate::shading::Shading;
 use crate::transport::{self, Encoding};
 use arc_swap::ArcSwap;
@@ -52,7 +53,9 @@ pub(crate) struct Bidder {
     pub(crate) metrics: BidMetrics,
     pub(crate) traces: Option<BidTraces>,
     pub(crate) timing: Timing,
-    /// Beyond it requests are shed, so that those in progress stay in time.
+    /// Whoever has waited too long in it is shed.
+    pub(crate) queue: Queue,
+    /// Bids that wait for a user's state; beyond them requests are shed, since each holds memory.
     pub(crate) in_flight: Semaphore,
 }
 
@@ -63,6 +66,8 @@ pub(crate) struct Timing {
     /// Of `tmax`, what the network needs.
     pub(crate) network_margin: Duration,
     pub(crate) user_state_timeout: Duration,
+    /// Zero, but in benchmarks.
+    pub(crate) slower_decision: Duration,
 }
 
 /// What became of a request of a known exchange.
@@ -137,15 +142,14 @@ impl Bidder {
             .traces
             .as_ref()
             .and_then(|traces| traces.choose(exchange, request.headers(), arrived_at));
-        let answering = self.answer(&live, gate, exchange, arrived_at, request, traced.as_ref());
-        // No input should make it panic; if one does, the exchange sees a no-bid, the panic hook has logged it.
-        let answered = AssertUnwindSafe(answering)
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_panic| {
-                self.metrics.panics.inc();
-                Answered::NoBid(None)
-            });
+        let monotonic_ms = self.clock.monotonic_ms();
+        let is_within_rate = gate.limit.as_ref().is_none_or(|limit| limit.admits(monotonic_ms));
+        let answered = if self.queue.admits(arrived_at.elapsed(), monotonic_ms) && is_within_rate {
+            self.answer_or_catch(&live, exchange, arrived_at, request, traced.as_ref())
+                .await
+        } else {
+            Answered::Shed
+        };
         self.metrics.duration_seconds.observe_since(arrived_at.into_std());
         if let Some(traced) = traced {
             traced.end(answered.word());
@@ -153,23 +157,33 @@ impl Bidder {
         answered.into_response(gate)
     }
 
-    async fn answer(
+    /// No input should make it panic; if one does, the exchange sees a no-bid, the panic hook has logged it.
+    async fn answer_or_catch(
         &self,
         live: &Live,
-        gate: &ExchangeGate,
         exchange: &str,
         arrived_at: Instant,
         request: Request,
         traced: Option<&TracedRequest>,
     ) -> Answered {
-        let is_within_rate = || {
-            gate.limit
-                .as_ref()
-                .is_none_or(|limit| limit.admits(self.clock.monotonic_ms()))
-        };
-        let Some(_permit) = self.in_flight.try_acquire().ok().filter(|_| is_within_rate()) else {
-            return Answered::Shed;
-        };
+        let answering = self.answer(live, exchange, arrived_at, request, traced);
+        AssertUnwindSafe(answering)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_panic| {
+                self.metrics.panics.inc();
+                Answered::NoBid(None)
+            })
+    }
+
+    async fn answer(
+        &self,
+        live: &Live,
+        exchange: &str,
+        arrived_at: Instant,
+        request: Request,
+        traced: Option<&TracedRequest>,
+    ) -> Answered {
         let Ok(encoding) = Encoding::of(request.headers()) else {
             return Answered::Malformed;
         };
@@ -188,6 +202,10 @@ impl Bidder {
         let thought = self.think(live, exchange, arrived_at, &body, &Gathered::Unasked, traced);
         let Thought::NeedsUser { user_key, deadline } = thought else {
             return thought.into_answered();
+        };
+        // Not before: a client that is slow with its body holds nobody up.
+        let Ok(_permit) = self.in_flight.try_acquire() else {
+            return Answered::Shed;
         };
         let began = Instant::now();
         let gathered = self.gather(user_key, deadline).await;

@@ -20,10 +20,12 @@ pub struct Config {
     pub network_margin: Duration,
     /// The longest wait for the user's state; the deadline may cut it shorter.
     pub user_state_timeout: Duration,
-    /// Bid requests in progress at once; one more is shed.
+    /// Bids that wait for a user's state at once; one more is shed.
     pub max_bids_in_flight: usize,
     /// Of bid requests, where traces are taken at all.
     pub bid_trace_share: Share,
+    /// Added to each decision, to see an overload sooner. Of benchmarks alone.
+    pub slower_decision: Duration,
     /// Base of notice and click URLs, without a slash at its end.
     pub public_bidding_url: String,
     /// The first seals, all open. `None` (development alone): kept in a file of `data_dir`.
@@ -99,6 +101,7 @@ impl Config {
             user_state_timeout: Duration::from_millis(10),
             max_bids_in_flight: 1_024,
             bid_trace_share: Share::new(settings.parse_within("BID_TRACE_RATIO", 0.000_1, 0.0..=1.0)),
+            slower_decision: slower_decision(settings),
             public_bidding_url: public_bidding_url(settings),
             notice_keys: notice_keys(settings),
             price_keys: price_keys(settings),
@@ -155,6 +158,17 @@ fn public_bidding_url(settings: &mut Settings) -> String {
         settings.mistake(NAME, url, "expected http(s)://host[:port][/path]");
     }
     url.to_owned()
+}
+
+/// For `benches`, and told in no help: outside development it is a mistake.
+fn slower_decision(settings: &mut Settings) -> Duration {
+    const NAME: &str = "BENCH_SLOWER_DECISION_US";
+    let slower_us: u64 = settings.parse_within(NAME, 0, 0..=10_000);
+    if slower_us > 0 && !settings.environment().is_development() {
+        settings.mistake(NAME, slower_us, "for benchmarks in development alone");
+        return Duration::ZERO;
+    }
+    Duration::from_micros(slower_us)
 }
 
 fn notice_keys(settings: &mut Settings) -> Option<Vec<NoticeKey>> {
@@ -246,6 +260,20 @@ mod tests {
             "PUBLIC_BIDDING_URL",
         ] {
             assert!(mistakes.contains(name), "{name} in {mistakes}");
+        }
+    }
+
+    #[test]
+    fn decisions_are_slowed_down_in_development_alone() {
+        let slower = ("BENCH_SLOWER_DECISION_US", "100");
+        assert_eq!(read(&[]).unwrap().slower_decision, Duration::ZERO);
+        assert_eq!(
+            read(&[slower]).unwrap().slower_decision,
+            Duration::from_micros(100)
+        );
+        for environment in ["production", "staging"] {
+            let mistakes = read(&[slower, ("ENVIRONMENT", environment)]).unwrap_err();
+            assert!(mistakes.contains("BENCH_SLOWER_DECISION_US"), "{mistakes}");
         }
     }
 

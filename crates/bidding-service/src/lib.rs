@@ -10,9 +10,9 @@
 //! Must never: talk to the campaign store, log on the bid path, or shed a notice.
 //!
 //! Where to look: `bid` (the way of a request), `follower` (topics to snapshot), `answer` and `markup` (decisions
-//! to bytes), `exchange_gate` (who may ask), `user_key` and `cookie_sync` (who the user is), `lists` and `geo_ip` (files of
-//! what is not worth a bid, and of places), `bid_events` (counts), `bid_traces`, `token`, `lease_keeper`, `notices`,
-//! `settlement`, `rebuild` and `spool` (money), `shading` (prices under first price).
+//! to bytes), `exchange_gate` (who may ask), `overload` (how many), `user_key` and `cookie_sync` (who the user is), `lists` and
+//! `geo_ip` (files of what is not worth a bid, and of places), `bid_events` (counts), `bid_traces`, `token`, `lease_keeper`,
+//! `notices`, `settlement`, `rebuild` and `spool` (money), `shading` (prices under first price).
 
 mod answer;
 mod bid;
@@ -34,6 +34,7 @@ mod native;
 mod notice_secret;
 mod notice_urls;
 mod notices;
+mod overload;
 mod price_keys;
 mod rebuild;
 mod routes;
@@ -62,6 +63,7 @@ use lease_keeper::LeaseKeeper;
 use live::Live;
 use metrics::BiddingMetrics;
 use notices::Notices;
+use overload::Queue;
 use platform::Process;
 use rebuild::Rebuilder;
 use settlement::Settlement;
@@ -82,6 +84,8 @@ pub const SERVICE: &str = "bidding-service";
 
 /// About a million notices; reports take half of it at most, the rest is left to money.
 const SPOOL_MAX_BYTES: u64 = 512 << 20;
+/// Of the longest time for an answer, how much of it requests may wait in a queue that never empties.
+const STANDING_SHARE: u32 = 20;
 /// Of the grace, for what comes after the spool is drained: leases are given back.
 const AFTER_THE_SPOOL: Duration = Duration::from_secs(5);
 
@@ -288,7 +292,9 @@ impl Start<'_> {
                 bid_timeout: config.bid_timeout,
                 network_margin: config.network_margin,
                 user_state_timeout: config.user_state_timeout,
+                slower_decision: config.slower_decision,
             },
+            queue: Queue::new(config.bid_timeout / STANDING_SHARE),
             in_flight: Semaphore::new(config.max_bids_in_flight),
             metrics: metrics.bids.clone(),
             traces: BidTraces::new(process.traces.of(SERVICE), config.bid_trace_share, self.run),

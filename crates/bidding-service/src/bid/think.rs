@@ -196,7 +196,10 @@ impl Thinking<'_> {
             &mut buffers.scratch,
             &mut buffers.decisions,
         );
-        let decided_at = Instant::now();
+        let mut decided_at = Instant::now();
+        while decided_at < began + bidder.timing.slower_decision {
+            decided_at = Instant::now();
+        }
         bidder
             .metrics
             .decide_seconds

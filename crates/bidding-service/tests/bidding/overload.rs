@@ -1,10 +1,13 @@
 //! Too much, or broken inside: still a 204, and never at the cost of a notice.
 
-use crate::stage::{Setting, Stage, banner_request};
+use crate::stage::{Setting, Stage, banner, banner_request, campaign};
 use crate::users::{Reads, capped, of_user};
+use futures_util::future::join_all;
 use reqwest::StatusCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 fn outcome(stage: &Stage, outcome: &str) -> f64 {
     stage.metric(&format!(
@@ -43,6 +46,50 @@ async fn beyond_the_bids_in_flight_requests_are_shed_and_notices_are_not() {
     stage.bid(&request).await;
     assert_eq!(outcome(&stage, "shed"), 1.0);
     assert_eq!(outcome(&stage, "bid") + outcome(&stage, "no_bid"), 2.0);
+}
+
+#[tokio::test]
+async fn clients_that_trickle_take_nobodys_place() {
+    let stage = Stage::set(Setting {
+        campaigns: vec![campaign("c1", [banner(300, 250)])],
+        tune: |config| config.max_bids_in_flight = 1,
+        ..Setting::default()
+    })
+    .await;
+    stage.bid_until_won(&banner_request()).await;
+    let mut trickling = Vec::new();
+    for _ in 0..20 {
+        let mut connection = TcpStream::connect(stage.addr).await.unwrap();
+        connection
+            .write_all(b"POST /openrtb2/bid HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\n{\"id\":")
+            .await
+            .unwrap();
+        trickling.push(connection);
+    }
+    stage.bid_until_won(&banner_request()).await;
+    assert_eq!(outcome(&stage, "shed"), 0.0);
+}
+
+/// The one thread of this test's runtime is kept busy between requests, as under load.
+#[tokio::test]
+async fn a_queue_that_never_empties_is_cut_and_comes_back_when_it_does() {
+    let stage = Stage::set(Setting {
+        settings: vec![("BENCH_SLOWER_DECISION_US", "10000".into())],
+        campaigns: vec![campaign("c1", [banner(300, 250)])],
+        tune: |config| config.bid_timeout = Duration::from_millis(100),
+        ..Setting::default()
+    })
+    .await;
+    stage.bid_until_won(&banner_request()).await;
+    let request = banner_request();
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while outcome(&stage, "shed") == 0.0 {
+        assert!(Instant::now() < give_up, "nobody is refused");
+        join_all((0..20).map(|_| stage.bid(&request))).await;
+    }
+    let notice = stage.post("/notice/win?t=forged", &[], "").await;
+    assert_eq!(notice.status, StatusCode::FORBIDDEN);
+    stage.bid_until_won(&request).await;
 }
 
 #[tokio::test]

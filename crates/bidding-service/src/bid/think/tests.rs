@@ -5,6 +5,7 @@ use crate::bid_events::BidEvents;
 use crate::exchange_gate::ExchangeGate;
 use crate::markup::PreparedCreative;
 use crate::metrics::BiddingMetrics;
+use crate::overload::Queue;
 use crate::shading::Shading;
 use crate::testing;
 use crate::token::TokenSealer;
@@ -97,7 +98,9 @@ async fn bidder() -> Bidder {
             bid_timeout: Duration::from_secs(3_600),
             network_margin: Duration::ZERO,
             user_state_timeout: Duration::ZERO,
+            slower_decision: Duration::ZERO,
         },
+        queue: Queue::new(Duration::from_secs(3_600)),
         in_flight: Semaphore::new(1),
         metrics: metrics.bids,
     }
