@@ -1,10 +1,12 @@
 //! [`CampaignStore`]: each method one transaction.
 
 use crate::error::{Failure, storable};
+use crate::outbox::Told;
 use crate::store::PostgresStore;
 use crate::{campaign_list, documents, idempotency, outbox};
 use async_trait::async_trait;
 use sqlx::PgConnection;
+use std::collections::HashMap;
 use storage::campaign_store::{
     CampaignBundle, Document, Idempotent, Kind, ListQuery, Outgoing, RelayClaim, Revision, Write, Written,
 };
@@ -26,12 +28,32 @@ macro_rules! in_transaction {
 }
 pub(crate) use in_transaction;
 
+/// `at_a_glance!(database, |connection| work)`: one statement that reads, and so sees one instant without a transaction: one
+/// round trip instead of three. Beside a pooler that keeps no statements it has to be a transaction.
+macro_rules! at_a_glance {
+    ($database:expr, |$connection:ident| $work:expr) => {
+        if $database.shares_connections {
+            in_transaction!($database, read, |$connection| $work)
+        } else {
+            $database
+                .attempt(async || {
+                    let glance = async || {
+                        let mut lent = $database.lend().await?;
+                        let $connection: &mut sqlx::PgConnection = &mut lent;
+                        let outcome = $work.await;
+                        lent.give_back(outcome)
+                    };
+                    $database.on_a_connection_that_works(glance).await
+                })
+                .await
+        }
+    };
+}
+
 #[async_trait]
 impl CampaignStore for PostgresStore {
     async fn get(&self, kind: Kind, id: &str) -> Result<Option<Document>, StorageError> {
-        in_transaction!(self.primary, read, |connection| documents::read(
-            connection, kind, id
-        ))
+        at_a_glance!(self.primary, |connection| documents::read(connection, kind, id))
     }
 
     async fn list(&self, kind: Kind, query: &ListQuery) -> Result<Vec<Document>, StorageError> {
@@ -41,11 +63,11 @@ impl CampaignStore for PostgresStore {
     }
 
     async fn write(&self, write: Write) -> Result<Written, StorageError> {
-        in_transaction!(self.primary, write, |connection| write_all(connection, &write))
+        self.writes.write(write).await
     }
 
     async fn answered(&self, key: &str, now_ms: i64) -> Result<Option<Idempotent>, StorageError> {
-        in_transaction!(self.primary, read, |connection| idempotency::kept_answer(
+        at_a_glance!(self.primary, |connection| idempotency::kept_answer(
             connection, key, now_ms
         ))
     }
@@ -57,7 +79,7 @@ impl CampaignStore for PostgresStore {
         before_version: Option<i64>,
         limit: u32,
     ) -> Result<Vec<Revision>, StorageError> {
-        in_transaction!(self.primary, read, |connection| read_history(
+        at_a_glance!(self.primary, |connection| read_history(
             connection,
             kind,
             id,
@@ -78,33 +100,34 @@ impl CampaignStore for PostgresStore {
     }
 
     async fn outgoing(&self, limit: u32) -> Result<Vec<Outgoing>, StorageError> {
-        in_transaction!(self.primary, read, |connection| outbox::waiting(
-            connection, limit
-        ))
+        at_a_glance!(self.primary, |connection| outbox::waiting(connection, limit))
     }
 
     async fn outgoing_backlog(&self) -> Result<(i64, Option<i64>), StorageError> {
-        in_transaction!(self.primary, read, |connection| async {
+        at_a_glance!(self.primary, |connection| async {
             let backlog = sqlx::query_as("SELECT count(*), min(written_at_ms) FROM outbox");
             Ok(backlog.fetch_one(connection).await?)
         })
     }
 
     async fn mark_sent(&self, claim: &RelayClaim, sequences: &[i64]) -> Result<(), StorageError> {
-        in_transaction!(self.primary, write, |connection| outbox::mark_sent(
+        in_transaction!(self.primary, write_lazily, |connection| outbox::mark_sent(
             connection, claim, sequences
         ))
     }
 
     async fn bundle(&self, campaign_id: &str) -> Result<Option<CampaignBundle>, StorageError> {
-        in_transaction!(self.primary, read, |connection| read_bundle(
-            connection,
-            campaign_id
-        ))
+        let ids = [campaign_id.to_owned()];
+        let mut bundles = self.bundles(&ids).await?;
+        Ok(bundles.pop().flatten())
+    }
+
+    async fn bundles(&self, campaign_ids: &[String]) -> Result<Vec<Option<CampaignBundle>>, StorageError> {
+        at_a_glance!(self.primary, |connection| read_bundles(connection, campaign_ids))
     }
 
     async fn revision(&self) -> Result<(i64, i64), StorageError> {
-        in_transaction!(self.primary, read, |connection| async {
+        at_a_glance!(self.primary, |connection| async {
             let revision = sqlx::query_as("SELECT generation, revision FROM store");
             Ok(revision.fetch_one(connection).await?)
         })
@@ -123,19 +146,79 @@ impl CampaignStore for PostgresStore {
     }
 }
 
-async fn write_all(connection: &mut PgConnection, write: &Write) -> Result<Written, Failure> {
+/// Every write's answer; an error undoes them all.
+pub(crate) async fn write_all(
+    connection: &mut PgConnection,
+    writes: &[&Write],
+) -> Result<Vec<Result<Written, StorageError>>, Failure> {
+    let mut answers = Vec::with_capacity(writes.len());
+    let mut announcements = Vec::new();
+    let mut has_written = false;
+    for write in writes {
+        let answer = match writes.len() > 1 && may_fail_half_done(write) {
+            true => write_undoably(connection, write).await?,
+            false => write_one(connection, write).await?,
+        };
+        if let Ok(Written::Done) = answer {
+            has_written = true;
+            let told = write.announcements.iter();
+            announcements.extend(told.map(|announcement| Told {
+                announcement,
+                now_ms: write.now_ms,
+                traceparent: write.traceparent.as_deref(),
+            }));
+        }
+        answers.push(answer);
+    }
+    if has_written {
+        // As late as may be, since it lets one transaction at a time pass; before the announcements, whose order it makes.
+        outbox::raise_and_announce(connection, &announcements).await?;
+    }
+    Ok(answers)
+}
+
+/// Whether a conflict could leave something behind that the transaction's other writes must not commit.
+fn may_fail_half_done(write: &Write) -> bool {
+    let mut documents = write.changes.iter().map(|change| &change.document);
+    write.idempotency.is_some()
+        || write.changes.len() > 1
+        || documents.any(|document| document.external_id.is_some())
+}
+
+/// One round trip more: where it conflicts nothing of it holds, and the transaction goes on.
+async fn write_undoably(
+    connection: &mut PgConnection,
+    write: &Write,
+) -> Result<Result<Written, StorageError>, Failure> {
+    sqlx::raw_sql("SAVEPOINT one").execute(&mut *connection).await?;
+    match write_one(connection, write).await {
+        Err(Failure::Port(conflict @ StorageError::Conflict(_))) => {
+            let undone = sqlx::raw_sql("ROLLBACK TO SAVEPOINT one").execute(connection);
+            undone.await?;
+            Ok(Err(conflict))
+        }
+        other => other,
+    }
+}
+
+/// Documents and history, and the answer that is kept. A conflict that has changed nothing is an answer.
+async fn write_one(
+    connection: &mut PgConnection,
+    write: &Write,
+) -> Result<Result<Written, StorageError>, Failure> {
     if let Some(idempotent) = &write.idempotency
         && let Some(first) = idempotency::keep_or_find(connection, idempotent, write.now_ms).await?
     {
-        return Ok(Written::Repeated(first));
+        return Ok(Ok(Written::Repeated(first)));
     }
-    for change in &write.changes {
-        documents::write(connection, &change.document, &write.actor, write.now_ms).await?;
+    for (position, change) in write.changes.iter().enumerate() {
+        match documents::write(connection, &change.document, &write.actor, write.now_ms).await? {
+            Ok(()) => {}
+            Err(conflict) if position == 0 && write.idempotency.is_none() => return Ok(Err(conflict)),
+            Err(conflict) => return Err(conflict.into()),
+        }
     }
-    // As late as may be, since it lets one write at a time pass; before the announcements, whose order it makes.
-    let traceparent = write.traceparent.as_deref();
-    outbox::raise_and_announce(connection, &write.announcements, write.now_ms, traceparent).await?;
-    Ok(Written::Done)
+    Ok(Ok(Written::Done))
 }
 
 async fn read_history(
@@ -166,37 +249,46 @@ async fn read_history(
     rows.into_iter().map(revision).collect()
 }
 
-/// Generation, revision, campaign, its advertiser, its creatives.
-type BundleRow = (i64, i64, String, Option<String>, Vec<String>);
+/// Id, generation, revision, campaign, its advertiser, its creatives.
+type BundleRow = (String, i64, i64, String, Option<String>, Vec<String>);
 
-async fn read_bundle(
+async fn read_bundles(
     connection: &mut PgConnection,
-    campaign_id: &str,
-) -> Result<Option<CampaignBundle>, Failure> {
+    campaign_ids: &[String],
+) -> Result<Vec<Option<CampaignBundle>>, Failure> {
+    let wanted: Vec<_> = campaign_ids.iter().map(|id| storable(id)).collect();
     // One statement sees one instant.
-    let row: Option<BundleRow> = sqlx::query_as(
-        "SELECT s.generation, s.revision, c.body, a.body, \
+    let rows: Vec<BundleRow> = sqlx::query_as(
+        "SELECT c.id, s.generation, s.revision, c.body, a.body, \
            ARRAY(SELECT body FROM documents WHERE kind = 'creative' AND parent_id = c.id \
              AND status <> 'archived' ORDER BY created_at_ms, id) \
          FROM store AS s CROSS JOIN documents AS c \
          LEFT JOIN documents AS a ON a.kind = 'advertiser' AND a.id = c.advertiser_id \
-         WHERE c.kind = 'campaign' AND c.id = $1",
+         WHERE c.kind = 'campaign' AND c.id = ANY($1)",
     )
-    .bind(storable(campaign_id))
-    .fetch_optional(connection)
+    .bind(&wanted)
+    .fetch_all(connection)
     .await?;
-    let Some((generation, revision, campaign, advertiser, creatives)) = row else {
-        return Ok(None);
-    };
-    let advertiser = advertiser
-        .ok_or_else(|| StorageError::Corrupt(format!("the advertiser of {campaign_id} is missing")))?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        let (id, bundle) = bundle(row)?;
+        found.insert(id, bundle);
+    }
+    Ok(wanted.iter().map(|id| found.get(&**id).cloned()).collect())
+}
+
+fn bundle(row: BundleRow) -> Result<(String, CampaignBundle), Failure> {
+    let (id, generation, revision, campaign, advertiser, creatives) = row;
+    let advertiser =
+        advertiser.ok_or_else(|| StorageError::Corrupt(format!("the advertiser of {id} is missing")))?;
     let creatives: Result<_, serde_json::Error> =
         creatives.iter().map(|body| serde_json::from_str(body)).collect();
-    Ok(Some(CampaignBundle {
+    let bundle = CampaignBundle {
         generation,
         revision,
         campaign: serde_json::from_str(&campaign)?,
         advertiser: serde_json::from_str(&advertiser)?,
         creatives: creatives?,
-    }))
+    };
+    Ok((id, bundle))
 }

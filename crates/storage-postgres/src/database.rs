@@ -50,6 +50,11 @@ const WRITE: Begin = Begin {
     own: begin!("BEGIN"),
     shared: begin!("BEGIN; DEALLOCATE ALL"),
 };
+/// What a crash may take back.
+const WRITE_LAZILY: Begin = Begin {
+    own: begin!("BEGIN; SET LOCAL synchronous_commit = off"),
+    shared: begin!("BEGIN; SET LOCAL synchronous_commit = off; DEALLOCATE ALL"),
+};
 /// All of one instant, however many statements it takes.
 const READ: Begin = Begin {
     own: begin!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
@@ -128,6 +133,10 @@ impl Database {
         self.begin(WRITE).await
     }
 
+    pub(crate) async fn write_lazily(&self) -> Result<Transaction, Failure> {
+        self.begin(WRITE_LAZILY).await
+    }
+
     pub(crate) async fn read(&self) -> Result<Transaction, Failure> {
         self.begin(READ).await
     }
@@ -138,25 +147,42 @@ impl Database {
         Ok(self.pool.acquire().await?)
     }
 
+    /// A connection for one statement that reads.
+    pub(crate) async fn lend(&self) -> Result<Transaction, Failure> {
+        Ok(Transaction::lend(&self.pool).await?)
+    }
+
     async fn begin(&self, begin: Begin) -> Result<Transaction, Failure> {
         let begin = if self.shares_connections {
             begin.shared
         } else {
             begin.own
         };
+        self.on_a_connection_that_works(async || Ok(Transaction::begin(&self.pool, begin).await?))
+            .await
+    }
+
+    /// For what comes first on a connection and changes nothing, which may be repeated on another one.
+    pub(crate) async fn on_a_connection_that_works<T, Fut>(
+        &self,
+        first: impl Fn() -> Fut,
+    ) -> Result<T, Failure>
+    where
+        Fut: Future<Output = Result<T, Failure>>,
+    {
         if self.turn.last().is_none() {
             self.turn_to_the_right_host().await;
         }
         let deadline = Instant::now() + ACQUIRE_TIMEOUT;
         loop {
-            let failure = match timeout(BEGIN_TIMEOUT, Transaction::begin(&self.pool, begin)).await {
-                Ok(Ok(transaction)) => return Ok(transaction),
-                Ok(Err(error)) => Failure::from(error),
+            let failure = match timeout(BEGIN_TIMEOUT, first()).await {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(failure)) => failure,
                 Err(_) => does_not_answer().into(),
             };
             if !failure.lost_connection() || Instant::now() >= deadline {
                 return match self.turn_to_the_right_host().await {
-                    true => Ok(Transaction::begin(&self.pool, begin).await?),
+                    true => first().await,
                     false => Err(failure),
                 };
             }

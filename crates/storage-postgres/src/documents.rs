@@ -80,12 +80,13 @@ const REPLACE: &str = "WITH written AS ( \
      INSERT INTO document_history (kind, id, version, actor, at_ms, body) \
      SELECT kind, id, version, $12, $13, body FROM written";
 
+/// The inner error is a conflict that has changed nothing, and the transaction goes on.
 pub(crate) async fn write(
     connection: &mut PgConnection,
     document: &Document,
     actor: &str,
     now_ms: i64,
-) -> Result<(), Failure> {
+) -> Result<Result<(), StorageError>, Failure> {
     let sql = if document.version == 1 { CREATE } else { REPLACE };
     let written = sqlx::query(sql)
         .bind(kind_name(document.kind))
@@ -105,9 +106,9 @@ pub(crate) async fn write(
         .await
         .map_err(|error| write_failure(error, document))?;
     if written.rows_affected() > 0 {
-        return Ok(());
+        return Ok(Ok(()));
     }
-    Err(Failure::Port(StorageError::Conflict(match document.version {
+    Ok(Err(StorageError::Conflict(match document.version {
         1 => format!("{} is taken", document.id),
         version => format!("{} is not at version {}", document.id, version.saturating_sub(1)),
     })))

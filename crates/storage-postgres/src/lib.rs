@@ -2,8 +2,9 @@
 //!
 //! Promises: what was acknowledged was committed; a server that is away, starting, full, read-only or being replaced is
 //! [`storage::StorageError::Unavailable`], within seconds, and work goes on by itself once a primary is back. Every
-//! method is one transaction with limits of its own, so the adapter works beside a transaction pooler (PgBouncer from
-//! 1.21 with `max_prepared_statements`, before it with `statement-cache-capacity=0` in the URL).
+//! method is one transaction with limits of its own, or one statement that reads, so the adapter works beside a
+//! transaction pooler (PgBouncer from 1.21 with `max_prepared_statements`, before it with `statement-cache-capacity=0` in
+//! the URL).
 //!
 //! What it takes for granted: the server keeps what it acknowledged (`synchronous_commit` on, and a synchronous standby
 //! where one is promoted). A promoted standby that lost commits would hand out revisions twice, as would
@@ -15,7 +16,9 @@
 //! holds migrations to it.
 //!
 //! Reports come from `Settings::replica_url` where it is set, as old as the replica is behind; from the primary while
-//! the replica is away.
+//! the replica is away or more than a minute behind.
+//!
+//! Writes of one process that come at the same time share a transaction and a revision (`writes`).
 //!
 //! Must never: answer a write before its commit; repeat a transaction whose commit may have happened; keep anything in
 //! memory that another process may change.
@@ -40,6 +43,7 @@ mod schema_wait;
 mod settings;
 mod store;
 mod transaction;
+mod writes;
 
 pub use settings::{Settings, UrlError};
 pub use store::PostgresStore;

@@ -17,45 +17,54 @@ pub(crate) async fn raise_revision(connection: &mut PgConnection) -> Result<(), 
 /// What is one object each goes in with the raising of the revision, in one statement: all writes wait for it. The rows come
 /// from the raised one, so that their sequences are given under its lock.
 const RAISE_AND_ANNOUNCE: &str = "WITH raised AS (UPDATE store SET revision = revision + 1 WHERE one = 1 RETURNING one) \
-    INSERT INTO outbox (kind, id, written_at_ms, traceparent) SELECT told.kind, told.id, $3, $4 \
-    FROM raised CROSS JOIN unnest($1::TEXT[], $2::TEXT[]) WITH ORDINALITY AS told (kind, id, place) ORDER BY told.place";
+    INSERT INTO outbox (kind, id, written_at_ms, traceparent) SELECT told.kind, told.id, told.at_ms, told.traceparent \
+    FROM raised CROSS JOIN unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[]) \
+    WITH ORDINALITY AS told (kind, id, at_ms, traceparent, place) ORDER BY told.place";
 
 /// Which campaigns an advertiser has is looked at under the lock, by a statement of its own.
 const ANNOUNCE_CAMPAIGNS_OF: &str = "INSERT INTO outbox (kind, id, written_at_ms, traceparent) \
     SELECT 'campaign', id, $2, $3 FROM documents WHERE kind = 'campaign' AND advertiser_id = $1";
 
-/// Raises the revision, as [`raise_revision`] does, and announces.
+/// What is announced, and what its row says of the write.
+pub(crate) struct Told<'a> {
+    pub(crate) announcement: &'a Announcement,
+    pub(crate) now_ms: i64,
+    pub(crate) traceparent: Option<&'a str>,
+}
+
+/// Raises the revision, as [`raise_revision`] does, and announces each as of its instant.
 pub(crate) async fn raise_and_announce(
     connection: &mut PgConnection,
-    announcements: &[Announcement],
-    now_ms: i64,
-    traceparent: Option<&str>,
+    announcements: &[Told<'_>],
 ) -> Result<(), Failure> {
     let (mut kinds, mut ids, mut advertisers) = (Vec::new(), Vec::new(), Vec::new());
-    for announcement in announcements {
-        let (kind, id) = match announcement {
+    let (mut instants_ms, mut traceparents) = (Vec::new(), Vec::new());
+    for told in announcements {
+        let (kind, id) = match told.announcement {
             Announcement::Campaign(id) => ("campaign", id),
             Announcement::Exchange(id) => ("exchange", id),
             Announcement::CampaignsOf(advertiser_id) => {
-                advertisers.push(advertiser_id);
+                advertisers.push((advertiser_id, told));
                 continue;
             }
         };
         kinds.push(kind);
         ids.push(storable(id));
+        instants_ms.push(told.now_ms);
+        traceparents.push(told.traceparent);
     }
     sqlx::query(RAISE_AND_ANNOUNCE)
         .bind(kinds)
         .bind(ids)
-        .bind(now_ms)
-        .bind(traceparent)
+        .bind(instants_ms)
+        .bind(traceparents)
         .execute(&mut *connection)
         .await?;
-    for advertiser_id in advertisers {
+    for (advertiser_id, told) in advertisers {
         sqlx::query(ANNOUNCE_CAMPAIGNS_OF)
             .bind(storable(advertiser_id))
-            .bind(now_ms)
-            .bind(traceparent)
+            .bind(told.now_ms)
+            .bind(told.traceparent)
             .execute(&mut *connection)
             .await?;
     }

@@ -56,7 +56,9 @@ impl ReportStore for PostgresStore {
     }
 
     async fn query(&self, query: &ReportQuery) -> Result<Vec<ReportRow>, StorageError> {
-        if let Some(replica) = self.replica.as_ref().filter(|replica| replica.may_be_there()) {
+        if let Some(replica) = self.replica.as_ref().filter(|replica| replica.may_be_there())
+            && replica.keeps_up(&self.primary).await
+        {
             let database = &replica.database;
             let answer = in_transaction!(database, read, |connection| reports_query::query(
                 connection, query

@@ -6,6 +6,8 @@ use crate::replica::Replica;
 use crate::rollup_days::KnownDays;
 use crate::schema;
 use crate::settings::{Settings, UrlError};
+use crate::writes::Writes;
+use std::sync::Arc;
 use std::time::Duration;
 use storage::StorageError;
 use tokio::time::timeout;
@@ -13,7 +15,8 @@ use tokio::time::timeout;
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 pub struct PostgresStore {
-    pub(crate) primary: Database,
+    pub(crate) primary: Arc<Database>,
+    pub(crate) writes: Arc<Writes>,
     pub(crate) replica: Option<Replica>,
     pub(crate) known_days: KnownDays,
 }
@@ -25,11 +28,23 @@ impl PostgresStore {
             .replica_url
             .as_ref()
             .map(|url| Database::new(url, settings.pool_size, Role::Any));
+        let primary = Database::new(&settings.database_url, settings.pool_size, Role::Primary)?;
+        let primary = Arc::new(primary);
         Ok(Self {
-            primary: Database::new(&settings.database_url, settings.pool_size, Role::Primary)?,
+            writes: Writes::new(primary.clone()),
+            primary,
             replica: replica.transpose()?.map(Replica::new),
             known_days: KnownDays::default(),
         })
+    }
+
+    /// How old reports of the replica may be before the primary answers them; looked at for each, for tests.
+    #[must_use]
+    pub fn with_replica_lag_limit(self, limit: Duration) -> Self {
+        if let Some(replica) = &self.replica {
+            replica.limit_lag(limit);
+        }
+        self
     }
 
     /// Brings the database to this program's schema; to be repeated while it answers `Unavailable`, and before

@@ -23,6 +23,23 @@ impl Transaction {
         Ok(transaction)
     }
 
+    /// For one statement that only reads: no transaction is begun.
+    pub(crate) async fn lend(pool: &PgPool) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            connection: pool.acquire().await?,
+            ended_well: false,
+        })
+    }
+
+    /// What was lent is given back.
+    pub(crate) fn give_back<T>(mut self, outcome: Result<T, Failure>) -> Result<T, Failure> {
+        self.ended_well = match &outcome {
+            Ok(_) => true,
+            Err(failure) => failure.spares_connection(),
+        };
+        outcome
+    }
+
     /// Commits what succeeded, rolls back what failed.
     pub(crate) async fn finish<T>(mut self, outcome: Result<T, Failure>) -> Result<T, Failure> {
         match outcome {

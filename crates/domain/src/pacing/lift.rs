@@ -16,7 +16,7 @@ impl PriceLift {
 
     #[must_use]
     pub fn ppm(self) -> i64 {
-        super::whole(self.0 * 1_000_000.0)
+        super::whole((self.0 * 1_000_000.0).round())
     }
 
     /// `need` is [`super::need_on_plan`]; `is_full`: the campaign takes part in every opportunity.

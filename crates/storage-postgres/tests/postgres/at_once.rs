@@ -203,6 +203,125 @@ async fn a_rival_relay_is_kept_out_and_a_late_one_marks_nothing() {
 }
 
 #[tokio::test]
+async fn writes_of_one_process_that_come_together_share_transactions_and_each_gets_its_own_answer() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let store = stores(&server, 1).await.remove(0);
+    let kept = |write: Write, answer: usize| Write {
+        idempotency: Some(Idempotent {
+            key: "caller:k".to_owned(),
+            request_hash: "h".to_owned(),
+            answer: json!(answer),
+        }),
+        ..write
+    };
+    let named = |id: String| Document {
+        external_id: Some("theirs".to_owned()),
+        ..exchange(&id, 1)
+    };
+    let (_, before) = store.revision().await.unwrap();
+    let mut asking = JoinSet::new();
+    for n in 0..40 {
+        let writes = [
+            ("new", write_of(exchange(&format!("e{n}"), 1))),
+            ("same", write_of(exchange("same", 1))),
+            ("repeated", kept(write_of(exchange(&format!("r{n}"), 1)), n)),
+            ("named", write_of(named(format!("n{n}")))),
+            ("stale", write_of(exchange("default", 7))),
+        ];
+        for (what, write) in writes {
+            let store = store.clone();
+            asking.spawn(async move { (what, store.write(write).await) });
+        }
+    }
+    let mut answers = std::collections::BTreeMap::new();
+    for (what, answer) in asking.join_all().await {
+        let word = match answer {
+            Ok(Written::Done) => "done",
+            Ok(Written::Repeated(first)) => {
+                assert_eq!(first.key, "caller:k");
+                "repeated"
+            }
+            Err(StorageError::Conflict(_)) => "conflict",
+            Err(error) => panic!("{what}: {error}"),
+        };
+        *answers.entry((what, word)).or_insert(0) += 1;
+    }
+    let told: Vec<_> = answers.into_iter().collect();
+    let expected = [
+        (("named", "conflict"), 39),
+        (("named", "done"), 1),
+        (("new", "done"), 40),
+        (("repeated", "done"), 1),
+        (("repeated", "repeated"), 39),
+        (("same", "conflict"), 39),
+        (("same", "done"), 1),
+        (("stale", "conflict"), 40),
+    ];
+    assert_eq!(told, expected);
+    // Exactly what was done is there, with its history, and announced once.
+    let rows = store.outgoing(100).await.unwrap();
+    assert_eq!(rows.len(), 1 + 43, "the default exchange, and what was done");
+    for row in rows {
+        let Announcement::Exchange(id) = row.announcement else {
+            panic!("{row:?}")
+        };
+        assert!(store.get(Kind::Exchange, &id).await.unwrap().is_some());
+        assert_eq!(
+            store.history(Kind::Exchange, &id, None, 10).await.unwrap().len(),
+            1
+        );
+    }
+    let (_, after) = store.revision().await.unwrap();
+    assert!(after > before);
+}
+
+#[tokio::test]
+async fn many_writes_at_once_take_fewer_transactions_than_writes() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let store = stores(&server, 1).await.remove(0);
+    let (_, before) = store.revision().await.unwrap();
+    let mut asking = JoinSet::new();
+    for n in 0..200 {
+        let store = store.clone();
+        asking.spawn(async move { store.write(write_of(exchange(&format!("e{n}"), 1))).await });
+    }
+    for answer in asking.join_all().await {
+        assert_eq!(answer.unwrap(), Written::Done);
+    }
+    let (_, after) = store.revision().await.unwrap();
+    assert!(after - before <= 20, "{} transactions", after - before);
+    assert_eq!(store.outgoing_backlog().await.unwrap().0, 201);
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_takes_no_other_write_with_it() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let store = stores(&server, 1).await.remove(0);
+    let mut asking = JoinSet::new();
+    for n in 0..60 {
+        let store = store.clone();
+        asking.spawn(async move {
+            let written = store.write(write_of(exchange(&format!("e{n}"), 1)));
+            match n % 3 {
+                0 => drop(tokio::time::timeout(std::time::Duration::from_millis(n), written).await),
+                _ => assert_eq!(written.await.unwrap(), Written::Done),
+            }
+        });
+    }
+    asking.join_all().await;
+    for n in (0..60).filter(|n| n % 3 != 0) {
+        let id = format!("e{n}");
+        assert!(store.get(Kind::Exchange, &id).await.unwrap().is_some(), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn text_with_a_nul_is_found_again_or_not_found() {
     let Some(server) = Server::start().await else {
         return;

@@ -64,6 +64,37 @@ async fn the_replica_answers_reports_and_the_primary_while_it_is_away() {
 }
 
 #[tokio::test]
+async fn a_replica_that_falls_behind_is_left_alone_until_it_has_caught_up() {
+    let Some(primary) = Server::start().await else {
+        return;
+    };
+    let database = primary.database().await;
+    primary.store(&database).await;
+    let replica = primary.standby().await;
+    let limit = Duration::from_millis(500);
+    let store = store_with(&primary.url(&database), Some(replica.url(&database)));
+    let store = store.with_replica_lag_limit(limit);
+    add_click(&primary, &database, "one").await;
+    until_clicks(&store, 1).await;
+
+    replica.execute(&database, "SELECT pg_wal_replay_pause()").await;
+    add_click(&primary, &database, "two").await;
+    let began = Instant::now();
+    until_clicks(&store, 2).await;
+    assert!(began.elapsed() >= limit, "within its limit the replica answers");
+    assert_eq!(clicks(&store).await, 2);
+
+    replica.execute(&database, "SELECT pg_wal_replay_resume()").await;
+    let patient = store_with(&primary.url(&database), Some(replica.url(&database)));
+    until_clicks(&patient, 2).await;
+    // It answers again: what it has not replayed is not there.
+    replica.execute(&database, "SELECT pg_wal_replay_pause()").await;
+    assert_eq!(clicks(&store).await, 2);
+    add_click(&primary, &database, "three").await;
+    assert_eq!(clicks(&store).await, 2);
+}
+
+#[tokio::test]
 async fn reports_are_answered_while_the_primary_is_away() {
     let Some(mut primary) = Server::start().await else {
         return;
