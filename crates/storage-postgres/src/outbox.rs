@@ -17,12 +17,21 @@ pub(crate) async fn raise_revision(connection: &mut PgConnection) -> Result<(), 
 /// What is one object each goes in with the raising of the revision, in one statement: all writes wait for it. The rows come
 /// from the raised one, so that their sequences are given under its lock.
 const RAISE_AND_ANNOUNCE: &str = "WITH raised AS (UPDATE store SET revision = revision + 1 WHERE one = 1 RETURNING one) \
+    INSERT INTO outbox (kind, id, written_at_ms) SELECT told.kind, told.id, told.at_ms \
+    FROM raised CROSS JOIN unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[]) \
+    WITH ORDINALITY AS told (kind, id, at_ms, place) ORDER BY told.place";
+
+/// The same with the traces of the writes. Only then is their column named, since the schema of the release before lacks it.
+const RAISE_AND_ANNOUNCE_TRACED: &str = "WITH raised AS (UPDATE store SET revision = revision + 1 WHERE one = 1 RETURNING one) \
     INSERT INTO outbox (kind, id, written_at_ms, traceparent) SELECT told.kind, told.id, told.at_ms, told.traceparent \
     FROM raised CROSS JOIN unnest($1::TEXT[], $2::TEXT[], $3::BIGINT[], $4::TEXT[]) \
     WITH ORDINALITY AS told (kind, id, at_ms, traceparent, place) ORDER BY told.place";
 
 /// Which campaigns an advertiser has is looked at under the lock, by a statement of its own.
-const ANNOUNCE_CAMPAIGNS_OF: &str = "INSERT INTO outbox (kind, id, written_at_ms, traceparent) \
+const ANNOUNCE_CAMPAIGNS_OF: &str = "INSERT INTO outbox (kind, id, written_at_ms) \
+    SELECT 'campaign', id, $2 FROM documents WHERE kind = 'campaign' AND advertiser_id = $1";
+
+const ANNOUNCE_CAMPAIGNS_OF_TRACED: &str = "INSERT INTO outbox (kind, id, written_at_ms, traceparent) \
     SELECT 'campaign', id, $2, $3 FROM documents WHERE kind = 'campaign' AND advertiser_id = $1";
 
 /// What is announced, and what its row says of the write.
@@ -53,20 +62,28 @@ pub(crate) async fn raise_and_announce(
         instants_ms.push(told.now_ms);
         traceparents.push(told.traceparent);
     }
-    sqlx::query(RAISE_AND_ANNOUNCE)
-        .bind(kinds)
-        .bind(ids)
-        .bind(instants_ms)
-        .bind(traceparents)
-        .execute(&mut *connection)
-        .await?;
+    let is_traced = traceparents.iter().any(Option::is_some);
+    let statement = if is_traced {
+        RAISE_AND_ANNOUNCE_TRACED
+    } else {
+        RAISE_AND_ANNOUNCE
+    };
+    let mut raise = sqlx::query(statement).bind(kinds).bind(ids).bind(instants_ms);
+    if is_traced {
+        raise = raise.bind(traceparents);
+    }
+    raise.execute(&mut *connection).await?;
     for (advertiser_id, told) in advertisers {
-        sqlx::query(ANNOUNCE_CAMPAIGNS_OF)
-            .bind(storable(advertiser_id))
-            .bind(told.now_ms)
-            .bind(told.traceparent)
-            .execute(&mut *connection)
-            .await?;
+        let announce = match told.traceparent {
+            None => sqlx::query(ANNOUNCE_CAMPAIGNS_OF)
+                .bind(storable(advertiser_id))
+                .bind(told.now_ms),
+            Some(traceparent) => sqlx::query(ANNOUNCE_CAMPAIGNS_OF_TRACED)
+                .bind(storable(advertiser_id))
+                .bind(told.now_ms)
+                .bind(traceparent),
+        };
+        announce.execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -131,7 +148,7 @@ pub(crate) async fn claim(
 
 pub(crate) async fn waiting(connection: &mut PgConnection, limit: u32) -> Result<Vec<Outgoing>, Failure> {
     let rows: Vec<Row> = sqlx::query_as(
-        "SELECT sequence, kind, id, written_at_ms, traceparent FROM outbox ORDER BY sequence LIMIT $1",
+        "SELECT sequence, kind, id, written_at_ms, to_jsonb(outbox) ->> 'traceparent' FROM outbox ORDER BY sequence LIMIT $1",
     )
     .bind(i64::from(limit))
     .fetch_all(connection)

@@ -117,7 +117,7 @@ async fn campaign_store_keeps_its_contract_on_the_schema_of_the_release_before()
         store.migrate_up_to(RELEASED).await.unwrap();
         Arc::new(store) as Arc<dyn CampaignStore>
     };
-    contract::campaign_store::all(on_released).await;
+    contract::campaign_store::untraced(&on_released).await;
 }
 
 /// A program of the release before beside the one that migrated: a rolling update.

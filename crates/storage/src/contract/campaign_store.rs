@@ -17,6 +17,12 @@ use std::sync::Arc;
 const NOW_MS: i64 = 1_800_000_000_000;
 
 pub async fn all<F: AsyncFn() -> Arc<dyn CampaignStore>>(fresh: F) {
+    untraced(&fresh).await;
+    run_laws!(fresh; an_announcement_keeps_the_trace_of_its_write);
+}
+
+/// All but what traces need, which a schema of an earlier release has no room for.
+pub async fn untraced<F: AsyncFn() -> Arc<dyn CampaignStore>>(fresh: &F) {
     run_laws!(fresh;
         a_new_store_has_the_default_exchange_and_announces_it,
         a_document_reads_back_as_written,
@@ -31,7 +37,6 @@ pub async fn all<F: AsyncFn() -> Arc<dyn CampaignStore>>(fresh: F) {
         lists_hold_every_filter,
         a_name_filter_takes_wildcards_literally,
         announcements_leave_in_order_and_stay_until_marked,
-        an_announcement_keeps_the_trace_of_its_write,
         each_campaign_of_an_advertiser_is_announced,
         only_one_relay_works_at_a_time,
         a_late_relay_is_fenced,
