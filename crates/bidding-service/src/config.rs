@@ -32,6 +32,8 @@ pub struct Config {
     pub notice_keys: Option<Vec<NoticeKey>>,
     /// Of exchanges that encrypt the prices of their notices.
     pub price_keys: PriceKeys,
+    /// Who may ask for explanations; `None`: nobody.
+    pub admin_api_key: Option<Secret>,
     pub backends: Backends,
     pub data_dir: PathBuf,
     /// Money events that neither topic nor ledger could take wait here.
@@ -65,6 +67,10 @@ impl Config {
             (
                 "BID_TIMEOUT_MS",
                 "the longest from a bid request to its answer (100)",
+            ),
+            (
+                "ADMIN_API_KEY",
+                "opens POST /openrtb2/explain (without it nobody may ask)",
             ),
             ("NETWORK_MARGIN_MS", "what the network takes of tmax (10)"),
             (
@@ -105,6 +111,7 @@ impl Config {
             public_bidding_url: public_bidding_url(settings),
             notice_keys: notice_keys(settings),
             price_keys: price_keys(settings),
+            admin_api_key: settings.optional_secret("ADMIN_API_KEY"),
             backends,
             data_dir,
             spool_dir,

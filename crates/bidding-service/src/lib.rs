@@ -10,7 +10,7 @@
 //! Must never: talk to the campaign store, log on the bid path, or shed a notice.
 //!
 //! Where to look: `bid` (the way of a request), `follower` (topics to snapshot), `answer` and `markup` (decisions
-//! to bytes), `exchange_gate` (who may ask), `overload` (how many), `user_key` and `cookie_sync` (who the user is), `lists` and
+//! to bytes), `exchange_gate` (who may ask), `overload` (how many), `explanation` (why or why not), `user_key` and `cookie_sync` (who the user is), `lists` and
 //! `geo_ip` (files of what is not worth a bid, and of places), `bid_events` (counts), `bid_traces`, `token`, `lease_keeper`,
 //! `notices`, `settlement`, `rebuild` and `spool` (money), `shading` (prices under first price).
 
@@ -23,6 +23,7 @@ mod cookie_sync;
 mod dimensions;
 mod error;
 mod exchange_gate;
+mod explanation;
 mod follower;
 mod geo_ip;
 mod lease_keeper;
@@ -58,6 +59,7 @@ use bid_traces::BidTraces;
 use bidding_engine::LearnedPrices;
 use cookie_sync::CookieSync;
 use domain::id::BidderId;
+use explanation::Explainer;
 use follower::Follower;
 use lease_keeper::LeaseKeeper;
 use live::Live;
@@ -130,13 +132,16 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
     let live = start.follower(keeper.clone(), win_notice_delay_ms, shading.prices());
     let notices = start.notices(keeper, live.clone(), shading.clone())?;
     let sync = start.cookie_sync(live.clone());
+    let explanation = explanation::router(Arc::new(start.explainer(live.clone())));
     let bidder = Arc::new(start.bidder(live, shading));
     let http = process.metrics.http(SERVICE);
     Ok(App {
         router: routes::router(
             bidder,
             notices::router(notices).merge(cookie_sync::router(sync)),
+            explanation,
             &http,
+            &process.traces,
         ),
     })
 }
@@ -261,6 +266,15 @@ impl Start<'_> {
             self.process.clock.clone(),
             self.metrics.money.notices.clone(),
         )
+    }
+
+    fn explainer(&self, live: Arc<ArcSwap<Live>>) -> Explainer {
+        Explainer {
+            live,
+            user_states: self.ports.user_states.clone(),
+            clock: self.process.clock.clone(),
+            admin_api_key: self.config.admin_api_key.clone(),
+        }
     }
 
     fn bidder(&self, live: Arc<ArcSwap<Live>>, shading: Shading) -> Bidder {

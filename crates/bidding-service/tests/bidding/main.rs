@@ -8,6 +8,7 @@ mod answers;
 mod audiences;
 mod changes;
 mod deadlines;
+mod explanation;
 mod fields;
 mod gate;
 mod journal;
