@@ -5,6 +5,7 @@
 mod auction;
 mod campaigns;
 mod creatives;
+mod drawn;
 mod law;
 mod pods;
 mod privacy;

@@ -2,7 +2,7 @@
 //!
 //! The file lies beside the repository, not in it; a run without it says so.
 
-use crate::law;
+use crate::drawn;
 use crate::world::*;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -32,11 +32,11 @@ fn on_every_request_of_the_collection_the_search_decides_as_the_reference() {
     let mut random = TestRunner::deterministic();
     let mut bids = 0;
     for some in requests.chunks(100) {
-        let drawn = proptest::collection::vec(law::drawn(), 30..60)
+        let drawn = proptest::collection::vec(drawn::drawn(), 30..60)
             .new_tree(&mut random)
             .unwrap();
-        let user = law::user().new_tree(&mut random).unwrap().current();
-        let (exchange, traffic) = law::partner().new_tree(&mut random).unwrap().current();
+        let user = drawn::user().new_tree(&mut random).unwrap().current();
+        let (exchange, traffic) = drawn::partner().new_tree(&mut random).unwrap().current();
         let drawn = drawn.current();
         let campaigns = drawn
             .iter()
