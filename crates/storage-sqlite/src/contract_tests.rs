@@ -2,6 +2,7 @@
 
 use crate::SqliteStore;
 use crate::error::storage_error;
+use crate::event_log::REMOVE_KEYS;
 use async_trait::async_trait;
 use domain::exchange::{Exchange, ExchangeSpec};
 use std::sync::Arc;
@@ -224,4 +225,29 @@ async fn retention_removes_old_records_and_offsets_go_on() {
         .await
         .unwrap();
     assert_eq!((batch.records.len(), batch.next_offset), (0, 3));
+}
+
+#[tokio::test]
+async fn replacing_records_of_a_compacted_topic_looks_at_their_keys_alone() {
+    let fresh = Fresh::memory().await;
+    let plan: Vec<(i64, i64, i64, String)> = fresh
+        .store
+        .run_read(|connection| {
+            Box::pin(async move {
+                sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {REMOVE_KEYS}")))
+                    .bind("campaigns")
+                    .bind("[]")
+                    .fetch_all(connection)
+                    .await
+                    .map_err(storage_error)
+            })
+        })
+        .await
+        .unwrap();
+    let looks = plan.iter().map(|(.., step)| step.as_str());
+    let looks: Vec<&str> = looks.filter(|step| step.contains("records")).collect();
+    assert_eq!(
+        looks,
+        ["SEARCH records USING INDEX records_key (topic=? AND key=?)"]
+    );
 }

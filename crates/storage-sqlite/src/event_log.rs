@@ -297,19 +297,21 @@ async fn append(
     Ok(())
 }
 
+/// Left to itself SQLite goes through the whole topic by its primary key.
+pub(crate) const REMOVE_KEYS: &str = "DELETE FROM records INDEXED BY records_key \
+     WHERE compacted = 1 AND topic = ? AND key IN (SELECT value FROM json_each(?))";
+
 async fn remove_keys(
     connection: &mut SqliteConnection,
     topic: Topic,
     records: &[(NewRecord, i64)],
 ) -> Result<(), StorageError> {
     let keys: Vec<&str> = records.iter().map(|(record, _)| record.key.as_str()).collect();
-    sqlx::query(
-        "DELETE FROM records WHERE compacted = 1 AND topic = ? AND key IN (SELECT value FROM json_each(?))",
-    )
-    .bind(topic.name())
-    .bind(serde_json::to_string(&keys)?)
-    .execute(connection)
-    .await
-    .map_err(storage_error)?;
+    sqlx::query(REMOVE_KEYS)
+        .bind(topic.name())
+        .bind(serde_json::to_string(&keys)?)
+        .execute(connection)
+        .await
+        .map_err(storage_error)?;
     Ok(())
 }

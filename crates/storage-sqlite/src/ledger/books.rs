@@ -3,8 +3,7 @@
 use crate::error::storage_error;
 use domain::id::{BidderId, CampaignId};
 use domain::period::Day;
-use serde::Serialize;
-use sqlx::{FromRow, SqliteConnection};
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use storage::StorageError;
 use storage::spend_ledger::{AccountBalance, Balance, Reservation};
@@ -13,9 +12,11 @@ use storage::spend_ledger::{AccountBalance, Balance, Reservation};
 pub(super) const LIFETIME: &str = "";
 /// Of an account whose limits nobody has told yet: nothing is free in it.
 const LIMITS_UNKNOWN: i64 = -1;
+/// How many rows an INSERT may have: few different numbers, since a statement of each is prepared and kept.
+const ROWS_PER_INSERT: [usize; 4] = [64, 16, 4, 1];
 
 /// One row of `ledger_accounts`, its columns in their order.
-#[derive(Clone, Debug, FromRow, Serialize)]
+#[derive(Clone, Debug, FromRow)]
 pub(super) struct Account {
     pub(super) campaign_id: String,
     pub(super) date: String,
@@ -35,12 +36,11 @@ pub(super) struct Account {
     pub(super) bids: i64,
     /// To be written back.
     #[sqlx(skip)]
-    #[serde(skip)]
     pub(super) changed: bool,
 }
 
 /// One row of `ledger_leases`.
-#[derive(Clone, Debug, FromRow, Serialize)]
+#[derive(Clone, Debug, FromRow)]
 pub(super) struct Lease {
     pub(super) campaign_id: String,
     pub(super) date: String,
@@ -52,7 +52,6 @@ pub(super) struct Lease {
     pub(super) renewal: i64,
     /// To be written back.
     #[sqlx(skip)]
-    #[serde(skip)]
     pub(super) changed: bool,
 }
 
@@ -170,33 +169,69 @@ impl Books {
     pub(super) async fn store(&self, connection: &mut SqliteConnection) -> Result<(), StorageError> {
         let accounts = self.lifetimes.values().chain(self.days.values());
         let accounts: Vec<&Account> = accounts.filter(|account| account.changed).collect();
-        sqlx::query(
-            "INSERT OR REPLACE INTO ledger_accounts SELECT value ->> '$.campaign_id', value ->> '$.date', \
-               value ->> '$.start_ms', value ->> '$.end_ms', value ->> '$.generation', value ->> '$.revision', \
-               value ->> '$.daily_limit_nanos', value ->> '$.limit_nanos', value ->> '$.spent_nanos', \
-               value ->> '$.pending_nanos', value ->> '$.leased_nanos', value ->> '$.over_delivery_nanos', \
-               value ->> '$.settled_bids', value ->> '$.opportunities', value ->> '$.bids' FROM json_each(?)",
-        )
-        .bind(serde_json::to_string(&accounts)?)
-        .execute(&mut *connection)
-        .await
-        .map_err(storage_error)?;
-        let leases: Vec<&Lease> = self.leases.values().filter(|lease| lease.changed).collect();
-        if leases.is_empty() {
-            return Ok(());
+        for rows in inserts(&accounts) {
+            store_accounts(connection, rows).await?;
         }
-        sqlx::query(
-            "INSERT OR REPLACE INTO ledger_leases (campaign_id, date, bidder_id, leased_nanos, sequence, \
-               expires_ms, renewal) SELECT value ->> '$.campaign_id', value ->> '$.date', \
-               value ->> '$.bidder_id', value ->> '$.leased_nanos', value ->> '$.sequence', \
-               value ->> '$.expires_ms', value ->> '$.renewal' FROM json_each(?)",
-        )
-        .bind(serde_json::to_string(&leases)?)
-        .execute(connection)
-        .await
-        .map_err(storage_error)?;
+        let leases: Vec<&Lease> = self.leases.values().filter(|lease| lease.changed).collect();
+        for rows in inserts(&leases) {
+            store_leases(connection, rows).await?;
+        }
         Ok(())
     }
+}
+
+fn inserts<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let length = ROWS_PER_INSERT.into_iter().find(|length| *length <= rows.len())?;
+        let (insert, others) = rows.split_at(length);
+        rows = others;
+        Some(insert)
+    })
+}
+
+async fn store_accounts(connection: &mut SqliteConnection, rows: &[&Account]) -> Result<(), StorageError> {
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "INSERT OR REPLACE INTO ledger_accounts (campaign_id, date, start_ms, end_ms, generation, revision, \
+           daily_limit_nanos, limit_nanos, spent_nanos, pending_nanos, leased_nanos, over_delivery_nanos, \
+           settled_bids, opportunities, bids) ",
+    );
+    sql.push_values(rows, |mut row, account| {
+        row.push_bind(account.campaign_id.as_str())
+            .push_bind(account.date.as_str())
+            .push_bind(account.start_ms)
+            .push_bind(account.end_ms)
+            .push_bind(account.generation)
+            .push_bind(account.revision)
+            .push_bind(account.daily_limit_nanos)
+            .push_bind(account.limit_nanos)
+            .push_bind(account.spent_nanos)
+            .push_bind(account.pending_nanos)
+            .push_bind(account.leased_nanos)
+            .push_bind(account.over_delivery_nanos)
+            .push_bind(account.settled_bids)
+            .push_bind(account.opportunities)
+            .push_bind(account.bids);
+    });
+    let stored = sql.build().execute(connection).await;
+    stored.map(|_| ()).map_err(storage_error)
+}
+
+async fn store_leases(connection: &mut SqliteConnection, rows: &[&Lease]) -> Result<(), StorageError> {
+    let mut sql = QueryBuilder::<Sqlite>::new(
+        "INSERT OR REPLACE INTO ledger_leases (campaign_id, date, bidder_id, leased_nanos, sequence, expires_ms, \
+           renewal) ",
+    );
+    sql.push_values(rows, |mut row, lease| {
+        row.push_bind(lease.campaign_id.as_str())
+            .push_bind(lease.date.as_str())
+            .push_bind(lease.bidder_id.as_str())
+            .push_bind(lease.leased_nanos)
+            .push_bind(lease.sequence)
+            .push_bind(lease.expires_ms)
+            .push_bind(lease.renewal);
+    });
+    let stored = sql.build().execute(connection).await;
+    stored.map(|_| ()).map_err(storage_error)
 }
 
 impl Account {
