@@ -17,6 +17,9 @@ use platform::telemetry::{self, LogFormat, LogSettings};
 use platform::{Backends, Clock, Mistakes, ProcessSettings, Settings};
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// An advertising platform: campaigns in, bids out, money counted, reports back.
 #[derive(Parser)]
 #[command(version, about)]

@@ -4,6 +4,9 @@ use campaign_service::{Config, SERVICE, build, wiring};
 use platform::Program;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let program = Program {
         name: SERVICE,
