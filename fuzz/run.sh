@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 what=${1:-all}
 seconds=${2:-60}
-targets=(openrtb_request openrtb_response native_request engine lists)
+targets=(openrtb_request openrtb_response native_request notice_token engine lists)
 [ "$what" = all ] || targets=("$what")
 
 coverage="-Cpasses=sancov-module -Ccodegen-units=1 --cfg fuzzing -Cllvm-args=-sanitizer-coverage-level=4"

@@ -5,7 +5,7 @@
 //! one made for a pixel opens nothing else. It holds only what its kind needs, and it expires.
 
 mod click;
-mod layout;
+pub(crate) mod layout;
 mod sealer;
 #[cfg(test)]
 mod tests;

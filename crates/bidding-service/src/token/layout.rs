@@ -93,7 +93,7 @@ pub(super) fn write(kind: TokenKind, token: &BidToken, out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn read(kind: TokenKind, bid_id: BidId, bytes: &[u8]) -> Result<BidToken, Garbled> {
+pub(crate) fn read(kind: TokenKind, bid_id: BidId, bytes: &[u8]) -> Result<BidToken, Garbled> {
     let mut from = Reader(bytes);
     let token = read_from(kind, bid_id, &mut from)?;
     if from.0.is_empty() {
