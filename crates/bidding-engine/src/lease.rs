@@ -16,14 +16,17 @@ pub struct Leases {
 /// alone moves the ceilings. No lock; a bid costs a few atomic operations.
 ///
 /// A new cell has never been leased: it withholds everything.
+///
+/// In the order of the fields: what every candidate's turn reads comes first.
 #[derive(Debug)]
+#[repr(C)]
 pub struct LeaseCell {
-    reserved_total_nanos: AtomicI64,
-    reserve_ceiling_nanos: AtomicI64,
     bids_total: AtomicI64,
     bids_ceiling: AtomicI64,
-    opportunities_total: AtomicI64,
     valid_until_monotonic_ms: AtomicI64,
+    opportunities_total: AtomicI64,
+    reserved_total_nanos: AtomicI64,
+    reserve_ceiling_nanos: AtomicI64,
     cancelled_total_nanos: AtomicI64,
     largest_asked_nanos: AtomicI64,
     price_lift_ppm: AtomicI64,
@@ -102,16 +105,28 @@ impl LeaseCell {
         Ok(())
     }
 
+    /// Whether [`LeaseCell::reserve`] would take a bid of whatever price, as far as the lease's end and the quota say;
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// [`Withheld::NoLease`] or [`Withheld::Paced`].
+    pub fn may_bid(&self, now: Now) -> Result<(), Withheld> {
+        if now.monotonic_ms >= self.valid_until_monotonic_ms() {
+            Err(Withheld::NoLease)
+        } else if !fits(self.bids_total(), 1, self.bids_ceiling()) {
+            Err(Withheld::Paced)
+        } else {
+            Ok(())
+        }
+    }
+
     /// What [`LeaseCell::reserve`] would say now; changes nothing.
     ///
     /// # Errors
     /// As [`LeaseCell::reserve`].
     pub fn would_reserve(&self, nanos: i64, now: Now) -> Result<(), Withheld> {
-        match self.would_reserve_guaranteed(nanos, now) {
-            Err(Withheld::NoLease) => Err(Withheld::NoLease),
-            _ if !fits(self.bids_total(), 1, self.bids_ceiling()) => Err(Withheld::Paced),
-            other => other,
-        }
+        self.may_bid(now)?;
+        self.would_reserve_guaranteed(nanos, now)
     }
 
     /// What [`LeaseCell::reserve_guaranteed`] would say now; changes nothing.

@@ -25,6 +25,8 @@ pub(crate) struct Buffers {
     /// Campaigns whose opportunity has been counted.
     pub(crate) counted: Marks,
     pub(crate) pending: BinaryHeap<Pending>,
+    /// Numbers of those who are called up.
+    pub(crate) candidates: Vec<usize>,
     /// Numbers of the creatives that fit the imp.
     pub(crate) fitting: Vec<usize>,
     /// Of those, the ones that fit the slot.

@@ -1,7 +1,7 @@
 //! The search for the winners of one imp: candidates of the index in falling order of their bound,
 //! conditions as far as they hold, the best first to the lease, an end as soon as nobody better can come.
 
-use crate::bits::{BLOCK_NUMBERS, Block, EMPTY_BLOCK};
+use crate::bits::{BLOCK_NUMBERS, EMPTY_BLOCK};
 use crate::campaign::CompiledCampaign;
 use crate::conditions::{
     campaign_fails, creative_fails, day, has_fitting_size, slot_fails, value_cpm_micros,
@@ -54,6 +54,18 @@ impl PartialOrd for Pending {
     }
 }
 
+/// How many candidates are called up at once: at first few, since one of them may win.
+const FIRST_CALLED_UP: usize = 4;
+const CALLED_UP: usize = 32;
+
+/// How far a search has come.
+struct Way {
+    /// The next one.
+    block: usize,
+    /// Candidates to be found at once.
+    wanted: usize,
+}
+
 pub(crate) struct Search<'a> {
     pub(crate) snapshot: &'a Snapshot,
     pub(crate) leases: &'a Leases,
@@ -86,19 +98,15 @@ impl Search<'_> {
             *is_won |= slot.filled.is_closed;
         }
 
-        let mut found = EMPTY_BLOCK;
+        let mut way = Way {
+            block: 0,
+            wanted: FIRST_CALLED_UP,
+        };
         let mut is_anybody_found = false;
-        'search: for at in 0..self.plan.blocks() {
-            let first = at * BLOCK_NUMBERS;
-            if self.is_decided_from(first) {
-                break;
-            }
-            if !self.plan.find(at, &mut found) {
-                continue;
-            }
+        'search: while self.call_up(&mut way) {
             is_anybody_found = true;
-            self.call_up(first, &found);
-            for number in found.numbers().map(|number| first + number) {
+            for at in 0..self.buffers.candidates.len() {
+                let number = self.buffers.candidates[at];
                 if self.is_decided_from(number) {
                     break 'search;
                 }
@@ -142,14 +150,36 @@ impl Search<'_> {
                 })
     }
 
-    /// Reads a word of each of those found, so that the processor fetches them all at once and not one after the other
-    /// when their turn comes.
-    fn call_up(&self, first: usize, found: &Block) {
-        let words = found.numbers().map(|number| {
-            let campaign = self.snapshot.compiled(first + number);
-            campaign.map_or(0, |campaign| campaign.may_fail)
-        });
-        std::hint::black_box(words.fold(0, |all, word| all | word));
+    /// Finds the next candidates and reads a word of each of the places that their turn will read, so that the processor
+    /// fetches them all at once and not one after the other. False: there is nobody left who can win.
+    fn call_up(&mut self, way: &mut Way) -> bool {
+        self.buffers.candidates.clear();
+        let mut found = EMPTY_BLOCK;
+        while self.buffers.candidates.len() < way.wanted && way.block < self.plan.blocks() {
+            let first = way.block * BLOCK_NUMBERS;
+            // Only while everybody found so far has had his turn.
+            if self.buffers.candidates.is_empty() && self.is_decided_from(first) {
+                return false;
+            }
+            if self.plan.find(way.block, &mut found) {
+                let numbers = found.numbers().map(|number| first + number);
+                self.buffers.candidates.extend(numbers);
+            }
+            way.block += 1;
+        }
+        way.wanted = CALLED_UP;
+        let numbers = self.buffers.candidates.iter();
+        let campaigns = numbers
+            .clone()
+            .filter_map(|number| self.snapshot.compiled(*number));
+        let heads = campaigns.clone().map(|campaign| campaign.may_fail);
+        std::hint::black_box(heads.fold(0, |all, word| all | word));
+        let creatives = campaigns.filter_map(|campaign| campaign.creatives.first());
+        let creatives = creatives.map(|creative| creative.may_fail);
+        std::hint::black_box(creatives.fold(0, |all, word| all | word));
+        let cells = numbers.filter_map(|number| self.leases.cells.get(*number));
+        std::hint::black_box(cells.fold(0, |all, cell| all | cell.bids_total()));
+        !self.buffers.candidates.is_empty()
     }
 
     /// Without a slot nothing can be won, and the search looks for the reason alone.
@@ -271,23 +301,23 @@ pub(crate) fn decide(
         .ok_or(NoBidReason::CreativeFormat)?;
     let slot = offer.slots.get(pending.slot).ok_or(NoBidReason::Deal)?;
     let ask = offer.ask;
-    let cell = leases.cells.get(pending.campaign);
-    let priced = price(
-        snapshot,
-        campaign,
-        creative,
-        offer,
-        slot,
-        cell.map(|cell| &**cell),
-    );
-    let (quote, market) = priced.ok_or(NoBidReason::Price)?;
+    let cell = leases.cells.get(pending.campaign).map(|cell| &**cell);
     let day = day(campaign, ask.now.unix_ms).ok_or(NoBidReason::OutOfFlight)?;
     let test = ask.request.test;
-    if !test {
-        let cell = cell.ok_or(NoBidReason::NoLease)?;
+    if let Some(cell) = cell.filter(|_| !test) {
         if is_first {
             cell.count_opportunity();
         }
+        // Most of those that are withheld are so whatever the price: it need not be known. The keeper knows what a bid
+        // of a plain price takes at most.
+        if campaign.has_plain_price && slot.has_plain_price && campaign.currency == ask.currency {
+            cell.may_bid(ask.now)?;
+        }
+    }
+    let priced = price(snapshot, campaign, creative, offer, slot, cell);
+    let (quote, market) = priced.ok_or(NoBidReason::Price)?;
+    if !test {
+        let cell = cell.ok_or(NoBidReason::NoLease)?;
         if slot.is_guaranteed(offer) {
             cell.reserve_guaranteed(quote.reservation_nanos, ask.now)?;
         } else {
