@@ -115,7 +115,8 @@ impl House {
         read(&mut settings(&options, Addrs::asked_for(&options))?)?;
         // Then the ports, and the settings again: the services tell each other's addresses to the world.
         let campaign = bind("campaign-service", options.campaign_addr).await?;
-        let bidding = bind("bidding-service", options.bidding_addr).await?;
+        let bidding =
+            Server::bind_apart("bidding-service", options.bidding_addr, ServerOptions::default()).await?;
         let analytics = bind("analytics-service", options.analytics_addr).await?;
         let metrics = bind("metrics", options.metrics_addr).await?;
         let addrs = Addrs {

@@ -144,7 +144,9 @@ impl Bidder {
             .and_then(|traces| traces.choose(exchange, request.headers(), arrived_at));
         let monotonic_ms = self.clock.monotonic_ms();
         let is_within_rate = gate.limit.as_ref().is_none_or(|limit| limit.admits(monotonic_ms));
-        let answered = if self.queue.admits(arrived_at.elapsed(), monotonic_ms) && is_within_rate {
+        let others = arrival.map_or(0, |arrival| arrival.waiting);
+        let is_in_time = self.queue.admits(arrived_at.elapsed(), others, monotonic_ms);
+        let answered = if is_in_time && is_within_rate {
             self.answer_or_catch(&live, exchange, arrived_at, request, traced.as_ref())
                 .await
         } else {

@@ -71,6 +71,7 @@ use rebuild::Rebuilder;
 use settlement::Settlement;
 use shading::Shading;
 use spool::Spool;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -86,8 +87,8 @@ pub const SERVICE: &str = "bidding-service";
 
 /// About a million notices; reports take half of it at most, the rest is left to money.
 const SPOOL_MAX_BYTES: u64 = 512 << 20;
-/// Of the longest time for an answer, how much of it requests may wait in a queue that never empties.
-const STANDING_SHARE: u32 = 20;
+/// Of the longest time for an answer, how much of it a request may wait for its turn: some of them leave less time.
+const WAITING_SHARE: (u32, u32) = (2, 5);
 /// Of the grace, for what comes after the spool is drained: leases are given back.
 const AFTER_THE_SPOOL: Duration = Duration::from_secs(5);
 
@@ -308,12 +309,20 @@ impl Start<'_> {
                 user_state_timeout: config.user_state_timeout,
                 slower_decision: config.slower_decision,
             },
-            queue: Queue::new(config.bid_timeout / STANDING_SHARE),
+            queue: Queue::new(config.bid_timeout * WAITING_SHARE.0 / WAITING_SHARE.1, threads()),
             in_flight: Semaphore::new(config.max_bids_in_flight),
             metrics: metrics.bids.clone(),
             traces: BidTraces::new(process.traces.of(SERVICE), config.bid_trace_share, self.run),
         }
     }
+}
+
+/// That answer requests: as many as [`platform::Server::bind_apart`] starts.
+fn threads() -> NonZero<u16> {
+    let threads = std::thread::available_parallelism().ok();
+    threads
+        .and_then(|threads| NonZero::new(u16::try_from(threads.get()).unwrap_or(u16::MAX)))
+        .unwrap_or(NonZero::<u16>::MIN)
 }
 
 fn sealer(config: &Config) -> anyhow::Result<TokenSealer> {

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     platform::run(program, Config::read, |process, config| async move {
         let ports = wiring::ports(&config, &process, None).await?;
         let app = build(&config, ports, &process)?;
-        process.serve(app.router).await?;
+        process.serve_apart(app.router).await?;
         Ok(())
     })
 }

@@ -88,13 +88,27 @@ impl Process {
     /// When the address cannot be bound.
     pub async fn serve(&self, router: Router) -> std::io::Result<SocketAddr> {
         let server = Server::bind(self.service, self.settings.http_addr, ServerOptions::default()).await?;
+        Ok(self.serve_with_probes(server, router))
+    }
+
+    /// The same on threads of its own: see [`Server::bind_apart`].
+    ///
+    /// # Errors
+    /// As [`Server::bind_apart`].
+    pub async fn serve_apart(&self, router: Router) -> std::io::Result<SocketAddr> {
+        let addr = self.settings.http_addr;
+        let server = Server::bind_apart(self.service, addr, ServerOptions::default()).await?;
+        Ok(self.serve_with_probes(server, router))
+    }
+
+    fn serve_with_probes(&self, server: Server, router: Router) -> SocketAddr {
         let addr = server.local_addr();
         // The service's fallback answers unknown paths, hence the order.
         server.serve(
             health::router(self.readiness.clone()).merge(router),
             &self.shutdown,
         );
-        Ok(addr)
+        addr
     }
 
     /// Serves `/metrics` (unless `METRICS_ENABLED` is false) and the probes on `METRICS_ADDR`. Returns the bound

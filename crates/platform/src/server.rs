@@ -2,6 +2,7 @@
 //! end.
 
 mod activity;
+mod apart;
 mod connection;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::shutdown::Shutdown;
+pub(crate) use apart::EVENT_INTERVAL;
+
+use apart::Apart;
 use connection::Connection;
+use turn::Waiting;
 
 /// How long to leave the listener alone after an error that will not go away by itself, such as no free file
 /// descriptors.
@@ -30,6 +35,8 @@ pub struct Arrival {
     pub at: Instant,
     /// The other end of the connection, a proxy perhaps.
     pub peer: SocketAddr,
+    /// How many other connections of the server have something to read and wait for their turn.
+    pub waiting: usize,
 }
 
 /// The bounds of a [`Server`].
@@ -65,6 +72,8 @@ pub struct Server {
     listener: TcpListener,
     addr: SocketAddr,
     options: ServerOptions,
+    /// None: it is served by the threads of whoever calls [`Server::serve`].
+    apart: Option<Apart>,
 }
 
 impl Server {
@@ -85,6 +94,29 @@ impl Server {
             listener,
             addr,
             options,
+            apart: None,
+        })
+    }
+
+    /// The same, to be served by threads of its own, as many as there are cores: what else the process does does not queue
+    /// behind requests, even when there are more than can be answered.
+    ///
+    /// # Errors
+    /// When the address cannot be bound, or threads cannot be started.
+    pub async fn bind_apart(
+        name: &'static str,
+        addr: SocketAddr,
+        options: ServerOptions,
+    ) -> std::io::Result<Self> {
+        let apart = Apart::start(name)?;
+        let bound = match apart.handle() {
+            // Its threads must hear of what comes in.
+            Some(threads) => threads.spawn(Self::bind(name, addr, options)).await?,
+            None => Self::bind(name, addr, options).await,
+        };
+        bound.map(|server| Self {
+            apart: Some(apart),
+            ..server
         })
     }
 
@@ -94,9 +126,17 @@ impl Server {
     }
 
     /// Serves `router` in the background until `shutdown` closes it. The shutdown waits for what is in flight.
-    pub fn serve(self, router: Router, shutdown: &Shutdown) {
+    pub fn serve(mut self, router: Router, shutdown: &Shutdown) {
         let connections = shutdown.connections().clone();
-        connections.spawn(self.accept(router, shutdown.clone()));
+        let apart = self.apart.take();
+        let accepting = self.accept(router, shutdown.clone());
+        match apart.as_ref().and_then(Apart::handle) {
+            Some(threads) => connections.spawn_on(accepting, threads),
+            None => connections.spawn(accepting),
+        };
+        if let Some(apart) = apart {
+            apart.keep();
+        }
     }
 
     async fn accept(self, router: Router, shutdown: Shutdown) {
@@ -105,6 +145,7 @@ impl Server {
         let permits = Arc::new(Semaphore::new(
             self.options.max_connections.min(Semaphore::MAX_PERMITS),
         ));
+        let waiting = Arc::new(Waiting::default());
         let closing = shutdown.closing().clone();
         loop {
             let accepted = tokio::select! {
@@ -113,12 +154,15 @@ impl Server {
                 accepted = self.next_connection(&permits) => accepted,
             };
             match accepted {
-                Ok((stream, peer, permit)) => spawn(stream, peer, permit, &router, self.options, &shutdown),
+                Ok((stream, peer, permit)) => {
+                    spawn(stream, peer, permit, &router, self.options, &shutdown, &waiting)
+                }
                 Err(error) => self.after_accept_error(&error).await,
             }
         }
         tracing::debug!(name = self.name, addr = %self.addr, "closing the listener");
-        let connect = |stream, peer, permit| spawn(stream, peer, permit, &router, self.options, &shutdown);
+        let connect =
+            |stream, peer, permit| spawn(stream, peer, permit, &router, self.options, &shutdown, &waiting);
         if let Err(error) = accept_backlog(self.listener, &permits, connect) {
             tracing::warn!(name = self.name, %error, "the listener's backlog is lost");
         }
@@ -157,10 +201,11 @@ fn spawn(
     router: &Router,
     options: ServerOptions,
     shutdown: &Shutdown,
+    waiting: &Arc<Waiting>,
 ) {
     // Answers are small and wanted at once. A failure means the peer is gone, which the first read will tell.
     let _ = stream.set_nodelay(true);
-    let connection = Connection::new(peer, options, shutdown.clone());
+    let connection = Connection::new(peer, options, shutdown.clone(), waiting.clone());
     let router = router.clone();
     shutdown.connections().spawn(async move {
         connection.serve(stream, router).await;

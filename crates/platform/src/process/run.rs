@@ -9,11 +9,8 @@ use super::{Process, ProcessSettings, Program};
 use crate::config::{Mistakes, Settings};
 use crate::healthcheck::healthcheck;
 use crate::http::chain;
+use crate::server::EVENT_INTERVAL;
 use crate::telemetry;
-
-/// After how many turns of tasks the runtime asks for what has come in, so that a request's arrival is known about a
-/// millisecond after it; asking takes half a microsecond.
-const EVENT_INTERVAL: u32 = 8;
 
 /// The exit code of a process whose settings or arguments are wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 64;

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::turn::Turn;
+use super::turn::{Turn, Waiting};
 
 /// The phases of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,9 +114,9 @@ pub(super) struct ObservedStream {
 }
 
 impl ObservedStream {
-    pub(super) fn new(inner: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(inner: TcpStream, activity: Arc<Activity>, waiting: Arc<Waiting>) -> Self {
         Self {
-            turn: Turn::new(),
+            turn: Turn::new(waiting),
             inner,
             activity,
         }

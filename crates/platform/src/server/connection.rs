@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use tower::Service;
 
 use super::activity::{Activity, ObservedStream, Phase};
+use super::turn::Waiting;
 use super::{Arrival, ServerOptions};
 use crate::shutdown::Shutdown;
 
@@ -27,6 +28,7 @@ pub(super) struct Connection {
     options: ServerOptions,
     shutdown: Shutdown,
     activity: Arc<Activity>,
+    waiting: Arc<Waiting>,
 }
 
 /// What the timer found.
@@ -40,18 +42,28 @@ enum Verdict {
 }
 
 impl Connection {
-    pub(super) fn new(peer: SocketAddr, options: ServerOptions, shutdown: Shutdown) -> Self {
+    pub(super) fn new(
+        peer: SocketAddr,
+        options: ServerOptions,
+        shutdown: Shutdown,
+        waiting: Arc<Waiting>,
+    ) -> Self {
         Self {
             peer,
             options,
             shutdown,
             activity: Arc::new(Activity::new()),
+            waiting,
         }
     }
 
     /// Serves until either end closes, a bound is broken, or a shutdown has been carried out.
     pub(super) async fn serve(self, stream: TcpStream, router: Router) {
-        let io = TokioIo::new(ObservedStream::new(stream, self.activity.clone()));
+        let io = TokioIo::new(ObservedStream::new(
+            stream,
+            self.activity.clone(),
+            self.waiting.clone(),
+        ));
         let service = service_fn(|request| self.answer(request, router.clone()));
         let mut http = pin!(
             http1::Builder::new()
@@ -118,6 +130,7 @@ impl Connection {
         let arrival = Arrival {
             at: self.activity.head_complete(),
             peer: self.peer,
+            waiting: self.waiting.count(),
         };
         request.extensions_mut().insert(arrival);
         let mut response = router.call(request.map(Body::new)).await?;

@@ -100,7 +100,7 @@ async fn bidder() -> Bidder {
             user_state_timeout: Duration::ZERO,
             slower_decision: Duration::ZERO,
         },
-        queue: Queue::new(Duration::from_secs(3_600)),
+        queue: Queue::new(Duration::from_secs(3_600), std::num::NonZero::<u16>::MIN),
         in_flight: Semaphore::new(1),
         metrics: metrics.bids,
     }
