@@ -11,12 +11,13 @@ use crate::{Conditions, campaigns, load, load_request};
 use anyhow::Context;
 use jiff::Timestamp;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 /// Different requests, sent in turn.
 const REQUESTS: usize = 10_000;
-pub(crate) const ELIGIBLE: usize = 300;
-pub(crate) const WITHHELD: usize = 30;
+const ELIGIBLE: usize = 300;
+const WITHHELD: usize = 30;
 
 /// What both servers did with the same requests, and how long the bidder's answers are.
 pub(crate) struct Runs {
@@ -51,6 +52,36 @@ pub(crate) fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
 }
 
 pub(crate) fn both(conditions: Conditions) -> anyhow::Result<Runs> {
+    let prepared = prepare(conditions)?;
+    let bidder = Server::bidding(prepared.data_dir())?;
+    let run = load::run_with(&bidder, conditions, Some(prepared.requests()))?;
+    let answer_bytes = bidder.answer_bytes(&load_request::biddable(0))?;
+    drop(bidder);
+    let bare = Server::bare(answer_bytes)?;
+    Ok(Runs {
+        run,
+        baseline: load::run_with(&bare, conditions, Some(prepared.requests()))?,
+        answer_bytes,
+    })
+}
+
+/// A store of campaigns and a file of requests.
+pub(crate) struct Prepared {
+    data: TempDir,
+    requests: PathBuf,
+}
+
+impl Prepared {
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.data.path()
+    }
+
+    pub(crate) fn requests(&self) -> &Path {
+        &self.requests
+    }
+}
+
+pub(crate) fn prepare(conditions: Conditions) -> anyhow::Result<Prepared> {
     let data = tempfile::tempdir()?;
     let spread = Spread {
         campaigns: conditions.campaigns,
@@ -64,19 +95,10 @@ pub(crate) fn both(conditions: Conditions) -> anyhow::Result<Runs> {
     })?;
     let requests = data.path().join("requests.jsonl");
     write_requests(&requests)?;
-    let bidder = Server::bidding(data.path())?;
-    let run = load::run_with(&bidder, conditions, Some(&requests))?;
-    let answer_bytes = bidder.answer_bytes(&load_request::biddable(0))?;
-    drop(bidder);
-    let bare = Server::bare(answer_bytes)?;
-    Ok(Runs {
-        run,
-        baseline: load::run_with(&bare, conditions, Some(&requests))?,
-        answer_bytes,
-    })
+    Ok(Prepared { data, requests })
 }
 
-pub(crate) fn write_requests(path: &Path) -> anyhow::Result<()> {
+fn write_requests(path: &Path) -> anyhow::Result<()> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     for number in 0..REQUESTS {
         let request = match number % 10 {

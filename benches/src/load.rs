@@ -54,9 +54,21 @@ pub(crate) fn run_with(
 }
 
 fn generate(server: &Server, rate: u64, seconds: u64, requests: Option<&Path>) -> anyhow::Result<Load> {
+    generate_over(64, server, rate, seconds, requests)
+}
+
+/// Over so many connections.
+pub(crate) fn generate_over(
+    connections: usize,
+    server: &Server,
+    rate: u64,
+    seconds: u64,
+    requests: Option<&Path>,
+) -> anyhow::Result<Load> {
     let mut command = pinned("adplatform", 1)?;
     command
         .args(["load", "--json", "--url", &server.bid_url()])
+        .args(["--connections", &connections.to_string()])
         .args(["--rate", &rate.to_string(), "--duration", &format!("{seconds}s")]);
     if let Some(file) = requests {
         command.arg("--requests").arg(file);

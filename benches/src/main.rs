@@ -16,6 +16,7 @@ mod engine;
 mod latency;
 mod ledger;
 mod metrics;
+mod overload;
 mod startup;
 mod user_state;
 
@@ -25,7 +26,7 @@ use figure::Figure;
 #[derive(Parser)]
 struct Args {
     /// One of them; all when left out
-    #[arg(value_parser = ["analytics", "bid", "campaign-api", "engine", "latency", "ledger", "metrics", "startup", "user-state"])]
+    #[arg(value_parser = ["analytics", "bid", "campaign-api", "engine", "latency", "ledger", "metrics", "overload", "startup", "user-state"])]
     name: Option<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -81,6 +82,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("metrics") {
         figures.extend(metrics::run(conditions)?);
+    }
+    if wanted("overload") {
+        figures.extend(overload::run(conditions)?);
     }
     if wanted("user-state") {
         figures.extend(user_state::run(conditions)?);

@@ -3,37 +3,23 @@
 //! Two bidders on one store take the same load in turn, in short rounds and each first as often as the other, so that
 //! what the machine does beside falls on both; the median round counts.
 
-use crate::bid::{ELIGIBLE, WITHHELD, write_requests};
+use crate::bid::prepare;
 use crate::figure::Figure;
 use crate::server::Server;
-use crate::spread::{Spread, Withheld};
-use crate::{Conditions, campaigns, load};
-use jiff::Timestamp;
+use crate::{Conditions, load};
 
 const ROUNDS: usize = 10;
 
 pub(crate) fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
-    let data = tempfile::tempdir()?;
-    let spread = Spread {
-        campaigns: conditions.campaigns,
-        eligible: ELIGIBLE.min(conditions.campaigns),
-        withheld: WITHHELD,
-        reasons: &[Withheld::Paced, Withheld::Blocked],
-    };
-    let template = Spread::template(Timestamp::now())?;
-    campaigns::store_of(data.path(), conditions.campaigns, |number| {
-        Ok(spread.campaign(number, &template))
-    })?;
-    let requests = data.path().join("requests.jsonl");
-    write_requests(&requests)?;
-    let with = Server::bidding(data.path())?;
-    let without = Server::bidding_with(data.path(), &[("METRICS_ENABLED", "false")])?;
+    let prepared = prepare(conditions)?;
+    let with = Server::bidding(prepared.data_dir())?;
+    let without = Server::bidding_with(prepared.data_dir(), &[("METRICS_ENABLED", "false")])?;
     let round = Conditions {
         seconds: (conditions.seconds / 3).max(3),
         ..conditions
     };
     let cost = |server: &Server| -> anyhow::Result<f64> {
-        Ok(load::run_with(server, round, Some(&requests))?.cpu_us_per_request)
+        Ok(load::run_with(server, round, Some(prepared.requests()))?.cpu_us_per_request)
     };
     let mut rounds = Vec::with_capacity(ROUNDS);
     for number in 0..ROUNDS {

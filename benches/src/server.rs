@@ -13,6 +13,8 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     child: Child,
     pub addr: SocketAddr,
+    /// Where it tells its metrics, if it does.
+    metrics_addr: Option<SocketAddr>,
 }
 
 impl Server {
@@ -47,7 +49,9 @@ impl Server {
             .env("PUBLIC_BIDDING_URL", format!("http://{addr}"))
             .env("LOG_LEVEL", "warn")
             .envs(settings.iter().copied());
-        Self::start(command, addr)
+        let mut server = Self::start(command, addr)?;
+        server.metrics_addr = Some(metrics);
+        Ok(server)
     }
 
     /// The analytics-service on real servers.
@@ -84,7 +88,11 @@ impl Server {
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
-        let server = Self { child, addr };
+        let server = Self {
+            child,
+            addr,
+            metrics_addr: None,
+        };
         let give_up = Instant::now() + START_PATIENCE;
         while !is_ready(addr) {
             anyhow::ensure!(
@@ -99,6 +107,26 @@ impl Server {
     /// User and system time that the process has used, in microseconds.
     pub(crate) fn cpu_us(&self) -> anyhow::Result<u64> {
         cpu_us(&self.child.id().to_string())
+    }
+
+    /// Memory that the process has in use.
+    pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()))?;
+        let pages = text
+            .split_whitespace()
+            .nth(1)
+            .and_then(|pages| pages.parse::<u64>().ok());
+        Ok(pages.context("statm says nothing")? * 4_096)
+    }
+
+    /// The text of its metrics.
+    pub(crate) fn metrics(&self) -> anyhow::Result<String> {
+        let addr = self.metrics_addr.context("it tells no metrics")?;
+        let mut stream = TcpStream::connect(addr)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
     }
 
     /// How many bytes the answer to a request has, its head apart.
