@@ -64,6 +64,8 @@ combination() {
     } >"$folder/kustomization.yaml"
     kubectl kustomize "$folder" >"$work/combined.yaml" || { echo "in: $*"; return 1; }
     python3 k8s/checks/builtin.py <"$work/combined.yaml" >/dev/null || { echo "in: $*"; return 1; }
+    # No overlay has an Ingress.
+    [[ " $* " != *" ingress "* ]] || python3 k8s/checks/routes.py <"$work/combined.yaml" || { echo "in: $*"; return 1; }
 }
 
 schemas() {

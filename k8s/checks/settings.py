@@ -10,8 +10,8 @@ TABLE = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
 # Read by libraries, not by us.
 LIBRARIES = {"RUST_BACKTRACE", "TOKIO_WORKER_THREADS", "CONFIG_FILE"}
 
-# Given ahead: of traces, and of the forwarder of /explain and /forecast.
-AHEAD = {"OTEL_EXPORTER_OTLP_ENDPOINT", "BIDDING_URL"}
+# Given ahead: of the forwarder of /explain and /forecast.
+AHEAD = {"BIDDING_URL"}
 IMAGES = (*OURS, "adplatform")
 
 
