@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Draws every panel from its own queries, on a real Prometheus over the running services: Debian has no Grafana.
 
-pictures.py PROGRAMS FOLDER [SECONDS]: a picture a dashboard goes to FOLDER, after so many seconds of traffic (90), in the
-middle of which bids are late and reports are away. By hand, for eyes; needs matplotlib.
+pictures.py PROGRAMS FOLDER [SECONDS [COLLECTOR]]: a picture a dashboard goes to FOLDER, after so many seconds of traffic (90), in
+the middle of which bids are late, reports are away, and so is the collector of traces, where one is given (collectors.sh builds
+it). By hand, for eyes; needs matplotlib.
 """
 import math
 import sys
@@ -14,6 +15,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
+from node import Node  # noqa: E402
 from stage import FASTER, Stage, panels  # noqa: E402
 from traffic import Traffic, campaign  # noqa: E402
 
@@ -62,11 +64,15 @@ def draw_all(stage, folder, began, ended):
 
 
 def main():
-    programs, folder, seconds = sys.argv[1], sys.argv[2], int((sys.argv[3:] or ["90"])[0])
+    programs, folder, seconds, collector = [*sys.argv[1:], *["90", ""][len(sys.argv) - 3:]]
+    seconds = int(seconds)
     with tempfile.TemporaryDirectory() as work:
-        stage = Stage(programs, work)
+        stage = Node(programs, collector, work, BID_TRACE_RATIO="0.1") if collector else Stage(programs, work)
         traffic = Traffic(stage)
         try:
+            if collector:
+                stage.keep()
+                stage.collect("traces")
             stage.start_services()
             stage.start_prometheus()
             began = time.time()
@@ -75,8 +81,12 @@ def main():
             time.sleep(seconds / 3)
             traffic.slow.set()
             stage.kill("analytics-1")
+            if collector:
+                stage.kill("traces-collector")
             time.sleep(seconds / 3)
             traffic.slow.clear()
+            if collector:
+                stage.collect("traces")
             stage.service("analytics-1")
             time.sleep(seconds / 3)
             draw_all(stage, folder, began, time.time())
