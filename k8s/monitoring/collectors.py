@@ -76,6 +76,9 @@ def counted(node, name):
 
 def no_span_lost(node):
     wait("every span that was sent is kept", lambda: counted(node, "trace_spans_exported_total") == len(node.spans()))
+    strangers = [resource for resource, _ in node.spans() if resource.get("k8s.pod.name") not in PODS]
+    if strangers:
+        sys.exit(f"FAILED: spans that do not say of which pod they are: {strangers[:3]}")
     print(f"ok: {len(node.spans())} spans in {len(traces(node))} traces, {counted(node, 'trace_spans_dropped_total')} dropped")
 
 
