@@ -155,7 +155,6 @@ class Stage:
         cluster["static_configs"][0]["targets"] = [self.cluster.address]
         config["scrape_configs"] = [services, cluster]
         self.write("targets.json", [self.discovered(pod) for pod in PODS])
-        self.write("prometheus.json", config)
         for file in os.listdir(f"{HERE}/rules"):
             rules = yaml.safe_load(open(f"{HERE}/rules/{file}"))
             for rule in (rule for group in rules["groups"] for rule in group["rules"]):
@@ -163,6 +162,10 @@ class Stage:
                 if "for" in rule:
                     rule["for"] = faster(rule["for"])
             self.write(f"rules-{file}.json", rules)
+        self.run_prometheus(config)
+
+    def run_prometheus(self, config):
+        self.write("prometheus.json", config)
         self.start(["prometheus", f"--config.file={self.work}/prometheus.json", f"--storage.tsdb.path={self.work}/tsdb",
                     f"--web.listen-address={self.prometheus}"], "prometheus")
 
