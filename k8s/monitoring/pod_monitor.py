@@ -50,6 +50,8 @@ def main():
             stage.start_services()
             stage.run_prometheus(config)
             scraped_once(stage)
+            if len(stage.query("up")) != len(PODS):
+                sys.exit(f"FAILED: somebody else is scraped: {stage.query('up')}")
             one = wait("a metric has the same labels", lambda: stage.query('ready{pod="bidding-1"}'))[0]["metric"]
             print(f"    {one}")
         except BaseException:
