@@ -64,6 +64,8 @@ combination() {
     } >"$folder/kustomization.yaml"
     kubectl kustomize "$folder" >"$work/combined.yaml" || { echo "in: $*"; return 1; }
     python3 k8s/checks/builtin.py <"$work/combined.yaml" >/dev/null || { echo "in: $*"; return 1; }
+    # No overlay has an Ingress.
+    [[ " $* " != *" ingress "* ]] || python3 k8s/checks/routes.py <"$work/combined.yaml" || { echo "in: $*"; return 1; }
 }
 
 schemas() {
@@ -82,8 +84,9 @@ schemas() {
 # Custom resources too, by the definitions that Go modules carry; Strimzi's are in none.
 custom_schemas() {
     python3 k8s/checks/definitions.py "$work/definitions" 1.36 || return 1
+    kubectl kustomize k8s/monitoring/operator >"$work/operator.yaml" || return 1
     kubeconform -strict -skip Kafka,KafkaNodePool,KafkaUser,KafkaTopic \
-        -schema-location "$work/definitions/{{.ResourceKind}}{{.KindSuffix}}.json" "$work"/{local,staging,production}.yaml
+        -schema-location "$work/definitions/{{.ResourceKind}}{{.KindSuffix}}.json" "$work"/{local,staging,production,operator}.yaml
 }
 
 # What each passes over is in its list, or in an object, with the reason.

@@ -13,6 +13,7 @@ CUSTOM = {
     "barmancloud.cnpg.io": {"ObjectStore"},
     "external-secrets.io": {"ExternalSecret", "SecretStore"},
     "gateway.networking.k8s.io": {"BackendTLSPolicy", "Gateway", "HTTPRoute"},
+    "monitoring.coreos.com": {"PodMonitor", "PrometheusRule"},
     "kafka.strimzi.io": {"Kafka", "KafkaNodePool", "KafkaTopic", "KafkaUser"},
     "postgresql.cnpg.io": {"Cluster", "Pooler", "ScheduledBackup"},
 }

@@ -3,16 +3,20 @@
     kubectl kustomize k8s/overlays/production | python3 k8s/checks/routes.py [DOMAIN]
 """
 
+import pathlib
+import re
 import sys
 
-from objects import Objects
+from objects import Objects, title
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2] / "crates/campaign-service/src"
 
 # Path after the host's first word; None: answered by nobody.
 EXPECTED = {
     "api": {
         "campaign-service": [
             "/campaigns", "/campaigns/c1", "/campaigns/c1/creatives", "/campaigns:batch", "/advertisers", "/advertisers/a1",
-            "/creatives/c1", "/audiences", "/deals/d1", "/exchanges", "/keys/k1/rotate", "/users", "/openapi.json", "/docs",
+            "/creatives/c1", "/audiences", "/audiences/a1/members", "/deals/d1", "/exchanges", "/keys/k1/rotate", "/users", "/openapi.json", "/docs",
             "/docs/x", "/console", "/console/app.js",
         ],
         "analytics-service": ["/analytics/report", "/analytics/campaigns/c1/delivery", "/analytics/live"],
@@ -35,6 +39,7 @@ def mistakes(objects, domain):
     for host in sorted({host for host, *_ in rules} - {f"{word}.{domain}" for word in EXPECTED}):
         yield f"{host} is a host of no service"
     yield from _certified(objects, domain)
+    yield from _uploads(objects)
 
 
 def _rules(objects):
@@ -60,6 +65,22 @@ def _answered_by(rules, host, path):
         if rule_host == host and fits and (best is None or (exact, len(wanted)) > best[0]):
             best = ((exact, len(wanted)), service)
     return best and best[1]
+
+
+def _uploads(objects):
+    """Members of audiences are let through as large and for as long as the service takes them."""
+    mebibytes = int(re.search(r"LONGEST_BODY_BYTES: usize = (\d+) << 20", (SOURCE / "members.rs").read_text())[1])
+    seconds = int(re.search(r"UPLOAD_WITHIN: .*from_secs\((\d+)\)", (SOURCE / "routes.rs").read_text())[1])
+    for ingress in objects.of("Ingress"):
+        if any(path["path"] == "/audiences" for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]):
+            said = {key.split("/")[1]: value for key, value in ingress["metadata"]["annotations"].items()}
+            if (said.get("proxy-body-size"), said.get("proxy-read-timeout")) != (f"{mebibytes}m", str(seconds)):
+                yield f"{title(ingress)} does not let uploads of {mebibytes} MiB and {seconds} s through"
+    for route in objects.of("HTTPRoute"):
+        for rule in route["spec"]["rules"]:
+            if any(match["path"]["value"] == "/audiences" for match in rule.get("matches", [])):
+                if rule.get("timeouts", {}).get("request") != f"{seconds}s":
+                    yield f"{title(route)} does not let uploads of {seconds} s through"
 
 
 def _certified(objects, domain):

@@ -84,6 +84,7 @@ MUTATIONS = [
     ("a route's gateway", put("HTTPRoute", "bidding", ["spec", "parentRefs", 0, "name"], "nope"), "hangs on Gateway nope"),
     ("a route's path", put("HTTPRoute", "api", ["spec", "rules", 0, "matches", 0, "path", "value"], "/nope"), "goes to"),
     ("a route's host", put("HTTPRoute", "bidding", ["spec", "hostnames"], ["x.example"]), "is a host of no service"),
+    ("an upload's time", put("HTTPRoute", "api", ["spec", "rules", 1, "timeouts"], {"request": "30s"}), "does not let uploads"),
     ("a certificate's host", put("Certificate", "", ["spec", "dnsNames"], ["x.example"]), "is not for"),
     ("a policy's pods", put("NetworkPolicy", "entrance-to-services", ["spec", "podSelector"], {"matchLabels": {"app": "x"}}), "is for no pod"),
     ("a policy that is missing", drop("NetworkPolicy", "entrance-to-services"), "may not reach it"),

@@ -8,10 +8,10 @@ from objects import title
 
 TABLE = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
 # Read by libraries, not by us.
-LIBRARIES = {"RUST_BACKTRACE", "TOKIO_WORKER_THREADS", "CONFIG_FILE"}
+LIBRARIES = {"RUST_BACKTRACE", "TOKIO_WORKER_THREADS", "CONFIG_FILE", "OTEL_RESOURCE_ATTRIBUTES"}
 
-# Given ahead: of traces, and of the forwarder of /explain and /forecast.
-AHEAD = {"OTEL_EXPORTER_OTLP_ENDPOINT", "BIDDING_URL"}
+# Given ahead: of the forwarder of /explain and /forecast.
+AHEAD = {"BIDDING_URL"}
 IMAGES = (*OURS, "adplatform")
 
 

@@ -14,6 +14,7 @@ trap 'rm -rf "$work"' EXIT
 
 python3 "$here/names.py"
 python3 "$here/dashboards.py" --check
+python3 "$here/operator_rules.py" --check
 promtool check rules "$here"/rules/*.yaml >"$work/rules" || { cat "$work/rules"; exit 1; }
 # Debian's Prometheus is built without Kubernetes: discovery by file stands for it.
 sed -e 's/kubernetes_sd_configs:/file_sd_configs:/' -e 's/- role: pod/- files: [targets.json]/' \

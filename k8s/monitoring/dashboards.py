@@ -20,7 +20,7 @@ def burn(slo, window):
     return f'namespace:{slo}_errors:ratio_{window}{{{SELF}}} / 0.001'
 
 
-# Dashboard: panels of title, unit, queries with their legends, and the least that is drawn where that is not 0.
+# Dashboard: panels of title, unit, queries with their legends; of shares near 1 where the axis begins while nothing is below it.
 DASHBOARDS = {
     "bidding": ("Bidding", [
         ("Requests by outcome", "reqps", [(f'sum by (outcome) (namespace_outcome:bid_requests:rate5m{{{SELF}}})', "{{outcome}}")]),
@@ -60,7 +60,7 @@ DASHBOARDS = {
         ("Records that wait", "short", [(f"sum by (topic) (consumer_lag_records{{{SELF}}})", "{{topic}}")]),
         ("Events applied", "reqps", [(rate("events_applied_total", "topic"), "{{topic}}")]),
         ("Events dropped or set aside", "reqps", [(rate("events_dropped_total", "topic"), "dropped {{topic}}"), (rate("events_set_aside_total", "topic"), "set aside {{topic}}")]),
-        ("Traces", "reqps", [(rate("trace_spans_exported_total", "pod"), "sent {{pod}}"), (rate("trace_spans_dropped_total", "pod, reason"), "lost {{pod}} {{reason}}")]),
+        ("Traces", "reqps", [(rate("trace_spans_exported_total", "service"), "sent {{service}}"), (rate("trace_spans_dropped_total", "reason"), "lost {{reason}}")]),
         ("CPU by pod", "short", [(f"rate(process_cpu_seconds_total{{{SELF}}}[5m])", "{{pod}}")]),
         ("Memory by pod", "bytes", [(f"process_resident_memory_bytes{{{SELF}}}", "{{pod}}")]),
     ]),
@@ -74,15 +74,19 @@ DASHBOARDS = {
 }
 
 
-def panel(at, title, unit, queries, least=0):
+def panel(at, title, unit, queries, from_share=None):
     return {
         "id": at + 1, "type": "timeseries", "title": title,
         "datasource": {"type": "prometheus", "uid": "prometheus"},
         "gridPos": {"h": 8, "w": 12, "x": at % 2 * 12, "y": at // 2 * 8},
-        "fieldConfig": {"defaults": {"unit": unit, "min": least}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": unit} | axis(from_share), "overrides": []},
         "options": {"legend": {"displayMode": "list", "placement": "bottom"}, "tooltip": {"mode": "multi"}},
         "targets": [{"refId": chr(65 + n), "expr": expr, "legendFormat": legend} for n, (expr, legend) in enumerate(queries)],
     }
+
+
+def axis(from_share):
+    return {"min": 0} if from_share is None else {"max": 1, "custom": {"axisSoftMin": from_share}}
 
 
 def dashboard(uid, title, panels):

@@ -1,4 +1,4 @@
-"""The running services with Prometheus and Alertmanager around them, for live.py and pictures.py.
+"""The running services with Prometheus and Alertmanager around them, for live.py, pictures.py and collectors.py.
 
 Three services and a second bidder on one embedded store, the project's Prometheus and Alertmanager configuration. Only
 discovery is replaced, by files with the same labels, and every duration is divided by FASTER.
@@ -89,8 +89,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Stage:
-    def __init__(self, programs, work):
-        self.programs, self.work = os.path.abspath(programs), work
+    def __init__(self, programs, work, **settings):
+        self.programs, self.work, self.settings = os.path.abspath(programs), work, settings
         self.children, self.told, self.restarts = {}, [], 0
         self.ports = {pod: (free_port(), free_port()) for pod in PODS}
         self.prometheus, self.alertmanager = (f"127.0.0.1:{free_port()}" for _ in range(2))
@@ -110,20 +110,24 @@ class Stage:
     def url(self, pod):
         return f"http://127.0.0.1:{self.ports[pod][0]}"
 
+    def output(self, name):
+        """Where the child's stdout and stderr go."""
+        return open(f"{self.work}/{name}.log", "ab")
+
     def start(self, command, name, **settings):
-        log = open(f"{self.work}/{name}.log", "ab")
-        self.children[name] = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | settings)
+        with self.output(name) as log:
+            self.children[name] = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | settings)
 
     def service(self, pod):
         http_port, metrics_port = self.ports[pod]
         self.start([f"{self.programs}/{PODS[pod]}"], pod, DATA_DIR=f"{self.work}/data", LOG_FORMAT="json", ADMIN_API_KEY=KEY,
                    HTTP_ADDR=f"127.0.0.1:{http_port}", METRICS_ADDR=f"127.0.0.1:{metrics_port}", SPOOL_DIR=f"{self.work}/{pod}",
-                   PUBLIC_BIDDING_URL=self.url(pod), ANALYTICS_URL=self.url("analytics-1"))
+                   PUBLIC_BIDDING_URL=self.url(pod), ANALYTICS_URL=self.url("analytics-1"), **self.settings)
         wait(f"{pod} is ready", lambda: ask(f"{self.url(pod)}/ready") is not None)
 
-    def kill(self, pod):
-        self.children[pod].kill()
-        self.children.pop(pod).wait()
+    def kill(self, name):
+        self.children[name].kill()
+        self.children.pop(name).wait()
 
     def start_services(self):
         for pod in PODS:
@@ -151,7 +155,6 @@ class Stage:
         cluster["static_configs"][0]["targets"] = [self.cluster.address]
         config["scrape_configs"] = [services, cluster]
         self.write("targets.json", [self.discovered(pod) for pod in PODS])
-        self.write("prometheus.json", config)
         for file in os.listdir(f"{HERE}/rules"):
             rules = yaml.safe_load(open(f"{HERE}/rules/{file}"))
             for rule in (rule for group in rules["groups"] for rule in group["rules"]):
@@ -159,6 +162,10 @@ class Stage:
                 if "for" in rule:
                     rule["for"] = faster(rule["for"])
             self.write(f"rules-{file}.json", rules)
+        self.run_prometheus(config)
+
+    def run_prometheus(self, config):
+        self.write("prometheus.json", config)
         self.start(["prometheus", f"--config.file={self.work}/prometheus.json", f"--storage.tsdb.path={self.work}/tsdb",
                     f"--web.listen-address={self.prometheus}"], "prometheus")
 

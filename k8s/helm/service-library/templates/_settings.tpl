@@ -4,6 +4,12 @@
   value: /app/config/{{ include "service-library.name" . }}.toml
 - name: ENVIRONMENT
   value: {{ .Values.environment | quote }}
+{{/* Whose spans they are, by the names that logs have. What a value names stands before it. */}}
+- name: POD_NAME
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: k8s.namespace.name={{ .Release.Namespace }},k8s.pod.name=$(POD_NAME)
 {{- range $name, $value := .Values.settings }}
 - name: {{ $name }}
   value: {{ tpl $value $ | quote }}
