@@ -55,7 +55,7 @@ def set_up():
             "advertiser_id": advertiser, "name": name, "status": "active", "pacing": "asap",
             "flight": {"start": "2026-01-01T00:00:00Z", "time_zone": "Europe/Berlin"},
             "budget": {"currency": "USD", "daily_micros": 50_000_000},
-            "bid": {"strategy": "cpm", "max_cpm_micros": cpm_micros}})["id"]
+            "bid": {"strategy": "max_cpm", "max_cpm_micros": cpm_micros}})["id"]
         api("POST", f"/campaigns/{campaign}/creatives", {
             "name": name, "format": "banner", "width": 300, "height": 250, "adomain": ["alder-outdoor.example"],
             "click_url": "https://alder-outdoor.example/",

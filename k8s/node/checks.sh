@@ -10,7 +10,8 @@ superuser() { kubectl exec postgres-0 -- psql --host /run/postgresql --username 
 phase_of() { kubectl get pod "$1" --output 'jsonpath={.status.phase}'; }
 is_ready() { [ "$(kubectl get pod "$1" --output 'jsonpath={.status.conditions[?(@.type=="Ready")].status}')" = True ]; }
 waits_because() { kubectl get pod "$1" --output 'jsonpath={.status.containerStatuses[0].state.waiting}' | grep "$2"; }
-log_says() { kubectl logs "$1" 2>/dev/null | grep "$2"; }
+# log_says POD WORDS [OPTION...]
+log_says() { kubectl logs "$1" "${@:3}" 2>/dev/null | grep "$2"; }
 
 # variant OF POD SETTING=VALUE...: see variant.py.
 variant() {
@@ -21,7 +22,7 @@ variant() {
 forget() { kubectl delete pod --now --ignore-not-found "$@" >/dev/null; }
 
 # Names in a log that an eye looks for: what the last lines say, without the rest of the fields.
-show_log() { kubectl logs "$1" --tail 3 2>/dev/null | cut -c1-300 | sed 's/^/   /'; }
+show_log() { kubectl logs "$1" --tail 3 --all-containers --ignore-errors 2>/dev/null | cut -c1-300 | sed 's/^/   /' || true; }
 
 # ---- the platform does what it is for
 
@@ -69,7 +70,7 @@ missing_secret_is_named() {
 empty_secret() {
     variant deployment/bidding-service try-empty-secret NOTICE_SECRET=
     within 30 "the log names the setting" log_says try-empty-secret NOTICE_SECRET && ! is_ready try-empty-secret &&
-        [ "$(kubectl logs try-empty-secret | wc -l)" -eq 1 ]
+        [ "$(kubectl logs try-empty-secret | wc -l)" -eq 2 ] # a headline, and each mistake
 }
 empty_secret_is_named() {
     holds "an empty secret: one line names the setting, and the process ends" empty_secret
@@ -79,7 +80,7 @@ empty_secret_is_named() {
 
 wrong_host() {
     variant deployment/campaign-service try-wrong-host DATABASE_URL=postgres://adplatform:x@nowhere.ad-platform.svc.cluster.local/adplatform
-    within 60 "the log names the database" log_says try-wrong-host -i 'database' && stays_unready try-wrong-host 15
+    within 60 "the log says why" log_says try-wrong-host 'database.*failed to lookup address' && stays_unready try-wrong-host 15
 }
 # stays_unready POD SECONDS: asked all the time, and the pod is still there.
 stays_unready() {
@@ -98,13 +99,14 @@ wrong_host_is_named() {
 
 # A database in which somebody else made a table of ours: no migration can go on, and what waits for one does not turn ready.
 failed_migration() {
-    local url
+    local url table
+    table=$(sed -n 's/^CREATE TABLE \([a-z_]*\).*/\1/p' crates/storage-postgres/migrations/0001_*.sql | head -1)
     url=$(kubectl get secret database-secret --output 'go-template={{.data.url | base64decode}}')
-    superuser --dbname postgres --command 'CREATE DATABASE broken OWNER adplatform' &&
-        superuser --dbname broken --command 'SET ROLE adplatform; CREATE TABLE campaigns (number int)' || return 1
+    superuser --dbname postgres --command 'DROP DATABASE IF EXISTS broken WITH (FORCE)' --command 'CREATE DATABASE broken OWNER adplatform' &&
+        superuser --dbname broken --command "SET ROLE adplatform; CREATE TABLE $table (number int)" || return 1
     variant job/migrations-0-1-0 try-migration "DATABASE_URL=${url%/*}/broken" --args migrate --patience=10s
     variant deployment/campaign-service try-unmigrated "DATABASE_URL=${url%/*}/broken"
-    within 60 "the migration fails" test_phase try-migration Failed && log_says try-migration campaigns >/dev/null &&
+    within 60 "the migration fails" test_phase try-migration Failed && log_says try-migration "relation.*$table.*already exists" --container migrate &&
         within 30 "the service says what it waits for" log_says try-unmigrated migration && stays_unready try-unmigrated 15
 }
 test_phase() { [ "$(phase_of "$1")" = "$2" ]; }
@@ -202,7 +204,6 @@ restart_loses_nothing() {
 
 # stay: for a look around; asked for by name alone.
 stay() {
-    echo "the platform stays until this is interrupted: nsenter --all --target $(nsenter_target); KUBECONFIG=$KUBECONFIG"
+    echo "the platform stays until this is interrupted: nsenter --all --target \$(pgrep --full k8s/node/inside.sh | tail -1); KUBECONFIG=$KUBECONFIG"
     sleep infinity
 }
-nsenter_target() { awk '/^NSpid/ { print $2 }' /proc/1/status; }

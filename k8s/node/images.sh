@@ -68,12 +68,14 @@ servers_image() {
 
 # node_images FOLDER: of the programs in FOLDER.
 node_images() {
-    local program
+    local program made_of
     mkdir -p "$NODE_WORK"
     pause_image || return 1
     for program in "${NODE_SERVICES[@]}"; do
         [ -x "$1/$program" ] || { echo "$1/$program is missing: cargo build --release --workspace"; return 1; }
-        [ "$NODE_WORK/$program.tar" -nt "$1/$program" ] || program_image "$program" "$1" || return 1
+        made_of=$(stat --format '%n %s %Y' "$1/$program")
+        [ "$(cat "$NODE_WORK/$program.made" 2>/dev/null)" = "$made_of" ] && continue
+        program_image "$program" "$1" && echo "$made_of" >"$NODE_WORK/$program.made" || return 1
     done
     servers_image
 }

@@ -105,7 +105,7 @@ COREFILE
 }
 
 start_kubelet() {
-    sed "s|@DIR@|$NODE_DIR|g; s|@ADDRESS@|$NODE_ADDRESS|g; s|@CGROUP@|$NODE_CGROUP|g" k8s/node/kubelet.yaml >"$NODE_DIR/kubelet.yaml"
+    sed "s|@DIR@|$NODE_DIR|g; s|@ADDRESS@|$NODE_ADDRESS|g" k8s/node/kubelet.yaml >"$NODE_DIR/kubelet.yaml"
     run kubelet kubelet --config "$NODE_DIR/kubelet.yaml" --kubeconfig "$KUBECONFIG" --hostname-override node \
         --node-ip "$NODE_ADDRESS" --node-labels topology.kubernetes.io/zone=a
     # What is for the whole machine is left as it is: 0.

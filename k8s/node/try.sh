@@ -21,20 +21,23 @@ esac
 
 # The folder and the groups of processes are all that is left once the namespaces are gone.
 end() {
-    local status=$? group
-    trap - EXIT
+    local status=$?
+    trap - EXIT INT TERM
+    [ -z "$node" ] || kill -KILL "$node" 2>/dev/null || true # its first process goes with it, and with that all others
     [ -z "${KEEP_LOGS:-}" ] || { mkdir -p "$KEEP_LOGS" && cp -r "$NODE_DIR"/log/. "$KEEP_LOGS"; } || true
-    for group in /sys/fs/cgroup/"$NODE_CGROUP" /sys/fs/cgroup/*/"$NODE_CGROUP"; do
-        [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + || true
-    done
+    # containerd's, by its own name; those of another kubelet here would not be empty.
+    local deadline=$((SECONDS + 10))
+    until [ -z "$(find /sys/fs/cgroup -depth -type d -path '*/k8s.io*' -exec rmdir {} + 2>&1)" ] || [ "$SECONDS" -ge "$deadline" ]; do sleep 0.3; done
     rm -rf "$NODE_DIR"
     exit "$status"
 }
 
 NODE_DIR=$(mktemp -d /tmp/node.XXXXXX)
-NODE_CGROUP=adplatform-${NODE_DIR##*.}
-export NODE_DIR NODE_CGROUP NODE_WORK
+node=
+export NODE_DIR NODE_WORK
 trap end EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
 need_program go golang-go
 need_program containerd containerd runc
 need_program ip iproute2
@@ -46,4 +49,7 @@ build_kubernetes etcd kube-apiserver kubectl kubelet kube-controller-manager kub
 go_tool coredns github.com/coredns/coredns@v1.14.7
 node_images "${PROGRAMS:-target/release}"
 PATH="$PATH:/usr/sbin:/sbin" unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
-    bash k8s/node/inside.sh "$@"
+    bash k8s/node/inside.sh "$@" &
+node=$!
+wait "$node" || exit
+node=

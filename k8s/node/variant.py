@@ -3,7 +3,7 @@
 
     kubectl get deployment NAME -o json | variant.py POD [SETTING=VALUE | SETTING=secret:NAME/KEY]... [--args WORD...]
 
-The pod has no label that a Service selects. Of a Job it runs the first step alone, once.
+The pod of a Deployment has no label that a Service selects. That of a Job has its labels, and is not tried again; WORDs are of its first step.
 """
 import json
 import sys
@@ -22,12 +22,14 @@ def setting(key, value):
 
 made = json.load(sys.stdin)
 spec = made["spec"]["template"]["spec"]
+labels = {"try": name}
 if made["kind"] == "Job":
-    spec["containers"] = spec.pop("initContainers")[:1]
+    labels["app"] = made["spec"]["template"]["metadata"]["labels"]["app"]
     spec["restartPolicy"] = "Never"
-container = spec["containers"][0]
-container["env"] = [one for one in container["env"] if one["name"] not in settings]
-container["env"] += [setting(key, value) for key, value in settings.items()]
+steps = spec.get("initContainers", []) + spec["containers"]
+for step in steps:
+    step["env"] = [one for one in step["env"] if one["name"] not in settings]
+    step["env"] += [setting(key, value) for key, value in settings.items()]
 if words:
-    container["args"] = words
-json.dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"try": name}}, "spec": spec}, sys.stdout)
+    steps[0]["args"] = words
+json.dump({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels}, "spec": spec}, sys.stdout)
