@@ -21,8 +21,8 @@ variant() {
 }
 forget() { kubectl delete pod --now --ignore-not-found "$@" >/dev/null; }
 
-# Names in a log that an eye looks for: what the last lines say, without the rest of the fields.
-show_log() { kubectl logs "$1" --tail 3 --all-containers --ignore-errors 2>/dev/null | cut -c1-300 | sed 's/^/   /' || true; }
+# show_log POD WORDS [OPTION...]: the line that says why.
+show_log() { log_says "$@" | tail -1 | cut -c1-400 | sed 's/^/   /' || true; }
 
 # ---- the platform does what it is for
 
@@ -74,7 +74,7 @@ empty_secret() {
 }
 empty_secret_is_named() {
     holds "an empty secret: one line names the setting, and the process ends" empty_secret
-    show_log try-empty-secret
+    show_log try-empty-secret NOTICE_SECRET
     forget try-empty-secret
 }
 
@@ -93,29 +93,34 @@ stays_unready() {
 }
 wrong_host_is_named() {
     holds "a wrong database host: the log says so, and the pod does not turn ready" wrong_host
-    show_log try-wrong-host
+    show_log try-wrong-host 'database.*failed to lookup address'
     forget try-wrong-host
 }
 
 # A database in which somebody else made a table of ours: no migration can go on, and what waits for one does not turn ready.
-failed_migration() {
-    local url table
+break_a_database() {
+    local table
     table=$(sed -n 's/^CREATE TABLE \([a-z_]*\).*/\1/p' crates/storage-postgres/migrations/0001_*.sql | head -1)
-    url=$(kubectl get secret database-secret --output 'go-template={{.data.url | base64decode}}')
     superuser --dbname postgres --command 'DROP DATABASE IF EXISTS broken WITH (FORCE)' --command 'CREATE DATABASE broken OWNER adplatform' &&
-        superuser --dbname broken --command "SET ROLE adplatform; CREATE TABLE $table (number int)" || return 1
+        superuser --dbname broken --command "SET ROLE adplatform; CREATE TABLE $table (number int)"
+}
+mend_the_database() { superuser --dbname postgres --command 'DROP DATABASE IF EXISTS broken WITH (FORCE)' || true; }
+failed_migration() {
+    local url
+    url=$(kubectl get secret database-secret --output 'go-template={{.data.url | base64decode}}')
+    break_a_database || return 1
     variant job/migrations-0-1-0 try-migration "DATABASE_URL=${url%/*}/broken" --args migrate --patience=10s
     variant deployment/campaign-service try-unmigrated "DATABASE_URL=${url%/*}/broken"
-    within 60 "the migration fails" test_phase try-migration Failed && log_says try-migration "relation.*$table.*already exists" --container migrate &&
-        within 30 "the service says what it waits for" log_says try-unmigrated migration && stays_unready try-unmigrated 15
+    within 60 "the migration fails" test_phase try-migration Failed && log_says try-migration "relation.*already exists" --container migrate >/dev/null &&
+        within 30 "the service says what it waits for" log_says try-unmigrated "waits_for.*migration" && stays_unready try-unmigrated 15
 }
 test_phase() { [ "$(phase_of "$1")" = "$2" ]; }
 failed_migration_is_named() {
     holds "a failed migration: its log says why, and a service on that database does not turn ready" failed_migration
-    show_log try-migration
-    show_log try-unmigrated
+    show_log try-migration "already exists" --container migrate
+    show_log try-unmigrated "waits_for.*migration"
     forget try-migration try-unmigrated
-    superuser --dbname postgres --command 'DROP DATABASE IF EXISTS broken WITH (FORCE)' || true
+    mend_the_database
 }
 
 # A table made, then dropped: restored to an instant between, it is there, and the platform goes on.
@@ -200,6 +205,46 @@ two_bidders() { [ "$(kubectl get pods --selector app=bidding-service --output na
 restart_loses_nothing() {
     holds "the bidders are restarted" trickle_during restart_and_wait
     holds "no request is lost meanwhile" nothing_lost
+}
+
+# ---- what the runbooks say
+
+has_restarted() { [ "$(kubectl get pod "$1" --output 'jsonpath={.status.containerStatuses[0].restartCount}')" -gt 0 ]; }
+# say_nonsense: to the topic of campaigns.
+say_nonsense() {
+    echo 'nonsense={' | kubectl exec --stdin kafka-0 -- java -cp '/opt/kafka/libs/*' org.apache.kafka.tools.ConsoleProducer \
+        --bootstrap-server kafka-service:9092 --topic campaigns --property parse.key=true --property key.separator== >/dev/null 2>&1
+}
+# All that a command of a runbook is asked of. Nobody measures here: the autoscaler keeps to its bounds alone.
+bring_about_alerts() {
+    local url bidder
+    url=$(kubectl get secret database-secret --output 'go-template={{.data.url | base64decode}}')
+    variant deployment/bidding-service try-empty-secret NOTICE_SECRET=
+    break_a_database
+    variant job/migrations-0-1-0 try-migration "DATABASE_URL=${url%/*}/broken" --args migrate --patience=10s
+    variant deployment/campaign-service try-unmigrated "DATABASE_URL=${url%/*}/broken"
+    say_nonsense
+    kubectl autoscale deployment bidding-service --name bidding-service-hpa --min 2 --max 4 --cpu 50% >/dev/null
+    apply_definitions
+    kubectl apply -f - >/dev/null <<CERTIFICATE
+{"apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": {"name": "try"},
+ "spec": {"secretName": "try", "dnsNames": ["try.example"], "issuerRef": {"name": "nobody"}}}
+CERTIFICATE
+    kubectl create namespace monitoring >/dev/null && kubectl apply -k k8s/monitoring/traces >/dev/null
+    kubectl rollout restart deployment/bidding-service >/dev/null && rolled_out deployment/bidding-service # for `undo` to undo
+    for bidder in /var/lib/kubelet/pods/*/volumes/kubernetes.io~empty-dir/spool; do
+        echo '{"reason": "for a try"}' >"$bidder/set_aside.ndjson"
+    done
+    within 60 "a migration fails" test_phase try-migration Failed && within 60 "a pod restarts" has_restarted try-empty-secret
+}
+runbooks_work() {
+    local begin=$SECONDS
+    holds "what the runbooks are for is brought about" bring_about_alerts
+    holds "every command of the runbooks works" python3 k8s/node/runbooks.py
+    echo "   $((SECONDS - begin)) s"
+    forget try-empty-secret try-migration try-unmigrated
+    kubectl delete hpa bidding-service-hpa >/dev/null
+    mend_the_database
 }
 
 # stay: for a look around; asked for by name alone.

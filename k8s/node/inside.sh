@@ -9,7 +9,7 @@ set -euo pipefail
 . k8s/node/checks.sh
 EVERY_CHECK=(policies_are_there trades answers_by_port_forward missing_secret_is_named empty_secret_is_named wrong_host_is_named
     failed_migration_is_named broken_rollout_stops killed_pod_is_replaced killed_stores_come_back restart_loses_nothing
-    database_is_restored)
+    database_is_restored runbooks_work)
 trap 'exit 130' INT TERM
 [ $# -gt 0 ] || set -- "${EVERY_CHECK[@]}"
 
@@ -38,6 +38,7 @@ rolled_out() {
 
 begin=$SECONDS
 holds "the node turns ready" start_node
+[ "$CHECKS_FAILED" -eq 0 ] || { tail -3 "$NODE_DIR"/log/*.log; exit 1; }
 echo "   after $((SECONDS - begin)) s, of them for the import of images $(cat "$NODE_DIR/import.seconds")"
 kubectl config set-context try --namespace ad-platform >/dev/null
 begin=$SECONDS

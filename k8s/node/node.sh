@@ -73,7 +73,7 @@ CNI
 start_containerd() {
     sed "s|@DIR@|$NODE_DIR|g; s|@SNAPSHOTTER@|${SNAPSHOTTER:-overlayfs}|g" k8s/node/containerd.toml >"$NODE_DIR/containerd.toml"
     run containerd containerd --config "$NODE_DIR/containerd.toml"
-    within 20 "containerd answers" ctr version || return 1
+    within 60 "containerd answers" ctr version || return 1
     local begin=$SECONDS
     local archive
     for archive in "$NODE_WORK"/*.tar; do

@@ -47,6 +47,7 @@ need_program openssl openssl
 [ -x /usr/lib/cni/ptp ] || install_packages containernetworking-plugins
 build_kubernetes etcd kube-apiserver kubectl kubelet kube-controller-manager kube-scheduler kube-proxy
 go_tool coredns github.com/coredns/coredns@v1.14.7
+definitions >/dev/null # inside there is no network
 node_images "${PROGRAMS:-target/release}"
 PATH="$PATH:/usr/sbin:/sbin" unshare --net --mount --pid --fork --kill-child --mount-proc --propagation private \
     bash k8s/node/inside.sh "$@" &
