@@ -88,10 +88,10 @@ definitions() {
     done <k8s/apiserver/crds.txt
 }
 
-# apply_definitions: these custom resources, waited for.
+# apply_definitions [MODULE]: these custom resources, or those of one module, waited for.
 apply_definitions() {
     local found folder pattern
-    found=$(definitions) || return 1
+    found=$(definitions | grep -F -- "${1:-/}") || return 1
     while read -r folder pattern; do
         # shellcheck disable=SC2086 # the pattern is one
         (cd "$folder" && printf -- '-f %s ' $pattern | xargs kubectl create >/dev/null) || return 1
