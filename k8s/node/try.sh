@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs overlay local on a real node: kubelet, scheduler, controllers and proxy from their Go module, Debian's containerd, CoreDNS,
 # in namespaces of network, mounts and processes of their own. It trades on it, breaks it, and ends all of it.
-# As root, on amd64 or arm64 Linux with the C library that the programs were built with; 5 GB of memory and of disk. Images are made here from
+# As root, on amd64 or arm64 Linux with the C library that the programs were built with; 3 GB of memory, 5 GB of disk. Images are made here from
 # the programs (k8s/node/images.sh), not by the Dockerfile: docker/try.sh does that, and takes the longer for it.
 #
 #   k8s/node/try.sh [CHECK...]     everything, or the platform and these checks of k8s/node/checks.sh alone
