@@ -17,7 +17,7 @@ trap 'exit 130' INT TERM
 explain() {
     kubectl --namespace ad-platform get pods,jobs,pvc --output wide || true
     kubectl --namespace ad-platform get events --sort-by .lastTimestamp | grep -v Normal | tail -20 || true
-    tail -3 "$NODE_DIR"/log/*.log
+    tail -n 3 "$NODE_DIR"/log/*.log
 }
 
 # All of the overlay at once, in no order, as `apply -k` gives it.
@@ -38,7 +38,7 @@ rolled_out() {
 
 begin=$SECONDS
 holds "the node turns ready" start_node
-[ "$CHECKS_FAILED" -eq 0 ] || { tail -3 "$NODE_DIR"/log/*.log; exit 1; }
+[ "$CHECKS_FAILED" -eq 0 ] || { tail -n 3 "$NODE_DIR"/log/*.log; exit 1; }
 echo "   after $((SECONDS - begin)) s, of them for the import of images $(cat "$NODE_DIR/import.seconds")"
 kubectl config set-context try --namespace ad-platform >/dev/null
 begin=$SECONDS
