@@ -143,4 +143,5 @@ k8s/helm/check.sh || failed=1
 programs=${CARGO_TARGET_DIR:-target}/debug
 [ -x "$programs/adplatform" ] || programs=
 pipeline/check.sh ${programs:+"$programs"} || failed=1
+echo "SKIPPED: a real API server (k8s/try.sh), a real node (NODE=1 k8s/try.sh), deployments on a server (pipeline/try.sh): minutes each, and Kubernetes is built"
 exit "$failed"

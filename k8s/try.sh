@@ -3,9 +3,11 @@
 # pods that break "restricted" and of versions that go away.
 #   k8s/try.sh [FOLDER...]     default: every overlay, the charts with what they need, monitoring
 #   k8s/helm/shared/ENVIRONMENT stands for the charts with it
+#   NODE=1 k8s/try.sh [CHECK...]   instead: overlay local on a real node (k8s/node/try.sh)
 # Kinds whose definitions no Go module carries are taken with any content, and named.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+[ -z "${NODE:-}" ] || exec k8s/node/try.sh "$@"
 . tests/tools.sh
 . k8s/apiserver/control-plane.sh
 [ $# -gt 0 ] || set -- k8s/overlays/{local,staging,production} k8s/helm/shared/{staging,production} k8s/monitoring

@@ -55,7 +55,7 @@ def set_up():
             "advertiser_id": advertiser, "name": name, "status": "active", "pacing": "asap",
             "flight": {"start": "2026-01-01T00:00:00Z", "time_zone": "Europe/Berlin"},
             "budget": {"currency": "USD", "daily_micros": 50_000_000},
-            "bid": {"strategy": "cpm", "max_cpm_micros": cpm_micros}})["id"]
+            "bid": {"strategy": "max_cpm", "max_cpm_micros": cpm_micros}})["id"]
         api("POST", f"/campaigns/{campaign}/creatives", {
             "name": name, "format": "banner", "width": 300, "height": 250, "adomain": ["alder-outdoor.example"],
             "click_url": "https://alder-outdoor.example/",
@@ -72,8 +72,8 @@ def notify(url, price):
         sys.exit(f"notice {parts.path}: {status} {answer.decode()}")
 
 
-def trade():
-    """How many requests, bids, wins there were, and nanos of USD billed."""
+def trade(campaigns):
+    """How many requests, bids, wins there were, and nanos of USD billed to these campaigns: those of an earlier run may bid too."""
     chance = random.Random(1)
     count = {"requests": 0, "bids": 0, "wins": 0, "billed_nanos": 0}
     begin = time.monotonic()
@@ -91,7 +91,8 @@ def trade():
                 notify(bid["nurl"], bid["price"])
                 notify(bid["burl"], bid["price"])
                 # CPM in USD: a thousandth of it is owed, which is a million nanos.
-                count["billed_nanos"] += round(bid["price"] * 1_000_000)
+                if bid["cid"] in campaigns:
+                    count["billed_nanos"] += round(bid["price"] * 1_000_000)
         elif status != 204:
             sys.exit(f"bid request: {status} {answer.decode()}")
         time.sleep(max(0.0, begin + count["requests"] / RATE - time.monotonic()))
@@ -110,7 +111,7 @@ def reported_nanos(campaigns):
 def main():
     campaigns = set_up()
     # A bidder leases for a campaign once it is asked for it; before, it has nothing to offer.
-    count = trade()
+    count = trade(campaigns)
     print(json.dumps(count), flush=True)
     give_up = time.monotonic() + PATIENCE_SECONDS
     while (reported := reported_nanos(campaigns)) != count["billed_nanos"] and time.monotonic() < give_up:

@@ -77,15 +77,24 @@ stop_control_plane() {
     rm -rf "$1"
 }
 
-# apply_definitions: the custom resources of crds.txt, waited for.
-apply_definitions() {
+# definitions: the folder and the pattern of each line of crds.txt, from its module, which is downloaded once.
+definitions() {
     local module version folder pattern dir
     while read -r module version folder pattern; do
         case $module in '' | '#'*) continue ;; esac
         dir=$(cd k8s/apiserver && go mod download -json "$module@$version" |
             python3 -c 'import json, sys; print(json.load(sys.stdin)["Dir"])') || return 1
-        # shellcheck disable=SC2086 # the pattern is one
-        (cd "$dir/$folder" && printf -- '-f %s ' $pattern | xargs kubectl create >/dev/null) || return 1
+        printf '%s %s\n' "$dir/$folder" "$pattern"
     done <k8s/apiserver/crds.txt
+}
+
+# apply_definitions [MODULE]: these custom resources, or those of one module, waited for.
+apply_definitions() {
+    local found folder pattern
+    found=$(definitions | grep -F -- "${1:-/}") || return 1
+    while read -r folder pattern; do
+        # shellcheck disable=SC2086 # the pattern is one
+        (cd "$folder" && printf -- '-f %s ' $pattern | xargs kubectl create >/dev/null) || return 1
+    done <<<"$found"
     kubectl wait --for condition=Established --timeout 60s crd --all >/dev/null
 }

@@ -39,7 +39,7 @@ def expected(objects):
     flow(["campaign-service"], ["analytics-service", "bidding-service"], 8080)
     # A bidder never speaks to PostgreSQL.
     flow(["campaign-service", "analytics-service", "migrations"], ["postgres"], 5432)
-    flow([*SERVICES, "redis-cluster-init"], ["redis-cluster"], 6379)
+    flow([*SERVICES, "migrations", "redis-cluster-init"], ["redis-cluster"], 6379)
     flow([*SERVICES, "migrations"], ["kafka"], 9092)
     flow(["postgres"], ["postgres"], 5432)
     flow(["redis-cluster"], ["redis-cluster"], 6379, 16379)

@@ -6,12 +6,14 @@ from objects import namespace_of, title
 
 IN_CLUSTER = re.compile(r"(http://)?(?:[^\s@/,]*@)?([a-z0-9$()_.-]+\.svc\.cluster\.local)(?::(\d+))?", re.IGNORECASE)
 SHORT = re.compile(r"(?<![\w.@:/$()-])([a-z][a-z0-9]*(?:-[a-z0-9]+)+):(\d{4,5})(?![\d.])")
+REFERENCE = re.compile(r"(?<!\$)\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
 LOCAL = {"localhost", "0.0.0.0", "127.0.0.1"}
 
 
 def mistakes(objects):
     yield from _references(objects)
     yield from _accounts(objects)
+    yield from _variables(objects)
     yield from _hosts(objects)
     yield from _custom(objects)
 
@@ -81,6 +83,17 @@ def _mounts(workload):
                 yield f"{workload} mounts volume {mount['name']}, which it does not have"
     for unused in sorted(volumes - mounted):
         yield f"{workload} has volume {unused}, which nothing mounts"
+
+
+def _variables(objects):
+    """`$(NAME)` in a variable stands for one that is defined before it; else it stays as it is written."""
+    for workload in objects.workloads():
+        for container in workload.containers():
+            known = set()
+            for variable in container.get("env", []):
+                for name in sorted(set(REFERENCE.findall(str(variable.get("value", "")))) - known):
+                    yield f"{workload}, {variable['name']}: $({name}) is not defined before it"
+                known.add(variable["name"])
 
 
 def _accounts(objects):

@@ -152,6 +152,10 @@ archive_is_level() {
 takes_a_base_backup() {
     as_archive "$(with_role master)" ONCE=1 sh "$DIR/archive/config/backup.sh" >"$DIR/backup.log" 2>&1 && grep -q verified "$DIR/backup.log"
 }
+# Nobody listens there.
+takes_none_from_nobody() {
+    ! as_archive 9 ONCE=1 sh "$DIR/archive/config/backup.sh" >"$DIR/backup.log" 2>&1 && [ -z "$(ls "$DIR/archive/kept/base")" ]
+}
 archive_follows() { within 60 archive_is_level; }
 
 # All disks lost; from the archive alone, to an instant before somebody dropped the table.
@@ -196,6 +200,7 @@ try_postgres() {
     holds "postgres: writes reach the standbys, which take none themselves" writes_reach_standbys
     holds "postgres: its account reads neither secrets nor others' settings" patroni_is_held_to_its_role
     holds "postgres: the archive receives the log" archive_runs
+    holds "postgres: without a primary no base backup is there, and none is said to be" takes_none_from_nobody
     holds "postgres: a base backup is taken and verified" takes_a_base_backup
     holds "postgres: the primary killed, a standby is promoted and nothing is lost; the old one follows" promotes_without_loss
     holds "postgres: the archive follows the new primary" archive_follows

@@ -13,17 +13,18 @@ base=$ARCHIVE/base
 mkdir -p "$base"
 
 # Names of finished backups, newest first.
-backups() { find "$base" -mindepth 1 -maxdepth 1 -name '*Z' -printf '%f\n' | sort -r; }
+backups() { find "$base" -mindepth 1 -maxdepth 1 -type d -name '*Z' -printf '%f\n' | sort -r; }
 
+# take: where it is asked whether this worked, `set -e` does not end it; each step asks for the one before.
 take() {
     rm -rf "$base"/*.part
     name=$(date -u +%Y%m%dT%H%M%SZ)
-    pg_basebackup --pgdata "$base/$name.part" --checkpoint fast --wal-method fetch --no-password
-    pg_verifybackup --quiet "$base/$name.part"
-    # When it ended: an instant before that it cannot be restored to.
-    touch "$base/$name.part"
-    mv "$base/$name.part" "$base/$name"
-    echo "{\"message\": \"base backup is taken and verified\", \"backup\": \"$name\"}"
+    # Touched when it ended: to an instant before that it cannot be restored.
+    pg_basebackup --pgdata "$base/$name.part" --checkpoint fast --wal-method fetch --no-password &&
+        pg_verifybackup --quiet "$base/$name.part" &&
+        touch "$base/$name.part" &&
+        mv "$base/$name.part" "$base/$name" &&
+        echo "{\"message\": \"base backup is taken and verified\", \"backup\": \"$name\"}"
 }
 
 # The log that no backup needs any more goes too; its first segment is named in the label of the oldest that stays.

@@ -55,11 +55,11 @@ choose_masters() {
 spread_slots() {
     i=0
     for node in $(choose_masters); do
-        first=$((16384 * i / masters))
+        from=$((16384 * i / masters))
         i=$((i + 1))
-        last=$((16384 * i / masters - 1))
-        has_slots "$node" || ask "$node" cluster addslotsrange "$first" "$last" >/dev/null
-        echo "master: $node, slots $first to $last"
+        to=$((16384 * i / masters - 1))
+        has_slots "$node" || ask "$node" cluster addslotsrange "$from" "$to" >/dev/null
+        echo "master: $node, slots $from to $to"
     done
 }
 
