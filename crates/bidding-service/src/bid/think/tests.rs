@@ -88,6 +88,7 @@ async fn bidder() -> Bidder {
             metrics.bids.bid_events_dropped.clone(),
             &shutdown,
         ),
+        sampler: None,
         shading: Shading::start(
             BidderId("bdr_1".into()),
             metrics.bids.bid_events_dropped.clone(),
