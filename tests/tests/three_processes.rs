@@ -6,7 +6,7 @@ use adplatform_tests::fixtures::{
 use adplatform_tests::services::PUBLIC_BIDDING_URL;
 use adplatform_tests::{Platform, eventually};
 use reqwest::StatusCode;
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_campaign_bids_is_billed_and_reported_across_three_processes() {
@@ -43,7 +43,7 @@ async fn an_administrator_asks_the_bidder_by_way_of_the_campaign_api() {
     let campaign = platform.live_campaign(2 * USD, 100 * USD).await;
     platform.bid_on(&banner_request("r")).await;
     let question = json!({"request": banner_request("r"), "campaigns": [campaign.id]});
-    let told = answer(&platform, "/explain", &question).await;
+    let told = platform.create("/explain", question).await;
     assert_eq!(told["campaigns"][0]["imps"][0]["campaign_failures"], json!([]));
 
     let creative = banner_300x250();
@@ -52,7 +52,7 @@ async fn an_administrator_asks_the_bidder_by_way_of_the_campaign_api() {
         "max_cpm_micros": [50_000, 2 * USD],
     });
     let told = eventually("a sample", || async {
-        let told = answer(&platform, "/forecast", &draft).await;
+        let told = platform.create("/forecast", draft.clone()).await;
         (told["requests"].as_u64() > Some(0)).then_some(told)
     })
     .await;
@@ -63,11 +63,4 @@ async fn an_administrator_asks_the_bidder_by_way_of_the_campaign_api() {
         (&at_maxima[0]["eligible_imps"], &at_maxima[1]["eligible_imps"]),
         (&0.into(), &told["imps"])
     );
-}
-
-async fn answer(platform: &Platform, path: &str, question: &Value) -> Value {
-    let answer = platform.post(path, question).await;
-    let (status, text) = (answer.status(), answer.text().await.unwrap());
-    assert_eq!(status, StatusCode::OK, "{text}");
-    serde_json::from_str(&text).unwrap()
 }
