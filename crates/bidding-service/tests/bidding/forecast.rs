@@ -134,16 +134,6 @@ async fn a_draft_for_another_country_has_nothing_and_is_told_why() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_no_request() {
-    let stage = stage().await;
-    for _ in 0..100 {
-        stage.post("/openrtb2/bid", &[], "{").await;
-    }
-    let told = until_sampled(&stage, "/openrtb2/bid", &request().to_string(), 1).await;
-    assert!(told["requests"].as_u64() < Some(100), "{told}");
-}
-
-#[tokio::test]
 async fn a_forecast_needs_the_administrators_key() {
     let stage = stage().await;
     for headers in [&[][..], &[("authorization", "Bearer adm_of_another_one")]] {
