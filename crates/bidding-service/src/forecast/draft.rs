@@ -5,7 +5,7 @@ use domain::advertiser::AdvertiserStatus;
 use domain::campaign::{Campaign, CampaignSpec, CampaignStatus};
 use domain::creative::{Creative, CreativeSpec, CreativeStatus};
 use domain::currency::Currency;
-use domain::id::{AdvertiserId, CampaignId, CreativeId};
+use domain::id::{AdvertiserId, CampaignId, CreativeId, DealId};
 use domain::mistake::Mistake;
 use domain::period::{Limits, days};
 use domain::serving::{SCHEMA, ServingAdvertiser, ServingCampaign};
@@ -53,6 +53,9 @@ impl Question {
         let mut mistakes = Vec::new();
         let campaign = campaign(with_advertiser(self.campaign));
         let campaign = campaign.map_err(|all| mistakes.extend(below("/campaign", all)));
+        if let Ok(campaign) = &campaign {
+            mistakes.extend(own_deals(campaign));
+        }
         if !(1..=MOST_CREATIVES).contains(&self.creatives.len()) {
             let message = format!("must have 1 to {MOST_CREATIVES} items");
             mistakes.push(FieldError::new("/creatives", "invalid_value", message));
@@ -86,6 +89,24 @@ fn with_advertiser(mut campaign: Value) -> Value {
         members.insert("advertiser_id".to_owned(), STAND_IN.into());
     }
     campaign
+}
+
+/// Which deal of an exchange a record stands for is not known here: it would be one that no request has.
+fn own_deals(campaign: &CampaignSpec) -> impl Iterator<Item = FieldError> {
+    let is_record = |id: &str| {
+        let rest = id.strip_prefix(DealId::PREFIX);
+        rest.is_some_and(|rest| rest.starts_with('_'))
+    };
+    let deals = campaign.targeting.deals.iter().enumerate();
+    let records = deals.filter(move |(_, id)| is_record(id));
+    records.map(|(at, _)| {
+        let pointer = format!("/campaign/targeting/deals/{at}");
+        FieldError::new(
+            pointer,
+            "not_allowed",
+            "must be the exchange's own id of the deal",
+        )
+    })
 }
 
 /// With their pointers in the whole question.

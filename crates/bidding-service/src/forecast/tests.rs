@@ -322,6 +322,13 @@ fn all_mistakes_of_a_question_are_told_at_once() {
 }
 
 #[test]
+fn a_deal_goes_by_its_exchanges_id() {
+    let mut question = question();
+    question["campaign"]["targeting"]["deals"] = json!(["their-deal", "dea_01k0000000000000000000000"]);
+    assert_eq!(draft(question).unwrap_err(), ["/campaign/targeting/deals/1"]);
+}
+
+#[test]
 fn without_time_or_samples_there_is_nothing_to_tell() {
     let told = sums(question(), &[], two_rivals()).told(&Told {
         currency: "USD".parse().unwrap(),
