@@ -17,10 +17,10 @@ EXPECTED = {
         "campaign-service": [
             "/campaigns", "/campaigns/c1", "/campaigns/c1/creatives", "/campaigns:batch", "/advertisers", "/advertisers/a1",
             "/creatives/c1", "/audiences", "/audiences/a1/members", "/deals/d1", "/exchanges", "/keys/k1/rotate", "/users", "/openapi.json", "/docs",
-            "/docs/x", "/console", "/console/app.js",
+            "/docs/x", "/console", "/console/app.js", "/explain", "/forecast",
         ],
         "analytics-service": ["/analytics/report", "/analytics/campaigns/c1/delivery", "/analytics/live"],
-        None: ["/", "/metrics", "/health/ready", "/campaignsx", "/campaigns:other", "/analyticsx", "/openapi.json/x"],
+        None: ["/", "/metrics", "/health/ready", "/campaignsx", "/campaigns:other", "/analyticsx", "/openapi.json/x", "/forecast/x"],
     },
     "bidding": {"bidding-service": ["/", "/openrtb2/bid", "/openrtb2/x/bid", "/notice/win", "/event/click", "/sync/x"]},
 }  # fmt: skip

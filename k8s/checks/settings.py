@@ -9,15 +9,12 @@ from objects import title
 TABLE = re.compile(r"^\| ((?:`[A-Z_]+`(?:, )?)+) \|", re.MULTILINE)
 # Read by libraries, not by us.
 LIBRARIES = {"RUST_BACKTRACE", "TOKIO_WORKER_THREADS", "CONFIG_FILE", "OTEL_RESOURCE_ATTRIBUTES"}
-
-# Given ahead: of the forwarder of /explain and /forecast.
-AHEAD = {"BIDDING_URL"}
 IMAGES = (*OURS, "adplatform")
 
 
 def known(readme):
     """The settings that the README's table names."""
-    return {name for row in TABLE.findall(readme) for name in re.findall(r"[A-Z_]+", row)} | LIBRARIES | AHEAD
+    return {name for row in TABLE.findall(readme) for name in re.findall(r"[A-Z_]+", row)} | LIBRARIES
 
 
 def mistakes(objects, names):

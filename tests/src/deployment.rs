@@ -63,6 +63,7 @@ impl Deployment {
         }
         let mut campaigns = service("campaign-service", 0);
         campaigns.settings.push(("ANALYTICS_URL", analytics[0].url()));
+        campaigns.settings.push(("BIDDING_URL", bidders[0].url()));
         let platform = Platform {
             campaigns: campaigns.url(),
             bidding: bidders[0].url(),

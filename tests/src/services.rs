@@ -38,7 +38,10 @@ impl Platform {
         let campaigns = Service::start(
             "campaign-service",
             &data_dir,
-            &with(&[("ANALYTICS_URL", analytics.url.as_str())]),
+            &with(&[
+                ("ANALYTICS_URL", analytics.url.as_str()),
+                ("BIDDING_URL", bidding.url.as_str()),
+            ]),
         );
         let platform = Self {
             campaigns: campaigns.url,

@@ -231,6 +231,7 @@ fn settings(options: &HouseOptions, addrs: Addrs) -> anyhow::Result<Settings> {
     let made_up = [
         ("PUBLIC_BIDDING_URL", format!("http://{}", addrs.bidding)),
         ("ANALYTICS_URL", format!("http://{}", addrs.analytics)),
+        ("BIDDING_URL", format!("http://{}", addrs.bidding)),
         ("ADMIN_API_KEY", admin_key()?),
     ];
     let missing: Vec<_> = made_up

@@ -20,6 +20,12 @@ impl LearnedPrices {
         self.0.store(Arc::new(table));
     }
 
+    /// A copy of its own that stays with the table of now.
+    #[must_use]
+    pub fn frozen(&self) -> Self {
+        Self(Arc::new(ArcSwap::new(self.0.load_full())))
+    }
+
     /// Takes no lock.
     #[must_use]
     pub fn table(&self) -> Guard<Arc<PriceTable>> {
@@ -47,6 +53,9 @@ pub struct MarketPrices {
     pub explores_above: bool,
     /// The chance that a bid at each level wins, ten-thousandths, rising. Empty: nothing is known.
     pub chances: Arc<[u16]>,
+    /// The lowest and the highest level that outcomes have told of; `chances` beyond them are guesses, rather too high than
+    /// too low.
+    pub known: (PriceLevel, PriceLevel),
     /// Counted by whoever sends the bids, taken by whoever learns.
     pub bids: Arc<BidsByLevel>,
 }
@@ -167,6 +176,7 @@ mod tests {
             explores_below: explores,
             explores_above: explores,
             chances: Arc::default(),
+            known: Default::default(),
             bids: Arc::default(),
         }])
     }

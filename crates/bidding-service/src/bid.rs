@@ -13,6 +13,7 @@ use crate::exchange_gate::{ExchangeGate, Proof};
 use crate::live::Live;
 use crate::metrics::BidMetrics;
 use crate::overload::Queue;
+use crate::samples::Sampler;
 use crate::shading::Shading;
 use crate::transport::{self, Encoding};
 use arc_swap::ArcSwap;
@@ -49,6 +50,8 @@ pub(crate) struct Bidder {
     pub(crate) answerer: Answerer,
     pub(crate) events: BidEvents,
     pub(crate) shading: Shading,
+    /// Where somebody may ask for forecasts.
+    pub(crate) sampler: Option<Sampler>,
     pub(crate) clock: Clock,
     pub(crate) metrics: BidMetrics,
     pub(crate) traces: Option<BidTraces>,
@@ -202,6 +205,11 @@ impl Bidder {
             return Answered::Malformed;
         };
         let thought = self.think(live, exchange, arrived_at, &body, &Gathered::Unasked, traced);
+        if let Some(sampler) = &self.sampler
+            && !matches!(thought, Thought::Done(Answered::Malformed))
+        {
+            sampler.seen(exchange, &body, arrived_at);
+        }
         let Thought::NeedsUser { user_key, deadline } = thought else {
             return thought.into_answered();
         };

@@ -32,7 +32,7 @@ pub struct Config {
     pub notice_keys: Option<Vec<NoticeKey>>,
     /// Of exchanges that encrypt the prices of their notices.
     pub price_keys: PriceKeys,
-    /// Who may ask for explanations; `None`: nobody.
+    /// Who may ask for explanations and forecasts; `None`: nobody.
     pub admin_api_key: Option<Secret>,
     pub backends: Backends,
     pub data_dir: PathBuf,
@@ -70,7 +70,7 @@ impl Config {
             ),
             (
                 "ADMIN_API_KEY",
-                "opens POST /openrtb2/explain (without it nobody may ask)",
+                "opens POST /openrtb2/explain and /openrtb2/forecast (without it nobody may ask)",
             ),
             ("NETWORK_MARGIN_MS", "what the network takes of tmax (10)"),
             (

@@ -1,6 +1,8 @@
 //! `POST /openrtb2/explain`: why campaigns bid on a request or do not, by the conditions that bids use, with what this
 //! process knows now of leases, pacing and caps. For administrators, beside the bid path: nothing is reserved or counted.
 
+use crate::administrator::Administrator;
+use crate::known_user::KnownUser;
 use crate::live::Live;
 use crate::user_key::user_key;
 use arc_swap::ArcSwap;
@@ -10,36 +12,28 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use bidding_engine::{
-    Counter, CreativeFailures, ExchangeState, Explanation, ImpExplanation, NoBidReason, Now, UserView,
-    explain, is_identifiable,
+    CreativeFailures, ExchangeState, Explanation, ImpExplanation, NoBidReason, Now, explain, is_identifiable,
 };
 use bumpalo::Bump;
 use domain::serving::ServingCampaign;
 use openrtb::BidRequest;
 use openrtb::request::{Imp, InventoryKind};
-use platform::http::{FieldError, Json, Problem, bearer};
-use platform::{Clock, Secret};
+use platform::Clock;
+use platform::http::{FieldError, Json, Problem};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use storage::UserStates;
-use storage::user_states::UserState;
-use subtle::ConstantTimeEq;
-use tokio::time::timeout;
 
 const MOST_CAMPAIGNS: usize = 100;
-/// Nobody waits for the answer to a bid here.
-const USER_STATE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What an explanation needs.
 pub(crate) struct Explainer {
     pub(crate) live: Arc<ArcSwap<Live>>,
     pub(crate) user_states: Arc<dyn UserStates>,
     pub(crate) clock: Clock,
-    /// Without it nobody may ask.
-    pub(crate) admin_api_key: Option<Secret>,
+    pub(crate) administrator: Administrator,
 }
 
 pub(crate) fn router(explainer: Arc<Explainer>) -> Router {
@@ -63,51 +57,18 @@ fn default_exchange() -> String {
     "default".to_owned()
 }
 
-/// What is known of the request's user.
-enum Known {
-    Nobody,
-    Away,
-    State(UserState),
-}
-
-impl Known {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Nobody => "unidentified",
-            Self::Away => "unavailable",
-            Self::State(_) => "known",
-        }
-    }
-
-    fn view<T>(&self, then: impl FnOnce(&UserView<'_>) -> T) -> T {
-        let Self::State(state) = self else {
-            return then(match self {
-                Self::Away => &UserView::Unavailable,
-                Self::Nobody | Self::State(_) => &UserView::Unidentified,
-            });
-        };
-        let counters = state.counters.iter().map(|(counter, impressions)| Counter {
-            scope_id: &counter.scope_id,
-            window_ms: counter.window_ms,
-            impressions: *impressions,
-        });
-        then(&UserView::Known {
-            counters: &counters.collect::<Vec<_>>(),
-            audiences: &state.audiences,
-        })
-    }
-}
-
 async fn answer(
     State(explainer): State<Arc<Explainer>>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
-    explainer.admit(&headers)?;
+    explainer.administrator.admit(&headers)?;
     let Json(question) = Json::<Question>::from_bytes(&body)?;
     let live = explainer.live.load_full();
     let text = question.request.to_string().into_bytes();
-    let user = explainer.user(question.check(&live, &text)?).await;
+    let user_key = question.check(&live, &text)?;
+    let now_ms = explainer.clock.unix_ms();
+    let user = KnownUser::read(&*explainer.user_states, user_key.as_deref(), now_ms).await;
     let now = Now {
         unix_ms: explainer.clock.unix_ms(),
         monotonic_ms: explainer.clock.monotonic_ms(),
@@ -118,31 +79,6 @@ async fn answer(
         .await
         .map_err(|error| Problem::internal(&error))?
         .map(Json)
-}
-
-impl Explainer {
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(key) = &self.admin_api_key else {
-            return Err(Problem::forbidden().with_detail("this process has no ADMIN_API_KEY"));
-        };
-        let is_administrator = |given: &str| bool::from(given.as_bytes().ct_eq(key.expose().as_bytes()));
-        if bearer(headers).is_some_and(is_administrator) {
-            Ok(())
-        } else {
-            Err(Problem::unauthorized())
-        }
-    }
-
-    async fn user(&self, user_key: Option<String>) -> Known {
-        let Some(user_key) = user_key else {
-            return Known::Nobody;
-        };
-        let read = self.user_states.read(&user_key, self.clock.unix_ms());
-        match timeout(USER_STATE_TIMEOUT, read).await {
-            Ok(Ok(state)) => Known::State(state),
-            Ok(Err(_)) | Err(_) => Known::Away,
-        }
-    }
 }
 
 impl Question {
@@ -178,7 +114,7 @@ impl Question {
         }
     }
 
-    fn answer(&self, live: &Live, text: &[u8], user: &Known, now: Now) -> Result<Value, Problem> {
+    fn answer(&self, live: &Live, text: &[u8], user: &KnownUser, now: Now) -> Result<Value, Problem> {
         let arena = Bump::new();
         let mut request = openrtb::read_request(text, &arena).map_err(|error| Problem::internal(&error))?;
         if let Some(locations) = &live.locations {
@@ -224,7 +160,7 @@ impl Question {
 }
 
 /// The request as a bid would see it.
-fn seen(request: &BidRequest<'_>, exchange: &ExchangeState, user: &Known) -> Value {
+fn seen(request: &BidRequest<'_>, exchange: &ExchangeState, user: &KnownUser) -> Value {
     let inventory = &request.inventory;
     json!({
         "id": request.id,

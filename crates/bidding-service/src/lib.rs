@@ -10,10 +10,11 @@
 //! Must never: talk to the campaign store, log on the bid path, or shed a notice.
 //!
 //! Where to look: `bid` (the way of a request), `follower` (topics to snapshot), `answer` and `markup` (decisions
-//! to bytes), `exchange_gate` (who may ask), `overload` (how many), `explanation` (why or why not), `user_key` and `cookie_sync` (who the user is), `lists` and
+//! to bytes), `exchange_gate` (who may ask), `overload` (how many), `explanation` (why or why not), `forecast` over `samples` (what a draft could have), `user_key` and `cookie_sync` (who the user is), `lists` and
 //! `geo_ip` (files of what is not worth a bid, and of places), `bid_events` (counts), `bid_traces`, `token`, `lease_keeper`,
 //! `notices`, `settlement`, `rebuild` and `spool` (money), `shading` (prices under first price).
 
+mod administrator;
 mod answer;
 mod bid;
 mod bid_events;
@@ -25,7 +26,9 @@ mod error;
 mod exchange_gate;
 mod explanation;
 mod follower;
+mod forecast;
 mod geo_ip;
+mod known_user;
 mod lease_keeper;
 mod lists;
 mod live;
@@ -39,6 +42,7 @@ mod overload;
 mod price_keys;
 mod rebuild;
 mod routes;
+mod samples;
 mod settlement;
 mod shading;
 mod spool;
@@ -49,6 +53,7 @@ mod transport;
 mod user_key;
 pub mod wiring;
 
+use administrator::Administrator;
 use answer::Answerer;
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -61,6 +66,7 @@ use cookie_sync::CookieSync;
 use domain::id::BidderId;
 use explanation::Explainer;
 use follower::Follower;
+use forecast::Forecaster;
 use lease_keeper::LeaseKeeper;
 use live::Live;
 use metrics::BiddingMetrics;
@@ -68,6 +74,7 @@ use notices::Notices;
 use overload::Queue;
 use platform::Process;
 use rebuild::Rebuilder;
+use samples::{Sampler, Samples};
 use settlement::Settlement;
 use shading::Shading;
 use spool::Spool;
@@ -134,13 +141,16 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
     let notices = start.notices(keeper, live.clone(), shading.clone())?;
     let sync = start.cookie_sync(live.clone());
     let explanation = explanation::router(Arc::new(start.explainer(live.clone())));
-    let bidder = Arc::new(start.bidder(live, shading));
+    let (sampler, samples) = start.samples(live.clone());
+    let forecaster = start.forecaster(live.clone(), samples, shading.prices());
+    let bidder = Arc::new(start.bidder(live, shading, sampler));
     let http = process.metrics.http(SERVICE);
     Ok(App {
         router: routes::router(
             bidder,
             notices::router(notices).merge(cookie_sync::router(sync)),
             explanation,
+            forecast::router(Arc::new(forecaster)),
             &http,
             &process.traces,
         ),
@@ -274,11 +284,35 @@ impl Start<'_> {
             live,
             user_states: self.ports.user_states.clone(),
             clock: self.process.clock.clone(),
-            admin_api_key: self.config.admin_api_key.clone(),
+            administrator: self.administrator(),
         }
     }
 
-    fn bidder(&self, live: Arc<ArcSwap<Live>>, shading: Shading) -> Bidder {
+    fn administrator(&self) -> Administrator {
+        Administrator(self.config.admin_api_key.clone())
+    }
+
+    /// Where nobody may ask for a forecast nothing is sampled.
+    fn samples(&self, live: Arc<ArcSwap<Live>>) -> (Option<Sampler>, Samples) {
+        if !self.administrator().exists() {
+            return (None, Samples::default());
+        }
+        let (user_states, clock) = (self.ports.user_states.clone(), self.process.clock.clone());
+        let (sampler, samples) = Sampler::start(live, user_states, clock, &self.process.shutdown);
+        (Some(sampler), samples)
+    }
+
+    fn forecaster(&self, live: Arc<ArcSwap<Live>>, samples: Samples, prices: LearnedPrices) -> Forecaster {
+        Forecaster {
+            live,
+            samples,
+            prices,
+            clock: self.process.clock.clone(),
+            administrator: self.administrator(),
+        }
+    }
+
+    fn bidder(&self, live: Arc<ArcSwap<Live>>, shading: Shading, sampler: Option<Sampler>) -> Bidder {
         let Self {
             config,
             process,
@@ -302,6 +336,7 @@ impl Start<'_> {
                 &process.shutdown,
             ),
             shading,
+            sampler,
             clock: process.clock.clone(),
             timing: Timing {
                 bid_timeout: config.bid_timeout,

@@ -11,13 +11,16 @@ use std::sync::Arc;
 
 /// Explanations at once: each looks at every condition of up to a hundred campaigns.
 const EXPLANATIONS_AT_ONCE: usize = 4;
+/// Each keeps a thread busy for as long as it takes.
+const FORECASTS_AT_ONCE: usize = 1;
 
-/// `notices` holds `/notice/*`, `/event/*` and `/sync/*`. They are never shed; probes are the process's. `explanation` is
-/// for people, and so gets the stack of their APIs.
+/// `notices` holds `/notice/*`, `/event/*` and `/sync/*`. They are never shed; probes are the process's. `explanation` and
+/// `forecast` are for people, and so get the stack of their APIs.
 pub(crate) fn router(
     bidder: Arc<Bidder>,
     notices: Router,
     explanation: Router,
+    forecast: Router,
     metrics: &HttpMetrics,
     traces: &Traces,
 ) -> Router {
@@ -29,12 +32,14 @@ pub(crate) fn router(
             post(bid::named_exchange_with_secret),
         )
         .with_state(bidder);
-    let few_at_once = HttpOptions {
-        max_in_flight: EXPLANATIONS_AT_ONCE,
+    let at_once = |max_in_flight| HttpOptions {
+        max_in_flight,
         ..HttpOptions::default()
     };
-    layered(explanation, few_at_once, metrics, traces).merge(metrics_only(
-        bids.merge(notices).fallback(|| async { StatusCode::NOT_FOUND }),
-        metrics,
-    ))
+    layered(explanation, at_once(EXPLANATIONS_AT_ONCE), metrics, traces)
+        .merge(layered(forecast, at_once(FORECASTS_AT_ONCE), metrics, traces))
+        .merge(metrics_only(
+            bids.merge(notices).fallback(|| async { StatusCode::NOT_FOUND }),
+            metrics,
+        ))
 }

@@ -14,6 +14,8 @@ pub struct Config {
     pub rate_limit_per_second: u32,
     /// Base of the analytics service, `http` only.
     pub analytics_url: Uri,
+    /// Base of the bidding service, `http` only.
+    pub bidding_url: Uri,
     pub backends: Backends,
 }
 
@@ -39,6 +41,10 @@ impl Config {
                 "ANALYTICS_URL",
                 "where /analytics/* is forwarded (http://127.0.0.1:8082)",
             ),
+            (
+                "BIDDING_URL",
+                "where POST /explain and /forecast are forwarded, with ADMIN_API_KEY (http://127.0.0.1:8081)",
+            ),
         ],
     ];
 
@@ -49,7 +55,18 @@ impl Config {
             admin_api_key,
             admin_key_is_invented,
             rate_limit_per_second: settings.parse_within("API_RATE_LIMIT_PER_SECOND", 100, 1..=1_000_000),
-            analytics_url: analytics_url(settings),
+            analytics_url: base_url(
+                settings,
+                "ANALYTICS_URL",
+                Uri::from_static("http://127.0.0.1:8082"),
+                "http://analytics-service:8080",
+            ),
+            bidding_url: base_url(
+                settings,
+                "BIDDING_URL",
+                Uri::from_static("http://127.0.0.1:8081"),
+                "http://bidding-service:8080",
+            ),
             backends: Backends::read(settings, &Self::NEEDED),
         }
     }
@@ -96,17 +113,13 @@ fn admin_key(settings: &mut Settings) -> (Secret, bool) {
     }
 }
 
-fn analytics_url(settings: &mut Settings) -> Uri {
-    let default = Uri::from_static("http://127.0.0.1:8082");
-    let url = settings.parse("ANALYTICS_URL", default.clone());
+/// Of another service, without a path.
+fn base_url(settings: &mut Settings, name: &'static str, default: Uri, such_as: &str) -> Uri {
+    let url = settings.parse(name, default.clone());
     let is_base = matches!(url.path(), "" | "/") && url.query().is_none();
     if url.scheme_str() == Some("http") && url.authority().is_some() && is_base {
         return url;
     }
-    settings.mistake(
-        "ANALYTICS_URL",
-        &url,
-        "expected a base URL such as http://analytics-service:8080",
-    );
+    settings.mistake(name, &url, format_args!("expected a base URL such as {such_as}"));
     default
 }

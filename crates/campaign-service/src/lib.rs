@@ -85,11 +85,15 @@ pub fn build(config: &Config, ports: Ports, process: &Process) -> anyhow::Result
     );
     let background = process.shutdown.background().clone();
     process.shutdown.spawn("outbox relay", relay.run(background));
-    let forwarder = Arc::new(forward::Forwarder::new(
-        config.analytics_url.clone(),
-        traces.clone(),
-    ));
+    let analytics = forward::Forwarder::to_analytics(config.analytics_url.clone(), traces.clone());
+    let bidding = forward::Bidding::new(config.bidding_url.clone(), &config.admin_api_key, traces.clone())?;
     Ok(App {
-        router: routes::router(api, forwarder, &process.metrics.http(SERVICE), &traces),
+        router: routes::router(
+            api,
+            Arc::new(analytics),
+            Arc::new(bidding),
+            &process.metrics.http(SERVICE),
+            &traces,
+        ),
     })
 }

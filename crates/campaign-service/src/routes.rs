@@ -7,7 +7,7 @@ use crate::campaigns::Campaigns;
 use crate::creatives::{self, Creatives};
 use crate::deals::Deals;
 use crate::exchanges::Exchanges;
-use crate::forward::{self, Forwarder};
+use crate::forward::{self, Bidding, Forwarder};
 use crate::keys::{self, Keys};
 use crate::resource::{Resource, archive, create, list, patch, read};
 use crate::{auth, batch, history, members, users};
@@ -27,7 +27,8 @@ const UPLOAD_WITHIN: Duration = Duration::from_secs(600);
 
 pub(crate) fn router(
     api: Arc<Api>,
-    forwarder: Arc<Forwarder>,
+    analytics: Arc<Forwarder>,
+    bidding: Arc<Bidding>,
     metrics: &HttpMetrics,
     traces: &Traces,
 ) -> Router {
@@ -56,7 +57,12 @@ pub(crate) fn router(
     let uploads = Router::new().route("/audiences/{id}/members", post(members::upload));
     let analytics = Router::new()
         .route("/analytics/{*path}", any(forward::analytics))
-        .with_state(forwarder);
+        .with_state(analytics);
+    let bidding = Router::new()
+        .route("/explain", post(forward::explain))
+        .route("/forecast", post(forward::forecast))
+        .route_layer(from_fn_with_state(api.clone(), auth::admit))
+        .with_state(bidding);
     let batch_options = HttpOptions {
         body_limit_bytes: BATCH_LIMIT_BYTES,
         ..HttpOptions::default()
@@ -69,7 +75,7 @@ pub(crate) fn router(
     layered(admitted(batch), batch_options, metrics, traces)
         .merge(layered(admitted(uploads), upload_options, metrics, traces))
         .merge(layered(
-            admitted(resources).merge(analytics),
+            admitted(resources).merge(analytics).merge(bidding),
             HttpOptions::default(),
             metrics,
             traces,

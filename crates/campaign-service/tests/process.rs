@@ -31,6 +31,7 @@ fn every_bad_setting_is_told_at_once_with_exit_64_and_no_secret() {
         .env("ADMIN_API_KEY", "too-short")
         .env("DATABASE_URL", "mysql://user:hunter2@db/ads")
         .env("ANALYTICS_URL", "https://analytics/path")
+        .env("BIDDING_URL", "bidding:8080")
         .env("API_RATE_LIMIT_PER_SECOND", "0")
         .env("REDIS_URL", "http://user:hunter2@redis")
         .env("KAFKA_BROKERS", "kafka")
@@ -42,6 +43,7 @@ fn every_bad_setting_is_told_at_once_with_exit_64_and_no_secret() {
         "ADMIN_API_KEY",
         "DATABASE_URL",
         "ANALYTICS_URL",
+        "BIDDING_URL",
         "API_RATE_LIMIT_PER_SECOND",
         "REDIS_URL",
         "KAFKA_BROKERS",

@@ -24,6 +24,7 @@ fn learned(mut world: World, market: Market, cpm_micros: i64) -> World {
         explores_below: false,
         explores_above: false,
         chances: Arc::default(),
+        known: Default::default(),
         bids: Arc::default(),
     }]));
     world.snapshot = world.snapshot.with_prices(prices);

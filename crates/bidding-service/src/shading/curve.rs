@@ -72,7 +72,11 @@ const VALUES_ABOVE: usize = 32;
 
 /// By level the chance that a bid wins, never falling.
 #[derive(Debug)]
-pub(super) struct Curve(Vec<f64>);
+pub(super) struct Curve {
+    chances: Vec<f64>,
+    /// The lowest and the highest level of which something is known.
+    known: (PriceLevel, PriceLevel),
+}
 
 /// Levels of which something is known, as one.
 struct Block {
@@ -117,13 +121,22 @@ impl Curve {
         let top = highest.1.max(least);
         let above = highest.0..PriceLevel::COUNT;
         chances.extend(above.map(|level| (top * power(highest.0, level, EXPONENT_ABOVE)).min(1.0)));
-        Some(Self(chances))
+        let level = |(position, _): (usize, f64)| PriceLevel::at(position).unwrap_or_default();
+        Some(Self {
+            chances,
+            known: (level(lowest), level(highest)),
+        })
+    }
+
+    /// The lowest and the highest level that outcomes have told of.
+    pub(super) fn known(&self) -> (PriceLevel, PriceLevel) {
+        self.known
     }
 
     /// In ten-thousandths.
     pub(super) fn chances(&self) -> Vec<u16> {
         let in_parts = |chance: &f64| (chance.clamp(0.0, 1.0) * 10_000.0).round() as u16;
-        self.0.iter().map(in_parts).collect()
+        self.chances.iter().map(in_parts).collect()
     }
 
     /// The bid with the highest (value - bid) x chance for each level of value from the returned first one on, where bids
@@ -133,7 +146,7 @@ impl Curve {
         let mut best = 0;
         let targets = (lowest..=last).map(|value_level| {
             let value = price(value_level).midpoint(price(value_level + 1));
-            let surplus = |level: usize| (value - price(level)) * self.0[level];
+            let surplus = |level: usize| (value - price(level)) * self.chances[level];
             // Below an eighth of the value nothing is sold that is worth a thought.
             let first = best.max(value_level.saturating_sub(48));
             best = (first..=value_level).fold(first, |best, level| {

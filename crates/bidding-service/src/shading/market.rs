@@ -94,6 +94,7 @@ impl MarketStats {
                 explores_below: true,
                 explores_above: true,
                 chances: Arc::default(),
+                known: Default::default(),
                 bids: bids.clone(),
             },
             bids,
@@ -233,6 +234,7 @@ impl MarketStats {
             explores_below: !self.wins.is_usual(),
             explores_above: !self.losses.is_usual(),
             chances: curve.chances().into(),
+            known: curve.known(),
             bids: self.bids.clone(),
         })
     }

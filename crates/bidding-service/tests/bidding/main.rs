@@ -10,6 +10,7 @@ mod changes;
 mod deadlines;
 mod explanation;
 mod fields;
+mod forecast;
 mod gate;
 mod journal;
 mod lists;

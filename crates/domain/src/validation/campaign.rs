@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A thousand million units of a currency; in nanos it still fits 64 bits, nine times over.
 const LARGEST_BUDGET_MICROS: i64 = 1_000_000_000_000_000;
 /// A million units for a thousand impressions.
-const LARGEST_CPM_MICROS: i64 = 1_000_000_000_000;
+pub const LARGEST_CPM_MICROS: i64 = 1_000_000_000_000;
 
 /// # Errors
 /// Every mistake of the body.

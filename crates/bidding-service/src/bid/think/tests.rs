@@ -6,9 +6,13 @@ use crate::exchange_gate::ExchangeGate;
 use crate::markup::PreparedCreative;
 use crate::metrics::BiddingMetrics;
 use crate::overload::Queue;
+use crate::samples::Sampler;
 use crate::shading::Shading;
 use crate::testing;
 use crate::token::TokenSealer;
+use arc_swap::ArcSwap;
+use axum::body::Body;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use bidding_engine::{LeaseCell, Leases, Snapshot};
 use domain::exchange::{Exchange, ExchangeSpec};
@@ -88,6 +92,7 @@ async fn bidder() -> Bidder {
             metrics.bids.bid_events_dropped.clone(),
             &shutdown,
         ),
+        sampler: None,
         shading: Shading::start(
             BidderId("bdr_1".into()),
             metrics.bids.bid_events_dropped.clone(),
@@ -165,4 +170,30 @@ async fn a_bid_that_turns_out_late_gives_its_reservation_back() {
     let gate = ExchangeGate::new(&ExchangeSpec::default(), false, metrics.clone(), None);
     assert_eq!(late.into_response(&gate).status(), StatusCode::NO_CONTENT);
     assert_eq!(metrics.late.get(), 1);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_no_request_to_a_sample() {
+    let mut bidder = bidder().await;
+    let live = Arc::new(ArcSwap::from_pointee(live(Arc::default())));
+    let shutdown = Shutdown::new(Default::default(), Readiness::new());
+    let (user_states, clock) = (bidder.user_states.clone(), bidder.clock.clone());
+    let (sampler, samples) = Sampler::start(live.clone(), user_states, clock, &shutdown);
+    bidder.sampler = Some(sampler);
+    let (live, at) = (live.load_full(), Instant::now());
+    for body in [&b"{"[..], b"{}", REQUEST] {
+        let request = Request::new(Body::from(body));
+        bidder.answer(&live, "default", at, request, None).await;
+    }
+    let sampled = async {
+        while samples.all(at).is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), sampled)
+        .await
+        .unwrap();
+    let weights: Vec<u64> = samples.all(at).iter().map(|sample| sample.weight).collect();
+    assert_eq!(weights, [1]);
+    shutdown.background().cancel();
 }
