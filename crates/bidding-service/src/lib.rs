@@ -78,7 +78,6 @@ use samples::{Sampler, Samples};
 use settlement::Settlement;
 use shading::Shading;
 use spool::Spool;
-use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -344,20 +343,12 @@ impl Start<'_> {
                 user_state_timeout: config.user_state_timeout,
                 slower_decision: config.slower_decision,
             },
-            queue: Queue::new(config.bid_timeout * WAITING_SHARE.0 / WAITING_SHARE.1, threads()),
+            queue: Queue::new(config.bid_timeout * WAITING_SHARE.0 / WAITING_SHARE.1),
             in_flight: Semaphore::new(config.max_bids_in_flight),
             metrics: metrics.bids.clone(),
             traces: BidTraces::new(process.traces.of(SERVICE), config.bid_trace_share, self.run),
         }
     }
-}
-
-/// That answer requests: as many as [`platform::Server::bind_apart`] starts.
-fn threads() -> NonZero<u16> {
-    let threads = std::thread::available_parallelism().ok();
-    threads
-        .and_then(|threads| NonZero::new(u16::try_from(threads.get()).unwrap_or(u16::MAX)))
-        .unwrap_or(NonZero::<u16>::MIN)
 }
 
 fn sealer(config: &Config) -> anyhow::Result<TokenSealer> {

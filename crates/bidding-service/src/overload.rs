@@ -10,7 +10,6 @@
 //! A burst can be longer than there is time for. So nobody is worked on unless all who wait behind could still be refused
 //! in time.
 
-use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -29,8 +28,6 @@ pub(crate) struct Queue {
     target_nanos: i64,
     /// By then everybody is to have an answer, whatever it is.
     longest_nanos: i64,
-    /// Of one who waits behind, what refusing him takes of all threads.
-    refusal_nanos: i64,
     window_began_ms: AtomicI64,
     /// Of the window.
     shortest: AtomicUsize,
@@ -39,19 +36,19 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// `longest`: that anybody may wait; an eighth of it is the longest that a queue may stand. `threads`: that answer.
-    pub(crate) fn new(longest: Duration, threads: NonZero<u16>) -> Self {
+    /// `longest`: that anybody may wait; an eighth of it is the longest that a queue may stand.
+    pub(crate) fn new(longest: Duration) -> Self {
         Self {
             target_nanos: nanos(longest / STANDING_SHARE),
             longest_nanos: nanos(longest),
-            refusal_nanos: REFUSAL_NANOS / i64::from(threads.get()),
             window_began_ms: AtomicI64::new(i64::MIN),
             shortest: AtomicUsize::new(usize::MAX),
             is_standing: AtomicBool::new(false),
         }
     }
 
-    /// Whether a request that has waited so long, while `others` wait still, is worked on. Each is asked about once.
+    /// Whether a request that has waited so long, while `others` still wait for the same thread, is worked on. Each is asked
+    /// about once.
     pub(crate) fn admits(&self, waited: Duration, others: usize, monotonic_ms: i64) -> bool {
         if others < self.shortest.load(Relaxed) {
             self.shortest.fetch_min(others, Relaxed);
@@ -71,7 +68,7 @@ impl Queue {
         let waited_nanos = nanos(waited);
         let behind_nanos = i64::try_from(others)
             .unwrap_or(i64::MAX)
-            .saturating_mul(self.refusal_nanos);
+            .saturating_mul(REFUSAL_NANOS);
         if waited_nanos.saturating_add(behind_nanos) > self.longest_nanos {
             return false;
         }
@@ -91,7 +88,7 @@ mod tests {
     const LONGEST: Duration = Duration::from_millis(40);
 
     fn queue() -> Queue {
-        Queue::new(LONGEST, NonZero::<u16>::MIN)
+        Queue::new(LONGEST)
     }
 
     fn ms(ms: u64) -> Duration {

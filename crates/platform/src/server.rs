@@ -35,7 +35,7 @@ pub struct Arrival {
     pub at: Instant,
     /// The other end of the connection, a proxy perhaps.
     pub peer: SocketAddr,
-    /// How many other connections of the server have something to read and wait for their turn.
+    /// How many other connections have something to read and wait for their turn: of the server, or of its thread.
     pub waiting: usize,
 }
 
@@ -98,8 +98,8 @@ impl Server {
         })
     }
 
-    /// The same, to be served by threads of its own, as many as there are cores: what else the process does does not queue
-    /// behind requests, even when there are more than can be answered.
+    /// The same, its connections on threads of their own, as many as there are cores: what else the process does does not
+    /// queue behind requests, even when there are more than can be answered.
     ///
     /// # Errors
     /// When the address cannot be bound, or threads cannot be started.
@@ -108,15 +108,9 @@ impl Server {
         addr: SocketAddr,
         options: ServerOptions,
     ) -> std::io::Result<Self> {
-        let apart = Apart::start(name)?;
-        let bound = match apart.handle() {
-            // Its threads must hear of what comes in.
-            Some(threads) => threads.spawn(Self::bind(name, addr, options)).await?,
-            None => Self::bind(name, addr, options).await,
-        };
-        bound.map(|server| Self {
-            apart: Some(apart),
-            ..server
+        Ok(Self {
+            apart: Some(Apart::start(name)?),
+            ..Self::bind(name, addr, options).await?
         })
     }
 
@@ -126,27 +120,24 @@ impl Server {
     }
 
     /// Serves `router` in the background until `shutdown` closes it. The shutdown waits for what is in flight.
-    pub fn serve(mut self, router: Router, shutdown: &Shutdown) {
+    pub fn serve(self, router: Router, shutdown: &Shutdown) {
         let connections = shutdown.connections().clone();
-        let apart = self.apart.take();
-        let accepting = self.accept(router, shutdown.clone());
-        match apart.as_ref().and_then(Apart::handle) {
-            Some(threads) => connections.spawn_on(accepting, threads),
-            None => connections.spawn(accepting),
-        };
-        if let Some(apart) = apart {
-            apart.keep();
-        }
+        connections.spawn(self.accept(router, shutdown.clone()));
     }
 
-    async fn accept(self, router: Router, shutdown: Shutdown) {
-        // With its state given, axum builds the routes once and not for each request.
-        let router: Router = router.with_state(());
+    async fn accept(mut self, router: Router, shutdown: Shutdown) {
+        let host = Host {
+            // With its state given, axum builds the routes once and not for each request.
+            router: router.with_state(()),
+            options: self.options,
+            waiting: Arc::default(),
+            apart: self.apart.take(),
+            shutdown,
+        };
         let permits = Arc::new(Semaphore::new(
             self.options.max_connections.min(Semaphore::MAX_PERMITS),
         ));
-        let waiting = Arc::new(Waiting::default());
-        let closing = shutdown.closing().clone();
+        let closing = host.shutdown.closing().clone();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -154,17 +145,17 @@ impl Server {
                 accepted = self.next_connection(&permits) => accepted,
             };
             match accepted {
-                Ok((stream, peer, permit)) => {
-                    spawn(stream, peer, permit, &router, self.options, &shutdown, &waiting)
-                }
+                Ok((stream, peer, permit)) => host.take_in(stream, peer, permit),
                 Err(error) => self.after_accept_error(&error).await,
             }
         }
         tracing::debug!(name = self.name, addr = %self.addr, "closing the listener");
-        let connect =
-            |stream, peer, permit| spawn(stream, peer, permit, &router, self.options, &shutdown, &waiting);
-        if let Err(error) = accept_backlog(self.listener, &permits, connect) {
+        let take_in = |stream, peer, permit| host.take_in(stream, peer, permit);
+        if let Err(error) = accept_backlog(self.listener, &permits, take_in) {
             tracing::warn!(name = self.name, %error, "the listener's backlog is lost");
+        }
+        if let Some(apart) = host.apart {
+            apart.keep();
         }
     }
 
@@ -194,23 +185,46 @@ impl Server {
     }
 }
 
-fn spawn(
-    stream: TcpStream,
-    peer: SocketAddr,
-    permit: OwnedSemaphorePermit,
-    router: &Router,
+/// Where connections come to.
+struct Host {
+    router: Router,
     options: ServerOptions,
-    shutdown: &Shutdown,
-    waiting: &Arc<Waiting>,
-) {
-    // Answers are small and wanted at once. A failure means the peer is gone, which the first read will tell.
-    let _ = stream.set_nodelay(true);
-    let connection = Connection::new(peer, options, shutdown.clone(), waiting.clone());
-    let router = router.clone();
-    shutdown.connections().spawn(async move {
-        connection.serve(stream, router).await;
-        drop(permit);
-    });
+    shutdown: Shutdown,
+    /// Of those that are not apart.
+    waiting: Arc<Waiting>,
+    apart: Option<Apart>,
+}
+
+impl Host {
+    fn take_in(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+        // Answers are small and wanted at once. A failure means the peer is gone, which the first read will tell.
+        let _ = stream.set_nodelay(true);
+        let connections = self.shutdown.connections();
+        let router = self.router.clone();
+        let (options, shutdown) = (self.options, self.shutdown.clone());
+        let Some(place) = self.apart.as_ref().and_then(Apart::place) else {
+            let connection = Connection::new(peer, options, shutdown, self.waiting.clone());
+            connections.spawn(async move {
+                connection.serve(stream, router).await;
+                drop(permit);
+            });
+            return;
+        };
+        let connection = Connection::new(peer, options, shutdown, place.waiting);
+        // That thread's runtime is to hear of what comes in.
+        let Ok(stream) = stream.into_std() else {
+            return tracing::debug!(%peer, "the connection is lost on its way to its thread");
+        };
+        let served = async move {
+            let _seat = place.seat;
+            match TcpStream::from_std(stream) {
+                Ok(stream) => connection.serve(stream, router).await,
+                Err(error) => tracing::warn!(%peer, %error, "the connection cannot be served"),
+            }
+            drop(permit);
+        };
+        connections.spawn_on(served, &place.runtime);
+    }
 }
 
 /// What the kernel has already accepted is answered too, before the listener closes. Asked directly, since tokio

@@ -105,7 +105,7 @@ async fn bidder() -> Bidder {
             user_state_timeout: Duration::ZERO,
             slower_decision: Duration::ZERO,
         },
-        queue: Queue::new(Duration::from_secs(3_600), std::num::NonZero::<u16>::MIN),
+        queue: Queue::new(Duration::from_secs(3_600)),
         in_flight: Semaphore::new(1),
         metrics: metrics.bids,
     }
