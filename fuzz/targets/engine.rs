@@ -3,10 +3,13 @@
 //! fuzzer's bytes give.
 #![no_main]
 
+#[allow(dead_code, reason = "the tests of the engine use the rest")]
 #[path = "../../crates/bidding-engine/tests/engine/drawn.rs"]
 mod drawn;
+#[allow(dead_code, reason = "the tests of the engine use the rest")]
 #[path = "../../crates/bidding-engine/tests/engine/law.rs"]
 mod law;
+#[allow(dead_code, reason = "the tests of the engine use the rest")]
 #[path = "../../crates/bidding-engine/tests/engine/world.rs"]
 mod world;
 

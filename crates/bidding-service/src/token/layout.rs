@@ -147,7 +147,7 @@ pub(super) fn read_from(kind: TokenKind, bid_id: BidId, from: &mut Reader<'_>) -
     if needs.landing {
         from.text()?.clone_into(&mut token.landing_url);
     }
-    if flags & HAS_MARKET != 0 {
+    if needs.market && flags & HAS_MARKET != 0 {
         token.market = Some(Market(from.unsigned()?));
         if !needs.price {
             token.price_cpm_micros = from.signed()?;
