@@ -1,3 +1,4 @@
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,11 @@ impl App {
     }
 
     async fn with_timing(options: ServerOptions, timing: ShutdownTiming) -> Self {
+        let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::of(Server::bind("test", addr, options).await.unwrap(), timing)
+    }
+
+    fn of(server: Server, timing: ShutdownTiming) -> Self {
         let shutdown = Shutdown::new(timing, Readiness::new());
         let (entered, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = {
@@ -53,13 +59,10 @@ impl App {
                 get(async |Extension(arrival): Extension<Arrival>| {
                     let waited = arrival.at.elapsed();
                     std::thread::sleep(Duration::from_millis(BUSY_MS));
-                    waited.as_millis().to_string()
+                    format!("{} {}", waited.as_millis(), arrival.waiting)
                 }),
             )
             .route("/length", post(async |body: Bytes| body.len().to_string()));
-        let server = Server::bind("test", SocketAddr::from(([127, 0, 0, 1], 0)), options)
-            .await
-            .unwrap();
         let addr = server.local_addr();
         server.serve(router, &shutdown);
         Self {
@@ -133,10 +136,45 @@ async fn what_a_request_waits_for_its_turn_counts_from_its_arrival() {
     for stream in [&mut one, &mut other] {
         stream.write_all(BUSY).await.unwrap();
     }
-    let mut waited = [exchange(&mut one, b"").await, exchange(&mut other, b"").await]
-        .map(|answer| answer.rsplit_once('\n').unwrap().1.parse::<u64>().unwrap());
-    waited.sort_unstable();
-    assert!(waited[0] < BUSY_MS && waited[1] >= BUSY_MS, "{waited:?}");
+    let mut told = [exchange(&mut one, b"").await, exchange(&mut other, b"").await].map(|answer| {
+        let (waited, waiting) = answer.rsplit_once('\n').unwrap().1.split_once(' ').unwrap();
+        (waited.parse::<u64>().unwrap(), waiting.to_owned())
+    });
+    told.sort_unstable();
+    let [(first, behind_first), (second, behind_second)] = &told;
+    assert!(*first < BUSY_MS && *second >= BUSY_MS, "{told:?}");
+    assert_eq!([behind_first, behind_second], ["1", "0"]);
+}
+
+#[tokio::test]
+async fn a_server_apart_answers_while_its_process_does_something_else() {
+    let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+    let bound = Server::bind_apart("test", addr, ServerOptions::default()).await;
+    let app = App::of(bound.unwrap(), ShutdownTiming::default());
+    let mut stream = app.connect().await;
+    exchange(&mut stream, REQUEST).await;
+    let mut stream = stream.into_std().unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // Nothing else runs on this thread meanwhile, which is the process's only one.
+    stream.write_all(REQUEST).unwrap();
+    let mut answer = vec![0; 1_024];
+    let length = stream.read(&mut answer).unwrap();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_stop_finishes_what_is_in_flight_on_threads_apart() {
+    let addr = SocketAddr::from(([127, 0, 0, 1], 0));
+    let bound = Server::bind_apart("test", addr, ServerOptions::default()).await;
+    let app = App::of(bound.unwrap(), ShutdownTiming::default());
+    let mut slow = app.slow_request().await;
+    app.shutdown.request("test");
+    let ended = app.finish();
+    app.shutdown.closing().cancelled().await;
+    app.go.notify_one();
+    assert!(until_closed(&mut slow).await.ends_with("slow but sure"));
+    assert_eq!(ended.await.unwrap(), Ended::Clean);
 }
 
 #[tokio::test]
