@@ -67,7 +67,7 @@ tests() {
 
 documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet; }
 dependencies() { need_cargo_deny && cargo deny --log-level error check bans licenses sources; }
-shell_scripts() { for script in tests/run.sh benches/run.sh .ci/run; do bash -n "$script" || return 1; done; }
+shell_scripts() { for script in tests/run.sh benches/run.sh fuzz/run.sh .ci/run; do bash -n "$script" || return 1; done; }
 
 # The programs that the tests built.
 monitoring() {
@@ -83,6 +83,7 @@ tests
 step "documentation" documentation
 step "dependencies" dependencies
 step "shell scripts" shell_scripts
+step "fuzzing, a few seconds each" fuzz/run.sh all 5
 step "images and compose" docker/check.sh
 step "manifests and charts" k8s/check.sh
 step "rules, alerts and dashboards" monitoring
