@@ -26,7 +26,7 @@ step() {
 }
 
 need_c_compiler() {
-    need_program cc build-essential
+    need_program cc build-essential && need_program c++ build-essential # the fuzzer is C++
 }
 
 # The server programs alone: tests start servers of their own, on free ports, and end them. Where one cannot be installed

@@ -116,7 +116,8 @@ impl House {
         // Then the ports, and the settings again: the services tell each other's addresses to the world.
         let campaign = bind("campaign-service", options.campaign_addr).await?;
         let bidding =
-            Server::bind_apart("bidding-service", options.bidding_addr, ServerOptions::default()).await?;
+            Server::bind_apart("bidding-service", options.bidding_addr, ServerOptions::default()).await;
+        let bidding = bidding.with_context(|| choose_another("bidding-service"))?;
         let analytics = bind("analytics-service", options.analytics_addr).await?;
         let metrics = bind("metrics", options.metrics_addr).await?;
         let addrs = Addrs {
@@ -209,10 +210,13 @@ impl House {
 }
 
 async fn bind(name: &'static str, addr: SocketAddr) -> anyhow::Result<Server> {
+    let bound = Server::bind(name, addr, ServerOptions::default()).await;
+    bound.with_context(|| choose_another(name))
+}
+
+fn choose_another(name: &str) -> String {
     let flag = name.split('-').next().unwrap_or(name);
-    Server::bind(name, addr, ServerOptions::default())
-        .await
-        .with_context(|| format!("choose another address with --{flag}-addr"))
+    format!("choose another address with --{flag}-addr")
 }
 
 /// The environment's settings. In development what is missing is made up: addresses, and a key for this run.

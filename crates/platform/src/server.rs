@@ -212,12 +212,10 @@ impl Host {
         };
         let connection = Connection::new(peer, options, shutdown, place.waiting);
         // That thread's runtime is to hear of what comes in.
-        let Ok(stream) = stream.into_std() else {
-            return tracing::debug!(%peer, "the connection is lost on its way to its thread");
-        };
+        let stream = stream.into_std();
         let served = async move {
             let _seat = place.seat;
-            match TcpStream::from_std(stream) {
+            match stream.and_then(TcpStream::from_std) {
                 Ok(stream) => connection.serve(stream, router).await,
                 Err(error) => tracing::warn!(%peer, %error, "the connection cannot be served"),
             }
