@@ -36,6 +36,9 @@ DASHBOARDS = {
     ]),
     "money": ("Money", [
         ("Billed a second", "short", [(f'{rate("billed_nanos_total", "namespace")} / 1e9', "units of currency")]),
+        ("Spend of evenly paced days against their plan", "short", [
+            (f"max by (namespace) (planned_nanos{{{SELF}}}) / 1e9", "planned by now"),
+            (f"max by (namespace) (planned_spent_nanos{{{SELF}}}) / 1e9", "spent")]),
         ("Beyond budgets, of what is billed", "percentunit", [
             (f'{rate("over_delivery_nanos_total", "namespace", window="1h")} / {rate("billed_nanos_total", "namespace", window="1h")}', "over-delivery")]),
         ("May still be reserved", "short", [(f"sum by (pod) (lease_balance_nanos{{{SELF}}}) / 1e9", "{{pod}}")]),

@@ -46,9 +46,6 @@ enum Command {
     Topics(prepare::TopicsArgs),
 }
 
-/// As every service: settings that are wrong (`EX_USAGE` of sysexits.h).
-const EXIT_CONFIG: u8 = platform::process::EXIT_CONFIG;
-
 fn main() -> ExitCode {
     let cli = arguments();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -77,6 +74,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
                     directives: "warn,bidding_service::notice_secret=error,bidding_service::follower=error"
                         .to_owned(),
                     format: LogFormat::Pretty,
+                    is_json_asked: false,
                 },
             );
             Ok(if demo::run(args).await? {
@@ -87,17 +85,20 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Dev(args) => {
             // What is wrong with the other settings is told with the services' own.
-            telemetry::init(
-                "adplatform",
-                &ProcessSettings::read(&mut Settings::from_process()).log,
-            );
+            telemetry::init("adplatform", &log_settings());
             Ok(dev::run(args).await?.into())
         }
         Command::Load(args) => load::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Reconcile => reconcile().await,
         Command::Restored(args) => restored::run(&args).await.map(|()| ExitCode::SUCCESS),
-        Command::Migrate(args) => prepare::migrate(&args).await.map(|()| ExitCode::SUCCESS),
-        Command::Topics(args) => prepare::topics(&args).await.map(|()| ExitCode::SUCCESS),
+        Command::Migrate(args) => {
+            log_if_asked();
+            prepare::migrate(&args).await.map(|()| ExitCode::SUCCESS)
+        }
+        Command::Topics(args) => {
+            log_if_asked();
+            prepare::topics(&args).await.map(|()| ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -119,11 +120,28 @@ async fn reconcile() -> anyhow::Result<ExitCode> {
     })
 }
 
-fn failed(error: &anyhow::Error) -> ExitCode {
-    if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
-        eprintln!("adplatform: bad settings\n{mistakes}");
-        return ExitCode::from(EXIT_CONFIG);
+/// What a job says is for a person, unless `LOG_FORMAT=json` says otherwise.
+fn log_if_asked() {
+    let log = log_settings();
+    if log.is_json_asked {
+        telemetry::init("adplatform", &log);
     }
-    eprintln!("adplatform: {error:#}");
+}
+
+fn log_settings() -> LogSettings {
+    ProcessSettings::read(&mut Settings::from_process()).log
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    let log = log_settings();
+    if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
+        return telemetry::refuse("adplatform", &log, mistakes);
+    }
+    if log.is_json_asked {
+        telemetry::init("adplatform", &log);
+        tracing::error!(error = format!("{error:#}"), "failed");
+    } else {
+        eprintln!("adplatform: {error:#}");
+    }
     ExitCode::FAILURE
 }

@@ -1,6 +1,7 @@
 //! `adplatform migrate` and `adplatform topics`: what backends need before the services do, as jobs.
 //!
-//! Both are safe to run again and by several at once, and wait for a server that is not there yet.
+//! Both are safe to run again and by several at once, and wait for a server that is not there yet. What they say is for a
+//! person, or lines of the log where `LOG_FORMAT=json` asks for them, as images do.
 
 use crate::{duration, wiring};
 use anyhow::Context;
@@ -38,7 +39,7 @@ pub(crate) async fn migrate(args: &MigrateArgs) -> anyhow::Result<()> {
     let schema = wiring::Schema::of(&backends)?;
     let clock = Clock::system();
     patiently("the database", args.patience, || schema.migrate(&clock)).await?;
-    println!("the schema of {} is up to date", schema.name());
+    say(&format!("the schema of {} is up to date", schema.name()));
     Ok(())
 }
 
@@ -46,10 +47,10 @@ pub(crate) async fn migrate(args: &MigrateArgs) -> anyhow::Result<()> {
 pub(crate) async fn topics(args: &TopicsArgs) -> anyhow::Result<()> {
     let backends = read(&[Backend::Kafka])?;
     let Some(topics) = wiring::kafka_log(&backends)? else {
-        println!(
+        say(&format!(
             "KAFKA_BROKERS is not set: the log is embedded in {} and needs no topics",
             backends.embedded_url
-        );
+        ));
         return Ok(());
     };
     let min_insync = args
@@ -60,9 +61,22 @@ pub(crate) async fn topics(args: &TopicsArgs) -> anyhow::Result<()> {
     })
     .await?;
     for line in lines {
-        println!("{line}");
+        say(&line);
     }
     Ok(())
+}
+
+fn say(outcome: &str) {
+    if is_logged() {
+        tracing::info!(outcome, "prepared");
+    } else {
+        println!("{outcome}");
+    }
+}
+
+/// Telemetry is begun for a job only where its log is JSON.
+fn is_logged() -> bool {
+    tracing::enabled!(tracing::Level::ERROR)
 }
 
 fn read(needed: &[Backend]) -> anyhow::Result<Backends> {
@@ -96,7 +110,11 @@ where
             return Err(error).with_context(|| format!("{server} did not answer within {seconds} s"));
         }
         if !is_told {
-            eprintln!("waiting for {server}: {error}");
+            if is_logged() {
+                tracing::warn!(server, %error, "waiting for a server");
+            } else {
+                eprintln!("waiting for {server}: {error}");
+            }
             is_told = true;
         }
         tokio::time::sleep(PAUSE).await;

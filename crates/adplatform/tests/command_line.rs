@@ -88,6 +88,43 @@ fn jobs_wait_for_their_server_and_say_when_they_give_up() {
 }
 
 #[test]
+fn in_a_pod_jobs_log_in_json() {
+    let json = ("LOG_FORMAT", "json");
+    let lines = |output: &Output| -> Vec<serde_json::Value> {
+        assert_eq!(text(&output.stderr), "");
+        let log = text(&output.stdout);
+        log.lines()
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect()
+    };
+    let done = lines(&adplatform(&["topics"], &[json]));
+    assert!(
+        done.len() == 1
+            && done[0]["outcome"]
+                .as_str()
+                .is_some_and(|told| told.contains("embedded"))
+    );
+
+    let away = ("DATABASE_URL", "postgres://ads:hunter2@127.0.0.1:1/ads");
+    let waited = lines(&adplatform(&["migrate", "--patience", "1s"], &[json, away]));
+    let last = waited.last().expect("a line");
+    assert_eq!(last["message"], "failed");
+    assert!(
+        last["error"]
+            .as_str()
+            .is_some_and(|told| told.contains("did not answer within 1 s"))
+    );
+
+    let bad = adplatform(
+        &["migrate"],
+        &[json, ("DATABASE_URL", "mysql://ads:hunter2@db/ads")],
+    );
+    assert_eq!(bad.status.code(), Some(64));
+    let told = lines(&bad);
+    assert!(told.len() == 1 && told[0]["name"] == "DATABASE_URL", "{told:?}");
+}
+
+#[test]
 fn an_embedded_log_needs_no_topics() {
     let output = adplatform(&["topics"], &[]);
     assert!(output.status.success() && text(&output.stdout).contains("embedded"));

@@ -29,6 +29,7 @@ mod pacer;
 mod run_tests;
 mod sleep;
 mod standing;
+mod sums;
 #[cfg(test)]
 mod tests;
 

@@ -72,6 +72,8 @@ pub(crate) struct MoneyMetrics {
     pub(crate) over_delivery_nanos: IntCounter,
     pub(crate) lease_balance_nanos: IntGauge,
     pub(crate) pending_nanos: IntGauge,
+    pub(crate) planned_nanos: IntGauge,
+    pub(crate) planned_spent_nanos: IntGauge,
     /// Groups of the ledger without an answer to the last heartbeat.
     pub(crate) ledger_refusing: IntGauge,
     pub(crate) ledger_rebuilds: IntCounter,
@@ -268,6 +270,14 @@ impl MoneyMetrics {
             pending_nanos: metrics.gauge(
                 "pending_nanos",
                 "Won and not yet billed over the campaigns seen by this bidder, nanos.",
+            )?,
+            planned_nanos: metrics.gauge(
+                "planned_nanos",
+                "What the days of evenly paced campaigns were to have spent by now, nanos; of one at rest up to ten minutes old.",
+            )?,
+            planned_spent_nanos: metrics.gauge(
+                "planned_spent_nanos",
+                "What those days have spent, by all bidders, nanos.",
             )?,
             ledger_refusing: metrics.gauge(
                 "ledger_refusing",

@@ -5,6 +5,7 @@ mod json_lines;
 
 use std::io::IsTerminal;
 use std::panic::PanicHookInfo;
+use std::process::ExitCode;
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
@@ -15,7 +16,8 @@ use tracing_subscriber::fmt::time::SystemTime;
 use json_lines::JsonLines;
 
 use crate::Clock;
-use crate::config::Settings;
+use crate::config::{Mistake, Mistakes, Settings};
+use crate::process::EXIT_CONFIG;
 
 /// `LOG_FORMAT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,8 @@ pub struct LogSettings {
     /// A level in any case (`info`, `INFO`) or directives (`info,sqlx=warn`), known to be valid.
     pub directives: String,
     pub format: LogFormat,
+    /// `LOG_FORMAT=json` was set: machines read even why nothing starts.
+    pub is_json_asked: bool,
 }
 
 impl LogSettings {
@@ -62,9 +66,11 @@ impl LogSettings {
         } else {
             LogFormat::Json
         };
+        let format = settings.parse_optional("LOG_FORMAT");
         Self {
             directives,
-            format: settings.parse("LOG_FORMAT", default),
+            format: format.unwrap_or(default),
+            is_json_asked: format == Some(LogFormat::Json),
         }
     }
 }
@@ -101,6 +107,29 @@ pub fn init(service: &'static str, log: &LogSettings) {
     if installed.is_ok() {
         std::panic::set_hook(Box::new(log_panic));
     }
+}
+
+/// Says what is wrong with the settings, all of it, and answers with the exit code for that: on stderr for people, as lines
+/// of the log where JSON was asked for.
+pub fn refuse(service: &'static str, log: &LogSettings, mistakes: &Mistakes) -> ExitCode {
+    if log.is_json_asked {
+        let log = LogSettings {
+            directives: "error".to_owned(),
+            ..log.clone()
+        };
+        init(service, &log);
+        for Mistake {
+            name,
+            found,
+            expected,
+        } in mistakes.iter()
+        {
+            tracing::error!(name, found, expected, "bad setting");
+        }
+    } else {
+        eprintln!("{service}: bad settings\n{mistakes}");
+    }
+    ExitCode::from(EXIT_CONFIG)
 }
 
 pub(crate) fn log_panic(panic: &PanicHookInfo<'_>) {

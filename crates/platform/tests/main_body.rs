@@ -15,12 +15,13 @@ fn main() -> ExitCode {
         return service();
     }
     bad_settings_are_all_listed_and_exit_64();
+    where_json_is_asked_for_each_bad_setting_is_a_line_of_the_log();
     an_address_that_is_taken_is_one_log_line_and_exit_1();
     a_live_service_is_healthy_and_a_sigterm_runs_the_hooks_and_exits_0();
     a_second_signal_exits_1_at_once();
     help_goes_to_stdout_whatever_the_settings_and_exits_0();
     an_unknown_argument_exits_64_and_shows_the_help();
-    println!("main_body: 6 passed");
+    println!("main_body: 7 passed");
     ExitCode::SUCCESS
 }
 
@@ -120,7 +121,7 @@ fn bad_settings_are_all_listed_and_exit_64() {
         ("METRICS_ENABLED", "maybe"),
         ("VOLUME", "900"),
     ];
-    let output = command(&[], &settings).output().unwrap();
+    let output = command(&[], &settings).env_remove("LOG_FORMAT").output().unwrap();
     assert_eq!(output.status.code(), Some(64));
     let text = String::from_utf8(output.stderr).unwrap();
     for (name, _) in settings {
@@ -130,6 +131,28 @@ fn bad_settings_are_all_listed_and_exit_64() {
             "{name} in {text}"
         );
     }
+}
+
+fn where_json_is_asked_for_each_bad_setting_is_a_line_of_the_log() {
+    let settings = [("METRICS_ENABLED", "maybe"), ("VOLUME", "900")];
+    let output = command(&[], &settings).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    let log = String::from_utf8(output.stdout).unwrap();
+    let told: Vec<_> = log
+        .lines()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(
+                (&line["level"], &line["message"]),
+                (&"ERROR".into(), &"bad setting".into())
+            );
+            assert!(line["expected"].is_string(), "{line}");
+            (line["name"].clone(), line["found"].clone())
+        })
+        .collect();
+    let wanted = [("METRICS_ENABLED", "maybe"), ("VOLUME", "900")];
+    assert_eq!(told, wanted.map(|(name, found)| (name.into(), found.into())));
 }
 
 fn help_goes_to_stdout_whatever_the_settings_and_exits_0() {

@@ -4,6 +4,7 @@ use super::day_lease::DayLease;
 use super::open_bids::Counters;
 use super::pacer::Pacer;
 use super::standing::epoch_of;
+use super::sums::Sums;
 use super::{BID_AFTER_RENEWAL_MS, REST_MS};
 use bidding_engine::{LeaseCell, Now};
 use domain::advertiser::AdvertiserStatus;
@@ -136,13 +137,19 @@ impl Account {
             && self.today.as_ref().is_none_or(DayLease::is_empty)
     }
 
-    pub(super) fn leased_nanos(&self) -> i64 {
-        let of = |lease: &Option<DayLease>| lease.as_ref().map_or(0, DayLease::leased_nanos);
-        of(&self.today).saturating_add(of(&self.yesterday))
-    }
-
-    pub(super) fn pending_nanos(&self) -> i64 {
-        self.pacer.pending_nanos()
+    /// Its part of the metrics. One that may not bid has no plan.
+    pub(super) fn sums(&self, now: Now) -> Sums {
+        let leased_nanos = |lease: &Option<DayLease>| lease.as_ref().map_or(0, DayLease::leased_nanos);
+        let day = self.today.as_ref().filter(|_| !self.stopped);
+        let (planned_nanos, spent_nanos) = day
+            .and_then(|lease| self.pacer.plan_and_spent(&self.campaign, lease.day(), now))
+            .unwrap_or_default();
+        Sums {
+            leased_nanos: leased_nanos(&self.today).saturating_add(leased_nanos(&self.yesterday)),
+            pending_nanos: self.pacer.pending_nanos(),
+            planned_nanos,
+            spent_nanos,
+        }
     }
 
     /// What to ask the ledger for now. From here on no more is committed than that.

@@ -5,6 +5,7 @@
 use super::Held;
 use super::sleep::{Forgotten, Sleep};
 use super::standing::Standing;
+use super::sums::Sums;
 use bidding_engine::Now;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -92,20 +93,10 @@ impl Group {
         });
     }
 
-    /// What the sleeping have leased, and what of theirs is pending.
-    pub(super) fn sleeping_nanos(&self) -> (i64, i64) {
-        let add = |(leased, pending): (i64, i64), sleeper: &Sleeper| {
-            let Sleep {
-                leased_nanos,
-                pending_nanos,
-                ..
-            } = sleeper.sleep;
-            (
-                leased.saturating_add(leased_nanos),
-                pending.saturating_add(pending_nanos),
-            )
-        };
-        self.asleep.iter().fold((0, 0), add)
+    /// Of the sleeping.
+    pub(super) fn sums(&self) -> Sums {
+        let each = self.asleep.iter().map(|sleeper| sleeper.sleep.sums);
+        each.fold(Sums::default(), Sums::and)
     }
 
     #[cfg(test)]

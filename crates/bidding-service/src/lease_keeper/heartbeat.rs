@@ -3,6 +3,7 @@
 use super::account::Rest;
 use super::group::Group;
 use super::standing::epoch_told;
+use super::sums::Sums;
 use super::{FIRST_RETRY, Held, LeaseKeeper, REST_MS};
 use bidding_engine::Now;
 use domain::id::CampaignId;
@@ -63,8 +64,7 @@ struct Round<'a> {
 
 /// What became of it.
 struct Outcome {
-    leased_nanos: i64,
-    pending_nanos: i64,
+    sums: Sums,
     failed: Option<StorageError>,
 }
 
@@ -163,15 +163,16 @@ impl LeaseKeeper {
             .into_iter()
             .map(|round| self.renew_group(round, beat))
             .collect();
-        let (mut leased_nanos, mut pending_nanos) = (0_i64, 0_i64);
+        let mut sums = Sums::default();
         let mut failures = Vec::new();
         while let Some(outcome) = answers.next().await {
-            leased_nanos = leased_nanos.saturating_add(outcome.leased_nanos);
-            pending_nanos = pending_nanos.saturating_add(outcome.pending_nanos);
+            sums = sums.and(outcome.sums);
             failures.extend(outcome.failed);
         }
-        self.metrics.lease_balance_nanos.set(leased_nanos);
-        self.metrics.pending_nanos.set(pending_nanos);
+        self.metrics.lease_balance_nanos.set(sums.leased_nanos);
+        self.metrics.pending_nanos.set(sums.pending_nanos);
+        self.metrics.planned_nanos.set(sums.planned_nanos);
+        self.metrics.planned_spent_nanos.set(sums.spent_nanos);
         self.metrics
             .ledger_refusing
             .set(i64::try_from(failures.len()).unwrap_or(i64::MAX));
@@ -245,10 +246,9 @@ impl LeaseKeeper {
         } else {
             None
         };
-        let (leased_nanos, pending_nanos) = self.settle_round(group, beat.sent, epoch).await;
+        let sums = self.settle_round(group, beat.sent, epoch).await;
         Outcome {
-            leased_nanos,
-            pending_nanos,
+            sums,
             failed: busy.and(resting).err(),
         }
     }
@@ -277,13 +277,12 @@ impl LeaseKeeper {
         }
     }
 
-    /// Extends the resting whose lease is of the group's present epoch, forgets the drained, lets sleep who can. Returns
-    /// what is leased and what is pending.
-    async fn settle_round(&self, group: &mut Group, sent: Now, epoch: Option<i64>) -> (i64, i64) {
+    /// Extends the resting whose lease is of the group's present epoch, forgets the drained, lets sleep who can.
+    async fn settle_round(&self, group: &mut Group, sent: Now, epoch: Option<i64>) -> Sums {
         if let Some(epoch) = epoch {
             group.rest_on(sent, epoch);
         }
-        let (mut leased_nanos, mut pending_nanos) = group.sleeping_nanos();
+        let mut sums = group.sums();
         let (mut position, mut next) = (0, 0);
         while let Some(held) = group.awake.get(next).cloned() {
             make_way(position).await;
@@ -292,8 +291,7 @@ impl LeaseKeeper {
             if let Some(epoch) = epoch {
                 account.rest_on(&held.cell, sent, epoch);
             }
-            leased_nanos = leased_nanos.saturating_add(account.leased_nanos());
-            pending_nanos = pending_nanos.saturating_add(account.pending_nanos());
+            sums = sums.and(account.sums(sent));
             let is_drained = account.is_drained();
             let id = is_drained.then(|| account.campaign_id().clone());
             drop(account);
@@ -309,7 +307,7 @@ impl LeaseKeeper {
                 next += 1;
             }
         }
-        (leased_nanos, pending_nanos)
+        sums
     }
 
     /// A drained account is forgotten, unless the follower still serves its campaign, paused: its cell is in the snapshot.

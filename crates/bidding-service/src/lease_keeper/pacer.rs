@@ -6,7 +6,7 @@ use domain::money::Terms;
 use domain::pacing::{BidValue, DayPlan, Participation, PriceLift, Rate, Standing, bid_quota, need_on_plan};
 use domain::period::Day;
 use domain::serving::ServingCampaign;
-use storage::spend_ledger::Grant;
+use storage::spend_ledger::{AccountBalance, Grant};
 
 const SMOOTHED_OVER_MS: i64 = 5_000;
 /// Budget is plentiful while this many bids of every bidder would find it.
@@ -67,9 +67,22 @@ impl Pacer {
     }
 
     pub(super) fn pending_nanos(&self) -> i64 {
-        self.learned
-            .as_ref()
-            .map_or(0, |learned| learned.grant.day.pending_nanos)
+        let learned = self.learned.as_ref();
+        learned.map_or(0, |learned| learned.grant.day.pending_nanos)
+    }
+
+    /// Of a campaign that paces evenly: what its day was to have spent by now, and what it has, by the ledger's last word.
+    pub(super) fn plan_and_spent(
+        &self,
+        campaign: &ServingCampaign,
+        day: &Day,
+        now: Now,
+    ) -> Option<(i64, i64)> {
+        if campaign.campaign.spec.pacing != Pacing::Even {
+            return None;
+        }
+        let (plan, on_day) = self.plan(campaign, day)?;
+        Some((plan?.planned_nanos(now.unix_ms), on_day.spent_nanos))
     }
 
     /// The full price of a bid, nanos; positive.
@@ -120,17 +133,8 @@ impl Pacer {
     /// How much of what is offered the day needs; of a campaign that is to spend as soon as it can, to be where an even
     /// one would be: it pays more only where even that is out of reach.
     fn need(&self, campaign: &ServingCampaign, day: &Day, now: Now) -> Option<f64> {
-        let grant = &self.learned.as_ref()?.grant;
-        let spec = &campaign.campaign.spec;
-        let on_day = if grant.date == day.date {
-            grant.day
-        } else {
-            Default::default()
-        };
-        let spent_before_nanos = grant.lifetime.spent_nanos.saturating_sub(on_day.spent_nanos);
-        let Some(plan) = DayPlan::of(&spec.flight, &campaign.limits, day, spent_before_nanos) else {
-            return Some(1.0);
-        };
+        let (plan, on_day) = self.plan(campaign, day)?;
+        let Some(plan) = plan else { return Some(1.0) };
         let standing = Standing {
             spent_nanos: on_day.spent_nanos,
             pending_nanos: on_day.pending_nanos,
@@ -138,6 +142,22 @@ impl Pacer {
             opportunities_per_second: self.all.per_second().max(self.own.per_second()),
         };
         Some(need_on_plan(&plan, now.unix_ms, &standing))
+    }
+
+    /// The plan of the day, where there is one, and the ledger's account of it.
+    fn plan(&self, campaign: &ServingCampaign, day: &Day) -> Option<(Option<DayPlan>, AccountBalance)> {
+        let grant = &self.learned.as_ref()?.grant;
+        let on_day = if grant.date == day.date {
+            grant.day
+        } else {
+            AccountBalance::default()
+        };
+        let spent_before_nanos = grant.lifetime.spent_nanos.saturating_sub(on_day.spent_nanos);
+        let flight = &campaign.campaign.spec.flight;
+        Some((
+            DayPlan::of(flight, &campaign.limits, day, spent_before_nanos),
+            on_day,
+        ))
     }
 
     /// What to hold beyond what is open, for `quota` bids: [least, most]. Between them the lease is left as it is.

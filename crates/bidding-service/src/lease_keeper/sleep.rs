@@ -3,6 +3,7 @@
 use super::account::{Account, DAY_TURN_MS};
 use super::day_lease::DayLease;
 use super::standing::epoch_of;
+use super::sums::Sums;
 use super::{BID_AFTER_RENEWAL_MS, REST_MS};
 use bidding_engine::{LeaseCell, Now};
 use domain::period::in_flight;
@@ -24,8 +25,8 @@ pub(super) struct Sleep {
     told_ms: i64,
     /// The memory of the ledger that its lease is of.
     epoch: i64,
-    pub(super) leased_nanos: i64,
-    pub(super) pending_nanos: i64,
+    /// As they were when it went to sleep; it is looked at again within `REST_MS`.
+    pub(super) sums: Sums,
 }
 
 impl Sleep {
@@ -93,8 +94,7 @@ impl Account {
             bids_until_ms,
             told_ms: cell.valid_until_monotonic_ms(),
             epoch: self.today.as_ref().map_or(0, |lease| epoch_of(lease.sequence())),
-            leased_nanos: self.leased_nanos(),
-            pending_nanos: self.pending_nanos(),
+            sums: self.sums(sent),
         })
     }
 

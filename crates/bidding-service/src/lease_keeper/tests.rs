@@ -3,9 +3,10 @@
 use super::*;
 use crate::metrics::BiddingMetrics;
 use domain::campaign::CampaignStatus;
+use domain::campaign::Pacing;
 use domain::id::AdvertiserId;
 use domain::period::{Day, Limits};
-use storage::spend_ledger::{Balance, BalancesOf};
+use storage::spend_ledger::{Balance, BalancesOf, Billing, Reservation};
 use storage_sqlite::SqliteStore;
 
 const T1_MS: i64 = 5_000;
@@ -261,4 +262,45 @@ async fn a_bid_said_to_be_lost_and_won_tells_what_is_leased_all_the_same() {
         .keeper
         .ended(BidId(1), bid_at_ms, &id, PRICE_NANOS, Some(taken));
     assert!(!bench.bid(), "the lease has moved to pending");
+}
+
+#[tokio::test]
+async fn the_plan_of_even_days_and_what_they_spent_are_told() {
+    let even = changed(&campaign(3_601), |campaign| {
+        campaign.campaign.spec.pacing = Pacing::Even
+    });
+    let bench = Bench::new(&even).await;
+    let told_bids = || {
+        let metrics = &bench.keeper.metrics;
+        let of = |gauge: &prometheus::IntGauge| gauge.get() / PRICE_NANOS;
+        (of(&metrics.planned_nanos), of(&metrics.planned_spent_nanos))
+    };
+    // The day of 3,601 seconds began one second ago: it plans a bid's price each.
+    for _ in 0..10 {
+        bench.bid();
+        bench.second().await;
+    }
+    assert_eq!(told_bids(), (11, 0));
+    let billing = Billing {
+        reservation: Reservation {
+            bid_id: BidId(1),
+            advertiser_id: AdvertiserId::from("adv_1"),
+            campaign_id: CampaignId::from("cmp_1"),
+            day: even.days[0].clone(),
+            bidder_id: bench.keeper.bidder_id().clone(),
+            reserved_nanos: 3 * PRICE_NANOS,
+            billing_window_ms: 1_000,
+        },
+        charge_nanos: 3 * PRICE_NANOS,
+        context: String::new(),
+    };
+    bench.store.bill(&billing).await.unwrap();
+    bench.second().await;
+    assert_eq!(told_bids(), (12, 3));
+    let paused = changed(&even, |campaign| {
+        campaign.campaign.spec.status = CampaignStatus::Paused
+    });
+    bench.keeper.serves(&paused);
+    bench.second().await;
+    assert_eq!(told_bids(), (0, 0), "a campaign that may not bid has no plan");
 }

@@ -25,7 +25,7 @@ pub type StartError = Box<dyn Error + Send + Sync>;
 /// of the settings.
 ///
 /// Exit codes: 0 after a clean stop, 1 when it could not start or had to be cut short, 64 for bad settings, all of
-/// them listed on stderr, and for an argument that is not known.
+/// them listed (see [`telemetry::refuse`]), and for an argument that is not known.
 ///
 /// ```no_run
 /// fn main() -> std::process::ExitCode {
@@ -69,11 +69,11 @@ where
     let mut settings = Settings::from_process();
     let process_settings = ProcessSettings::read(&mut settings);
     let config = read(&mut settings);
+    let log = process_settings.log.clone();
     if let Err(mistakes) = settings.finish() {
-        eprintln!("{service}: bad settings\n{mistakes}");
-        return ExitCode::from(EXIT_CONFIG);
+        return telemetry::refuse(service, &log, &mistakes);
     }
-    telemetry::init(service, &process_settings.log);
+    telemetry::init(service, &log);
     for name in settings.unknown_in_file() {
         tracing::warn!(name, "setting in the file is not known here");
     }
@@ -81,10 +81,7 @@ where
         Ok(ended) => ended,
         Err(error) => match error.downcast::<Mistakes>() {
             // An adapter refused what it was given.
-            Ok(mistakes) => {
-                eprintln!("{service}: bad settings\n{mistakes}");
-                ExitCode::from(EXIT_CONFIG)
-            }
+            Ok(mistakes) => telemetry::refuse(service, &log, &mistakes),
             Err(error) => {
                 tracing::error!(error = chain(&*error), "cannot start");
                 ExitCode::FAILURE
