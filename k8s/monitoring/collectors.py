@@ -19,7 +19,7 @@ import urllib.request
 
 from node import Node, Pod, attributes
 from stage import HERE, KEY, PODS, ask, wait
-from traffic import CAMPAIGN, Traffic, campaign, made
+from traffic import CAMPAIGN, Traffic, campaigns, made
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SEVERITIES = {"ERROR": 17, "WARN": 13, "INFO": 9}
@@ -202,7 +202,7 @@ def main():
             node.collect("traces")
             node.collect("logs")
             node.start_services()
-            campaign(node)
+            campaigns(node)
             whole_trace(node)
             traffic.begin()
             time.sleep(TRAFFIC_S)

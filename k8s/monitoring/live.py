@@ -17,7 +17,7 @@ import time
 import yaml
 
 from stage import HERE, PODS, Stage, panels, wait, windows_faster
-from traffic import Traffic, campaign
+from traffic import Traffic, campaigns
 
 # On a slow machine a bid may be late; over the long windows one is enough.
 TOLERATED = {"HighBidLatency", "BidErrorBudgetBurn"}
@@ -129,7 +129,7 @@ def main():
         traffic = Traffic(stage)
         try:
             stage.start_services()
-            campaign(stage)
+            campaigns(stage)
             traffic.begin()
             stage.start_alertmanager()
             stage.start_prometheus()

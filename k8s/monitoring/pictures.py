@@ -19,7 +19,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 from node import Node  # noqa: E402
 from stage import FASTER, Stage, free_port, panels  # noqa: E402
-from traffic import Traffic, campaign  # noqa: E402
+from traffic import Traffic, campaigns  # noqa: E402
 
 STEP_S = 0.5
 SCALES = {"s": "seconds", "reqps": "a second", "percentunit": "share", "bytes": "bytes", "short": ""}
@@ -100,7 +100,7 @@ def main():
             stage.start_services()
             stage.start_prometheus()
             began = time.time()
-            campaign(stage)
+            campaigns(stage)
             traffic.begin()
             time.sleep(seconds / 4)
             traffic.slow.set()

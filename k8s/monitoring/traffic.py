@@ -17,6 +17,9 @@ REQUEST = {"id": "1", "at": 1, "imp": [{"id": "1", "banner": {"w": 300, "h": 250
            "site": {"domain": "daily.example"}, "device": {"geo": {"country": "USA"}}}
 CAMPAIGN = {"name": "c", "status": "active", "flight": {"start": "2026-01-01T00:00:00Z"}, "pacing": "asap",
             "budget": {"currency": "USD", "daily_micros": 1_000_000_000}, "bid": {"max_cpm_micros": 2_000_000}}
+# Spends a plan, at the better price: cents a second over the minutes that anybody looks.
+EVEN = {"name": "even", "pacing": "even", "bid": {"max_cpm_micros": 3_000_000}, "budget": {"currency": "USD", "total_micros": 3_000_000}}
+EVEN_FOR_S = 600
 CREATIVE = {"name": "b", "format": "banner", "width": 300, "height": 250, "click_url": "https://brand.example/",
             "adomain": ["brand.example"], "markup": '<a href="{CLICK_URL}"><img src="https://media.example/a.png"></a>'}
 
@@ -25,12 +28,15 @@ def made(url, body):
     return json.loads(wait(f"POST {urllib.parse.urlsplit(url).path}", lambda: ask(url, body)))["id"]
 
 
-def campaign(stage):
-    """One that bids on REQUEST, and everything that it takes."""
+def campaigns(stage):
+    """Two that bid on REQUEST, and everything that it takes."""
     api = stage.url("campaign-1")
     advertiser = made(f"{api}/advertisers", {"name": "Brand"})
-    campaign = made(f"{api}/campaigns", CAMPAIGN | {"advertiser_id": advertiser})
-    made(f"{api}/campaigns/{campaign}/creatives", CREATIVE)
+    now = time.time()
+    start, end = (time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at)) for at in (now, now + EVEN_FOR_S))
+    for more in ({}, EVEN | {"flight": {"start": start, "end": end}}):
+        campaign = made(f"{api}/campaigns", CAMPAIGN | more | {"advertiser_id": advertiser})
+        made(f"{api}/campaigns/{campaign}/creatives", CREATIVE)
 
 
 class Traffic:
