@@ -62,7 +62,7 @@ impl Link {
 }
 
 /// Errors that tell of the connection and not of the request.
-fn is_absence(error: &KafkaError) -> bool {
+pub(crate) fn is_absence(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),

@@ -1,14 +1,16 @@
 //! [`CampaignStore`]: each method one transaction.
 
+use crate::documents::{Creation, kind_name};
 use crate::error::{Failure, storable};
 use crate::outbox::Told;
 use crate::store::PostgresStore;
 use crate::{campaign_list, documents, idempotency, outbox};
 use async_trait::async_trait;
 use sqlx::PgConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use storage::campaign_store::{
-    CampaignBundle, Document, Idempotent, Kind, ListQuery, Outgoing, RelayClaim, Revision, Write, Written,
+    CampaignBundle, Change, Document, Idempotent, Kind, ListQuery, Outgoing, RelayClaim, Revision, Write,
+    Written,
 };
 use storage::{CampaignStore, StorageError};
 
@@ -154,11 +156,22 @@ pub(crate) async fn write_all(
     let mut answers = Vec::with_capacity(writes.len());
     let mut announcements = Vec::new();
     let mut has_written = false;
-    for write in writes {
-        let answer = match writes.len() > 1 && may_fail_half_done(write) {
-            true => write_undoably(connection, write).await?,
-            false => write_one(connection, write).await?,
-        };
+    let mut left = writes;
+    while let Some(first) = left.first() {
+        let creations = creations_ahead(left);
+        if creations.len() > 1 {
+            left = left.get(creations.len()..).unwrap_or_default();
+            let created = documents::create_all(connection, &creations).await?;
+            answers.extend(created.into_iter().map(|created| created.map(|()| Written::Done)));
+            continue;
+        }
+        answers.push(match writes.len() > 1 && may_fail_half_done(first) {
+            true => write_undoably(connection, first).await?,
+            false => write_one(connection, first).await?,
+        });
+        left = left.get(1..).unwrap_or_default();
+    }
+    for (write, answer) in writes.iter().zip(&answers) {
         if let Ok(Written::Done) = answer {
             has_written = true;
             let told = write.announcements.iter();
@@ -168,13 +181,29 @@ pub(crate) async fn write_all(
                 traceparent: write.traceparent.as_deref(),
             }));
         }
-        answers.push(answer);
     }
     if has_written {
         // As late as may be, since it lets one transaction at a time pass; before the announcements, whose order it makes.
         outbox::raise_and_announce(connection, &announcements).await?;
     }
     Ok(answers)
+}
+
+/// The next writes, as far as each creates one document that none of them has created.
+fn creations_ahead<'a>(writes: &[&'a Write]) -> Vec<Creation<'a>> {
+    let mut ids = HashSet::new();
+    let creation = |write: &&'a Write| -> Option<Creation<'a>> {
+        let [Change { document }] = &*write.changes else {
+            return None;
+        };
+        let is_creation = document.version == 1 && !may_fail_half_done(write);
+        (is_creation && ids.insert((kind_name(document.kind), &document.id))).then_some(Creation {
+            document,
+            actor: &write.actor,
+            now_ms: write.now_ms,
+        })
+    };
+    writes.iter().map_while(creation).collect()
 }
 
 /// Whether a conflict could leave something behind that the transaction's other writes must not commit.

@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, storable};
 use sqlx::{FromRow, PgConnection};
+use std::collections::HashSet;
 use storage::StorageError;
 use storage::campaign_store::{Document, Kind};
 
@@ -80,6 +81,76 @@ const REPLACE: &str = "WITH written AS ( \
      INSERT INTO document_history (kind, id, version, actor, at_ms, body) \
      SELECT kind, id, version, $12, $13, body FROM written";
 
+/// Several at once, as [`CREATE`] each.
+const CREATE_ALL: &str = "WITH given AS ( \
+       SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[], \
+         $8::bigint[], $9::text[], $10::text[], $11::bigint[]) AS given (kind, id, advertiser_id, parent_id, name, \
+         status, created_at_ms, updated_at_ms, body, actor, at_ms)), \
+     written AS ( \
+       INSERT INTO documents (kind, id, advertiser_id, parent_id, name, status, version, created_at_ms, updated_at_ms, body) \
+       SELECT kind, id, advertiser_id, parent_id, name, status, 1, created_at_ms, updated_at_ms, body FROM given \
+       ON CONFLICT (kind, id) DO NOTHING RETURNING kind, id), \
+     told AS ( \
+       INSERT INTO document_history (kind, id, version, actor, at_ms, body) \
+       SELECT kind, id, 1, actor, at_ms, body FROM written JOIN given USING (kind, id)) \
+     SELECT kind, id FROM written";
+
+/// A document that is created, by whom and when.
+pub(crate) struct Creation<'a> {
+    pub(crate) document: &'a Document,
+    pub(crate) actor: &'a str,
+    pub(crate) now_ms: i64,
+}
+
+/// Documents of different ids without an external id, in one round trip. An inner error is a conflict that has changed
+/// nothing.
+pub(crate) async fn create_all(
+    connection: &mut PgConnection,
+    creations: &[Creation<'_>],
+) -> Result<Vec<Result<(), StorageError>>, Failure> {
+    let text = |of: fn(&Document) -> &str| -> Vec<_> {
+        creations
+            .iter()
+            .map(|creation| storable(of(creation.document)))
+            .collect()
+    };
+    let maybe = |of: fn(&Document) -> Option<&str>| -> Vec<_> {
+        creations
+            .iter()
+            .map(|creation| of(creation.document).map(storable))
+            .collect()
+    };
+    let number = |of: fn(&Creation<'_>) -> i64| -> Vec<_> { creations.iter().map(of).collect() };
+    let bodies: Vec<_> = creations
+        .iter()
+        .map(|creation| creation.document.body.to_string())
+        .collect();
+    let actors: Vec<_> = creations
+        .iter()
+        .map(|creation| storable(creation.actor))
+        .collect();
+    let written: Vec<(String, String)> = sqlx::query_as(CREATE_ALL)
+        .bind(text(|document| kind_name(document.kind)))
+        .bind(text(|document| &document.id))
+        .bind(maybe(|document| document.advertiser_id.as_deref()))
+        .bind(maybe(|document| document.parent_id.as_deref()))
+        .bind(text(|document| &document.name))
+        .bind(text(|document| &document.status))
+        .bind(number(|creation| creation.document.created_at_ms))
+        .bind(number(|creation| creation.document.updated_at_ms))
+        .bind(bodies)
+        .bind(actors)
+        .bind(number(|creation| creation.now_ms))
+        .fetch_all(connection)
+        .await?;
+    let written: HashSet<(&str, &str)> = written.iter().map(|(kind, id)| (&**kind, &**id)).collect();
+    let answer = |Creation { document, .. }: &Creation<'_>| {
+        let is_written = written.contains(&(kind_name(document.kind), &*storable(&document.id)));
+        is_written.then_some(()).ok_or_else(|| conflict(document))
+    };
+    Ok(creations.iter().map(answer).collect())
+}
+
 /// The inner error is a conflict that has changed nothing, and the transaction goes on.
 pub(crate) async fn write(
     connection: &mut PgConnection,
@@ -108,10 +179,14 @@ pub(crate) async fn write(
     if written.rows_affected() > 0 {
         return Ok(Ok(()));
     }
-    Ok(Err(StorageError::Conflict(match document.version {
+    Ok(Err(conflict(document)))
+}
+
+fn conflict(document: &Document) -> StorageError {
+    StorageError::Conflict(match document.version {
         1 => format!("{} is taken", document.id),
         version => format!("{} is not at version {}", document.id, version.saturating_sub(1)),
-    })))
+    })
 }
 
 fn write_failure(error: sqlx::Error, document: &Document) -> Failure {

@@ -4,6 +4,7 @@
 //! Writes pass the store's lock one after the other, each until its commit is on the disk. Together they take one turn
 //! at it, one revision and one flush, and each still gets its own answer: a conflict is told to whose it is while the
 //! others go on; where one of them fails otherwise, nothing of the transaction holds and each is done again alone.
+//! Two transactions are under way at a time: what is before the lock in one is done while the other's commit is flushed.
 
 use crate::campaigns::{in_transaction, write_all};
 use crate::database::Database;
@@ -16,6 +17,8 @@ use storage::campaign_store::{Write, Written};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+/// Transactions under way: one before the store's lock, one that has it.
+const AT_ONCE: usize = 2;
 /// Documents of one transaction; one write of more goes alone.
 const DOCUMENTS_TOGETHER: usize = 64;
 /// A database that is slow or away must not gather requests without end.
@@ -33,8 +36,8 @@ pub(crate) struct Writes {
 #[derive(Default)]
 struct Waiting {
     writes: VecDeque<Asked>,
-    /// A task takes them.
-    is_served: bool,
+    /// Tasks that take them.
+    serving: usize,
 }
 
 struct Asked {
@@ -59,20 +62,22 @@ impl Writes {
             since: Instant::now(),
             answer,
         };
-        if self.is_left_to_serve(asked)? {
+        if self.needs_another(asked)? {
             tokio::spawn(self.clone().serve());
         }
         answered.await.unwrap_or_else(|_| Err(too_busy()))
     }
 
-    /// Whether nobody serves them.
-    fn is_left_to_serve(&self, asked: Asked) -> Result<bool, StorageError> {
+    /// Whether a task more is to take them.
+    fn needs_another(&self, asked: Asked) -> Result<bool, StorageError> {
         let mut waiting = self.waiting();
         if waiting.writes.len() >= MOST_WAITING {
             return Err(too_busy());
         }
         waiting.writes.push_back(asked);
-        Ok(!std::mem::replace(&mut waiting.is_served, true))
+        let needs_another = waiting.serving < AT_ONCE;
+        waiting.serving += usize::from(needs_another);
+        Ok(needs_another)
     }
 
     async fn serve(self: Arc<Self>) {
@@ -107,7 +112,7 @@ impl Writes {
             group.push(asked);
         }
         if group.is_empty() {
-            waiting.is_served = false;
+            waiting.serving = waiting.serving.saturating_sub(1);
             return None;
         }
         // In one order in every process: two groups that lock the same documents wait for each other once, not crosswise.
@@ -165,7 +170,9 @@ struct Serving<'a> {
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
         if !self.is_done {
-            *self.writes.waiting() = Waiting::default();
+            let mut waiting = self.writes.waiting();
+            waiting.serving = waiting.serving.saturating_sub(1);
+            waiting.writes.clear();
         }
     }
 }
