@@ -47,12 +47,12 @@ impl Collector {
 
     /// What has come of a trace.
     pub fn trace(&self, trace_id: &str) -> Vec<TracedSpan> {
+        self.spans(|span| span.trace_id == trace_id)
+    }
+
+    pub fn spans(&self, of: impl Fn(&TracedSpan) -> bool) -> Vec<TracedSpan> {
         let spans = self.spans.lock().unwrap();
-        spans
-            .iter()
-            .filter(|span| span.trace_id == trace_id)
-            .cloned()
-            .collect()
+        spans.iter().filter(|span| of(span)).cloned().collect()
     }
 }
 

@@ -27,15 +27,25 @@ impl Deployment {
     /// Starts everything at once, prepares the backends by the commands that an operator would use, and waits until
     /// all of it is ready. `None`, said loudly, where a server is not installed.
     pub async fn start() -> Option<Self> {
-        Self::on(Backends::start().await?).await
+        Self::on(Backends::start().await?, &[]).await
     }
 
     /// As [`Deployment::start`], on a database whose WAL is archived at least every `seconds`.
     pub async fn start_with_archive(seconds: u32) -> Option<Self> {
-        Self::on(Backends::start_with_archive(seconds).await?).await
+        Self::on(Backends::start_with_archive(seconds).await?, &[]).await
     }
 
-    async fn on(backends: Backends) -> Option<Self> {
+    /// As [`Deployment::start`]; every request, change and bid is traced, for the collector at `endpoint`.
+    pub async fn start_traced(endpoint: &str) -> Option<Self> {
+        let traced = [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+            ("OTEL_TRACES_SAMPLER_ARG", "1"),
+            ("BID_TRACE_RATIO", "1"),
+        ];
+        Self::on(Backends::start().await?, &traced).await
+    }
+
+    async fn on(backends: Backends, more: &[(&'static str, &str)]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = backends.settings();
         settings.extend([
@@ -46,6 +56,7 @@ impl Deployment {
             ("SHUTDOWN_DRAIN_SECONDS", "0".to_owned()),
             ("LOG_FORMAT", "json".to_owned()),
         ]);
+        settings.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
         let database = ("DATABASE_URL", backends.database_url());
         let service = |name: &'static str, number: usize| {
             let mut service = Service::new(name, folder.path().join(format!("{name}-{number}")), &settings);

@@ -40,6 +40,14 @@ fn request_of_a_person() -> Value {
     request
 }
 
+/// The token of a notice's URL, the key of a secret.
+fn longest_word(text: &str) -> String {
+    let words = text.trim().split(['/', '?', '&', '=', ':', ',']);
+    let longest = words.max_by_key(|word| word.len()).unwrap().to_owned();
+    assert!(longest.len() > 30, "neither token nor key: {text}");
+    longest
+}
+
 #[tokio::test]
 async fn a_journey_is_logged_in_known_fields_without_secrets_and_people() {
     let (platform, log) = Platform::start_with_log(DIRECTIVES).await;
@@ -49,6 +57,8 @@ async fn a_journey_is_logged_in_known_fields_without_secrets_and_people() {
     for name in ["nurl", "burl"] {
         assert_eq!(platform.hit(&notice(bid, name, "1.25")).await, StatusCode::OK);
     }
+    let sealed = ["nurl", "burl"].map(|name| longest_word(&notice(bid, name, "1.25")));
+    let notice_key = longest_word(&std::fs::read_to_string(platform.data_dir.join("notice_secret")).unwrap());
     let forged = format!("{}x", notice(bid, "burl", "1.25"));
     platform.hit(&forged).await;
     platform.offer("{\"user\": {\"id\": \"user-4711\"").await;
@@ -98,6 +108,10 @@ async fn a_journey_is_logged_in_known_fields_without_secrets_and_people() {
             );
         }
         assert!(!line.contains(&platform.key), "a key is logged: {line}");
+        assert!(!line.contains(&notice_key), "the notice secret is logged: {line}");
+        for sealed in &sealed {
+            assert!(!line.contains(sealed), "a token is logged: {line}");
+        }
         for known in PERSON {
             assert!(!line.contains(known), "a person is logged: {line}");
         }

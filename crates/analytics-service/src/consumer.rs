@@ -96,7 +96,7 @@ pub(crate) fn start(ports: &Ports, metrics: &Metrics, process: &Process) {
     let lag = progress::watch(
         held,
         ports.events.clone(),
-        metrics.freshness_seconds.clone(),
+        metrics.clone(),
         process.clock.clone(),
         stop.clone(),
     );

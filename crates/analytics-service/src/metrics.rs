@@ -6,6 +6,7 @@ use storage::event_log::Topic;
 #[derive(Clone)]
 pub(crate) struct Metrics {
     lag_records: IntGaugeVec,
+    partitions: IntGaugeVec,
     applied: IntCounterVec,
     repeated: IntCounterVec,
     poison: IntCounterVec,
@@ -28,6 +29,11 @@ impl Metrics {
                 "consumer_lag_records",
                 "Records of the partition that are not in the reports yet.",
                 &["topic", "partition"],
+            )?,
+            partitions: metrics.gauge_vec(
+                "consumer_partitions",
+                "Partitions of a topic that this instance reads.",
+                &["topic"],
             )?,
             applied: metrics.counter_vec(
                 "events_applied_total",
@@ -62,6 +68,10 @@ impl Metrics {
             repeated: self.repeated.with_label_values(&labels),
             poison: self.poison.with_label_values(&labels),
         }
+    }
+
+    pub(crate) fn partitions(&self, topic: Topic) -> IntGauge {
+        self.partitions.with_label_values(&[topic.name()])
     }
 
     pub(crate) fn lag_records(&self, topic: Topic, partition: u32) -> IntGauge {

@@ -149,7 +149,11 @@ impl Bidder {
         let is_within_rate = gate.limit.as_ref().is_none_or(|limit| limit.admits(monotonic_ms));
         let others = arrival.map_or(0, |arrival| arrival.waiting);
         let is_in_time = self.queue.admits(arrived_at.elapsed(), others, monotonic_ms);
-        let answered = if is_in_time && is_within_rate {
+        let answered = if !is_within_rate {
+            // What the exchange agreed to is not ours to make up for: no fault, as `shed` is one.
+            self.metrics.qps_limit.inc();
+            Answered::NoBid(None)
+        } else if is_in_time {
             self.answer_or_catch(&live, exchange, arrived_at, request, traced.as_ref())
                 .await
         } else {

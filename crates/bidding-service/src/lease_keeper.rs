@@ -180,6 +180,7 @@ impl LeaseKeeper {
 
     fn cell_for(&self, accounts: &mut Accounts, campaign: &Arc<ServingCampaign>) -> Arc<LeaseCell> {
         let held = accounts.entry(campaign.campaign.id.clone()).or_insert_with(|| {
+            self.metrics.counts_in(campaign.campaign.spec.budget.currency);
             let held = Arc::new(Held {
                 group: self.ledger.0.group_of(&campaign.campaign.spec.advertiser_id),
                 cell: Arc::default(),

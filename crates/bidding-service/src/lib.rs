@@ -185,7 +185,11 @@ impl Start<'_> {
     }
 
     fn shading(&self) -> Shading {
-        let dropped = self.metrics.money.events_dropped.with_label_values(&["prices"]);
+        let dropped = self
+            .metrics
+            .money
+            .events_dropped
+            .with_label_values(&[metrics::PRICES]);
         Shading::start(self.bidder_id.clone(), dropped, &self.process.shutdown)
     }
 

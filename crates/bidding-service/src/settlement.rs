@@ -19,6 +19,7 @@ mod work;
 
 use crate::lease_keeper::LeaseKeeper;
 use crate::metrics::MoneyMetrics;
+use crate::metrics::USER_COUNTERS;
 use crate::spool::{Spool, Spooled, Worth};
 use crate::token::BidToken;
 use circuit::Circuit;
@@ -35,9 +36,6 @@ use storage::event_log::Topic;
 use storage::spend_ledger::BidRef;
 use storage::{EventLog, SpendLedger, StorageError, UserStates};
 use work::Work;
-
-/// In `events_dropped_total`, beside the topics.
-const USER_COUNTERS: &str = "user_counters";
 
 /// What a notice came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

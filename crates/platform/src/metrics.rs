@@ -28,11 +28,10 @@ pub use requests::{OfRequests, RequestCounter, RequestHistogram};
 use crate::Shutdown;
 use crate::http::Problem;
 
-/// Upper bounds of the duration buckets, in seconds: about 2.2 to a step, so that a quantile read between two edges is
-/// off by a factor of 2.5 at the worst. 0.05 and 0.1 are edges because alerts compare with them: half of a bid's budget
-/// and all of it, the latter exact and not interpolated. Below 0.5 ms nothing that crosses a socket is found; above
-/// 10 s every request has timed out.
-pub const DURATION_BUCKETS_SECONDS: &[f64] = &[
+/// Upper bounds of the buckets of an API call's time, in seconds: about 2.2 to a step, so that a quantile read between two
+/// edges is off by a factor of 2.5 at the worst. A call reads or writes a database, which takes a millisecond; above 10 s
+/// every request has timed out.
+const DURATION_BUCKETS_SECONDS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
 

@@ -40,7 +40,7 @@ impl Topic {
     ];
 
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Campaigns => "campaigns",
             Self::Exchanges => "exchanges",

@@ -1,5 +1,6 @@
 //! From a campaign to the report of what it spent, across five processes on three backends.
 
+use adplatform_tests::collector::{Collector, TracedSpan};
 use adplatform_tests::deployment::Deployment;
 use adplatform_tests::eventually;
 use adplatform_tests::fixtures::{USD, banner_request, notice, only_bid};
@@ -8,7 +9,8 @@ use reqwest::StatusCode;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_campaign_bids_is_billed_and_reported_on_real_backends() {
     let _alone = crate::ALONE.lock().await;
-    let Some(deployment) = Deployment::start().await else {
+    let collector = Collector::start().await;
+    let Some(deployment) = Deployment::start_traced(&collector.endpoint).await else {
         return;
     };
     let platform = &deployment.platform;
@@ -38,4 +40,32 @@ async fn a_campaign_bids_is_billed_and_reported_on_real_backends() {
     assert_eq!(platform.get(&path).await["serving_status"], "serving");
     let (agrees, said) = deployment.adplatform(&["reconcile"]);
     assert!(agrees, "{said}");
+
+    // Both traces went through Kafka: of the change that made the campaign, and of the bid.
+    eventually("the change is one trace into the bidders' indexes", || async {
+        let taken = collector.spans(|span| {
+            span.name == "take into the index"
+                && span.attributes["messaging.kafka.message.key"] == campaign.id
+        });
+        let is_published = |parent: &str, trace_id: &str| {
+            let published = |span: &TracedSpan| span.name == "publish" && span.span_id == parent;
+            let asked = |span: &TracedSpan| span.name.starts_with("POST /campaigns");
+            let trace = collector.trace(trace_id);
+            trace.iter().any(published) && trace.iter().any(asked)
+        };
+        taken
+            .iter()
+            .any(|span| is_published(&span.parent, &span.trace_id))
+            .then_some(())
+    })
+    .await;
+    eventually("the bid is one trace up to the reports", || async {
+        let trace = collector.trace(bid["id"].as_str().unwrap());
+        let services = |name: &str| trace.iter().any(|span| span.name == name);
+        ["bid", "win notice", "billing notice", "add to the reports"]
+            .into_iter()
+            .all(services)
+            .then_some(())
+    })
+    .await;
 }

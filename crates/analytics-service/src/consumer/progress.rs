@@ -1,8 +1,9 @@
 //! Where each partition's reader stands, and how far the reports are behind the events.
 
-use crate::metrics::TopicMetrics;
+use crate::fold::TOPICS;
+use crate::metrics::{Metrics, TopicMetrics};
 use platform::Clock;
-use prometheus::{Gauge, IntGauge};
+use prometheus::IntGauge;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -106,10 +107,12 @@ impl Held {
 pub(super) async fn watch(
     held: Arc<Held>,
     events: Arc<dyn EventLog>,
-    freshness_seconds: Gauge,
+    metrics: Metrics,
     clock: Clock,
     stop: CancellationToken,
 ) {
+    // There from the start, so that none held is seen.
+    let partitions = TOPICS.map(|topic| (topic, metrics.partitions(topic)));
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -120,8 +123,12 @@ pub(super) async fn watch(
         }
         let held = held.all();
         let now_ms = clock.unix_ms();
+        for (topic, partitions) in &partitions {
+            let of_topic = held.iter().filter(|partition| partition.topic == *topic);
+            partitions.set(i64::try_from(of_topic.count()).unwrap_or(i64::MAX));
+        }
         let oldest_ms = held.iter().map(|partition| partition.age_ms(now_ms)).max();
-        freshness_seconds.set(seconds(oldest_ms.unwrap_or(0)));
+        metrics.freshness_seconds.set(seconds(oldest_ms.unwrap_or(0)));
         tokio::select! {
             biased;
             () = stop.cancelled() => return,

@@ -105,6 +105,10 @@ async fn lag_and_freshness_are_told() {
         app.metric(series).as_deref() == Some("0")
     })
     .await;
+    eventually("its one partition is counted", || async {
+        app.metric("consumer_partitions{topic=\"clicks\"}").as_deref() == Some("1")
+    })
+    .await;
     eventually("the reports are fresh", || async {
         app.metric("report_freshness_seconds").as_deref() == Some("0")
     })

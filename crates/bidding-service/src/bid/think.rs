@@ -207,6 +207,7 @@ impl Thinking<'_> {
         self.trace("decide", began, decided_at);
         self.count_reasons(&buffers.scratch, outcome);
         match outcome {
+            Outcome::NoBid(_) if decided_at >= deadline => Answered::Late,
             Outcome::NoBid(reason) => self.no_bid(request, reason.nbr(), buffers),
             Outcome::Bid => {
                 let asked = Asked {

@@ -77,7 +77,7 @@ impl Settlement {
         let verdict = self
             .ask_ledger(&bid.advertiser_id, self.ledger.bill(&billing))
             .await?;
-        self.count_verdict(&verdict);
+        self.count_verdict(&verdict, &bill.draft.currency);
         let draft = bill.draft.clone();
         let (applied, published) = match verdict {
             BillVerdict::Charged {
@@ -170,14 +170,16 @@ impl Settlement {
         }
     }
 
-    fn count_verdict(&self, verdict: &BillVerdict) {
+    fn count_verdict(&self, verdict: &BillVerdict, currency: &str) {
         let count = |nanos: i64| u64::try_from(nanos).unwrap_or(0);
         match verdict {
             BillVerdict::Charged { charge_nanos, .. } => {
-                self.metrics.billed_nanos.inc_by(count(*charge_nanos));
+                let billed = self.metrics.billed_nanos.with_label_values(&[currency]);
+                billed.inc_by(count(*charge_nanos));
             }
             BillVerdict::OverDelivery { owed_nanos } => {
-                self.metrics.over_delivery_nanos.inc_by(count(*owed_nanos));
+                let over = self.metrics.over_delivery_nanos.with_label_values(&[currency]);
+                over.inc_by(count(*owed_nanos));
             }
             BillVerdict::Repeated => {}
         }

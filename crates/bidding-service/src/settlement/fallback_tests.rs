@@ -35,7 +35,10 @@ async fn with_no_replica_a_billing_goes_to_the_spool_and_is_charged_once() {
     assert_eq!(house.spooled(), 1, "a repeat takes no room");
     house.come_to_rest().await;
     assert_eq!(house.reconcile().await, [1]);
-    assert_eq!(house.metrics.billed_nanos.get(), BID_NANOS.cast_unsigned());
+    assert_eq!(
+        house.metrics.billed_nanos.with_label_values(&["USD"]).get(),
+        BID_NANOS.cast_unsigned()
+    );
 }
 
 #[tokio::test]

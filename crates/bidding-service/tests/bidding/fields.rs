@@ -54,7 +54,10 @@ async fn a_screen_pays_for_as_many_impressions_as_its_play_counts_for() {
     assert_eq!(notify(&stage, &bid["nurl"], "10").await, StatusCode::OK);
     assert_eq!(notify(&stage, &bid["burl"], "10").await, StatusCode::OK);
     // 10 a thousand: a hundredth an impression, and 14.2 of them.
-    assert_eq!(stage.metric("billed_nanos_total"), 142_000_000.0);
+    assert_eq!(
+        stage.metric("billed_nanos_total{currency=\"USD\"}"),
+        142_000_000.0
+    );
 }
 
 #[tokio::test]
@@ -72,9 +75,9 @@ async fn a_test_is_bid_on_and_never_spends() {
         assert_eq!(notify(&stage, &bid[url], "50").await, StatusCode::OK, "{url}");
     }
     for series in [
-        "billed_nanos_total",
+        "billed_nanos_total{currency=\"USD\"}",
         "wins_total",
-        "over_delivery_nanos_total",
+        "over_delivery_nanos_total{currency=\"USD\"}",
         "pending_nanos",
     ] {
         assert_eq!(stage.metric(series), 0.0, "{series}");

@@ -70,7 +70,7 @@ async fn outside_development_an_exchange_has_to_prove_its_requests() {
 }
 
 #[tokio::test]
-async fn beyond_its_rate_an_exchange_is_shed() {
+async fn beyond_its_rate_an_exchange_gets_no_bid_and_that_is_no_fault() {
     let stage = Stage::set(Setting {
         exchanges: vec![exchange("default", json!({"qps_limit": 1}))],
         ..Setting::default()
@@ -84,5 +84,9 @@ async fn beyond_its_rate_an_exchange_is_shed() {
                 .is_empty_with(StatusCode::NO_CONTENT)
         );
     }
-    assert!(stage.metric("bid_requests_total{exchange=\"default\",outcome=\"shed\"}") >= 1.0);
+    assert!(stage.metric("bid_no_bid_reasons_total{reason=\"qps_limit\"}") >= 1.0);
+    assert_eq!(
+        stage.metric("bid_requests_total{exchange=\"default\",outcome=\"shed\"}"),
+        0.0
+    );
 }

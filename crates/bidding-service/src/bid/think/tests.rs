@@ -172,6 +172,32 @@ async fn a_bid_that_turns_out_late_gives_its_reservation_back() {
     assert_eq!(metrics.late.get(), 1);
 }
 
+/// An answer after the budget is no answer, whatever it says.
+#[tokio::test]
+async fn a_no_bid_that_turns_out_late_is_late() {
+    let (bidder, arena) = (bidder().await, Bump::new());
+    let live = Live {
+        snapshot: Snapshot::build(Vec::new(), &[exchange()]),
+        ..Live::default()
+    };
+    let now = Instant::now();
+    let thinking = Thinking {
+        traced: None,
+        bidder: &bidder,
+        live: &live,
+        exchange_id: "default",
+        arrived_at: now,
+        gathered: &Gathered::Unasked,
+    };
+    let request = openrtb::read_request(REQUEST, &arena).unwrap();
+    let decide = |deadline| thinking.decide(&request, deadline, &arena, &mut Buffers::default());
+    assert!(matches!(
+        decide(now + Duration::from_secs(3_600)),
+        Answered::NoBid(None)
+    ));
+    assert!(matches!(decide(now), Answered::Late));
+}
+
 #[tokio::test]
 async fn what_cannot_be_read_is_no_request_to_a_sample() {
     let mut bidder = bidder().await;
