@@ -5,11 +5,10 @@
 //! the baseline are prepared, and their limits are the session's: it does a little less than the API's transactions do.
 
 use crate::figure::Figure;
-use crate::server::Server;
+use crate::server::{Connection, Server};
 use anyhow::Context;
 use serde_json::json;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use storage_postgres::PostgresStore;
@@ -148,7 +147,7 @@ fn api(addr: SocketAddr, body: &serde_json::Value) -> anyhow::Result<f64> {
             let mut connection = Connection::to(addr)?;
             let mut created = 0;
             while began.elapsed() < TURN {
-                connection.post(&request)?;
+                creation(&mut connection, &request)?;
                 created += 1;
             }
             Ok(created)
@@ -164,8 +163,15 @@ fn api(addr: SocketAddr, body: &serde_json::Value) -> anyhow::Result<f64> {
 }
 
 fn create(addr: SocketAddr, path: &str, body: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
-    let answer = Connection::to(addr)?.post(&request(path, body))?;
+    let answer = creation(&mut Connection::to(addr)?, &request(path, body))?;
     Ok(serde_json::from_slice(&answer)?)
+}
+
+/// The answer's body; an error unless something was created.
+fn creation(connection: &mut Connection, request: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let (status, body) = connection.send(request)?;
+    anyhow::ensure!(status == 201, "{status} {}", String::from_utf8_lossy(&body));
+    Ok(body)
 }
 
 fn request(path: &str, body: &serde_json::Value) -> Vec<u8> {
@@ -176,43 +182,4 @@ fn request(path: &str, body: &serde_json::Value) -> Vec<u8> {
         body.len()
     )
     .into_bytes()
-}
-
-/// Kept alive: as little as a client can do, since it shares the machine with what is measured.
-struct Connection(BufReader<TcpStream>);
-
-impl Connection {
-    fn to(addr: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(addr)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
-    /// The answer's body; an error unless something was created.
-    fn post(&mut self, request: &[u8]) -> anyhow::Result<Vec<u8>> {
-        self.0.get_mut().write_all(request)?;
-        let mut status = String::new();
-        self.0.read_line(&mut status)?;
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            self.0.read_line(&mut line)?;
-            let line = line.trim_end().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            }
-            if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
-        anyhow::ensure!(
-            status.starts_with("HTTP/1.1 201"),
-            "{status}{}",
-            String::from_utf8_lossy(&body)
-        );
-        Ok(body)
-    }
 }

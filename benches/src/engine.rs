@@ -3,11 +3,13 @@
 //! 100,000 active campaigns, 300 of which fit the request; the best of those are withheld by pacing, caps and creative
 //! blocks, so that the search has to look past them.
 
+mod a_tree;
 mod world;
 
 use crate::figure::Figure;
 use crate::load_request;
 use crate::spread::{Spread, Withheld};
+use a_tree::Tree;
 use hdrhistogram::Histogram;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -20,6 +22,7 @@ const REASONS: &[Withheld] = &[Withheld::Paced, Withheld::Capped, Withheld::Bloc
 const REQUESTS: usize = 1_000;
 const MEASURED: usize = 20_000;
 const MEASURED_ORACLE: usize = 500;
+const MEASURED_TREE: usize = 2_000;
 /// Rounds of each in turn, so that what else the machine does meets all alike.
 const ROUNDS: usize = 5;
 
@@ -43,10 +46,13 @@ fn of_load(requests: &[Vec<u8>]) -> anyhow::Result<Vec<Figure>> {
     let mut few = World::new(spread(100_000, 30))?;
     let mut most = World::new(spread(100_000, 250))?;
     let mut small = World::new(spread(1_000, 30))?;
+    let tree = Tree::new(&spread(100_000, 30))?;
+    let (matches, _) = tree.best()?;
+    anyhow::ensure!(matches == ELIGIBLE, "{matches} campaigns match in the a-tree");
     few.check(&requests[0])?;
     most.check(&requests[0])?;
-    let (mut parse, mut of_few, mut of_most, mut of_small, mut oracle) =
-        (times()?, times()?, times()?, times()?, times()?);
+    let (mut parse, mut of_few, mut of_most, mut of_small, mut oracle, mut of_tree) =
+        (times()?, times()?, times()?, times()?, times()?, times()?);
     for _ in 0..ROUNDS {
         measure(&mut parse, requests, MEASURED, |body| few.parse(body));
         measure(&mut of_few, requests, MEASURED, |body| few.decide(body));
@@ -55,6 +61,7 @@ fn of_load(requests: &[Vec<u8>]) -> anyhow::Result<Vec<Figure>> {
         measure(&mut oracle, requests, MEASURED_ORACLE, |body| {
             small.ask_oracle(body)
         });
+        measure(&mut of_tree, requests, MEASURED_TREE, |_| tree.best().is_ok());
     }
     let of = |name, times: &Histogram<u64>, quantile, baseline: &Histogram<u64>| {
         Figure::new(BENCH, name, "us", us(times, quantile), us(baseline, quantile))
@@ -65,6 +72,7 @@ fn of_load(requests: &[Vec<u8>]) -> anyhow::Result<Vec<Figure>> {
         of("p99_us", &of_most, 0.99, &parse),
         of("p99_us_30_withheld", &of_few, 0.99, &parse),
         of("p50_us_oracle_1000", &of_small, 0.5, &oracle),
+        of("p50_us_a_tree", &of_few, 0.5, &of_tree),
     ])
 }
 

@@ -18,6 +18,7 @@ pub(crate) struct Load {
     pub p50_us: u64,
     pub p99_us: u64,
     pub p99_9_us: u64,
+    pub p99_99_us: u64,
 }
 
 /// What a server did under load.

@@ -12,12 +12,14 @@ mod spread;
 mod analytics;
 mod bid;
 mod campaign_api;
+mod endurance;
 mod engine;
 mod latency;
 mod ledger;
 mod metrics;
 mod overload;
 mod startup;
+mod update;
 mod user_state;
 
 use clap::Parser;
@@ -26,7 +28,7 @@ use figure::Figure;
 #[derive(Parser)]
 struct Args {
     /// One of them; all when left out
-    #[arg(value_parser = ["analytics", "bid", "campaign-api", "engine", "latency", "ledger", "metrics", "overload", "startup", "user-state"])]
+    #[arg(value_parser = ["analytics", "bid", "campaign-api", "endurance", "engine", "latency", "ledger", "metrics", "overload", "startup", "update", "user-state"])]
     name: Option<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -65,6 +67,9 @@ fn main() -> anyhow::Result<()> {
     if wanted("bid") {
         figures.extend(bid::run(conditions)?);
     }
+    if wanted("endurance") {
+        figures.extend(endurance::run(conditions)?);
+    }
     if wanted("engine") {
         figures.extend(engine::run()?);
     }
@@ -85,6 +90,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("overload") {
         figures.extend(overload::run(conditions)?);
+    }
+    if wanted("update") {
+        figures.extend(update::run(conditions)?);
     }
     if wanted("user-state") {
         figures.extend(user_state::run(conditions)?);

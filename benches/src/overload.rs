@@ -11,8 +11,6 @@ use crate::{Conditions, bid, load_request};
 use std::path::Path;
 
 const BENCH: &str = "overload";
-/// Of a request of the load: `tmax` less the network's margin. The next bound that the metric tells apart is 50 ms.
-const BUDGET_BUCKET_SECONDS: &str = "0.05";
 /// One request at a time is under way on each connection: with few of them no queue is long, with many the bidder and
 /// not the generator holds it.
 const FEW: usize = 16;
@@ -78,13 +76,14 @@ fn overload(bidder: &Server, conditions: Conditions, requests: &Path, times: f64
     let peak = at(FEW, MORE_THAN_CALM * 1e6 / calm_us, seconds)?;
     let answer_us = (bidder.cpu_us()? - before_us) as f64 / peak.answered as f64;
     let saturation = peak.answered_per_second;
-    let (resident, counted, cpu_us) = (bidder.resident_bytes()?, durations(bidder)?, bidder.cpu_us()?);
+    let (resident, before, cpu_us) = (bidder.resident_bytes()?, bidder.counted()?, bidder.cpu_us()?);
     let load = at(MANY, saturation * times, seconds)?;
     anyhow::ensure!(load.errors.is_empty(), "requests failed: {:?}", load.errors);
     let used_us = (bidder.cpu_us()? - cpu_us) as f64;
     let grown = bidder.resident_bytes()? as f64 - resident as f64;
-    let (shed, in_time, all) = durations(bidder)?;
-    let (shed, in_time, all) = (shed - counted.0, in_time - counted.1, all - counted.2);
+    let after = bidder.counted()?;
+    let (shed, all) = (after.shed - before.shed, after.all - before.all);
+    let in_time = after.in_budget - before.in_budget;
     let answered = load.answered as f64 - shed;
     eprintln!(
         "overload: {answer_us:.0} us a request, {saturation:.0} a second; offered {:.0}, {:.0} answered a second, {:.0} % refused, \
@@ -107,21 +106,4 @@ fn overload(bidder: &Server, conditions: Conditions, requests: &Path, times: f64
 fn bids_per_second(load: &Load) -> f64 {
     let bids = load.statuses.get("200").copied().unwrap_or_default();
     bids as f64 / load.answered.max(1) as f64 * load.answered_per_second
-}
-
-/// Refused; answered inside the budget by the server's clock; all.
-fn durations(bidder: &Server) -> anyhow::Result<(f64, f64, f64)> {
-    let text = bidder.metrics()?;
-    let value = |series: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok())
-            .unwrap_or_default()
-    };
-    Ok((
-        value("bid_requests_total{exchange=\"default\",outcome=\"shed\"}"),
-        value(&format!(
-            "bid_request_duration_seconds_bucket{{le=\"{BUDGET_BUCKET_SECONDS}\"}}"
-        )),
-        value("bid_request_duration_seconds_count"),
-    ))
 }

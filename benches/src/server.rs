@@ -1,13 +1,27 @@
 //! A server under load: a process of its own on the first core.
 
 use anyhow::Context;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const START_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Of a request of the load: `tmax` less the network's margin. The next bound that the metric tells apart is 50 ms.
+const BUDGET_BUCKET_SECONDS: &str = "0.05";
+
+/// Bid requests by what became of them.
+pub(crate) struct Counted {
+    /// Refused.
+    pub shed: f64,
+    /// Not bid on since the budget was over.
+    pub late: f64,
+    /// Whatever they came to, within the budget by the server's clock.
+    pub in_budget: f64,
+    pub all: f64,
+}
 
 /// Killed when dropped.
 pub(crate) struct Server {
@@ -119,8 +133,26 @@ impl Server {
         Ok(pages.context("statm says nothing")? * 4_096)
     }
 
+    /// What a bidder has counted so far.
+    pub(crate) fn counted(&self) -> anyhow::Result<Counted> {
+        let text = self.metrics()?;
+        let value = |series: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok())
+                .unwrap_or_default()
+        };
+        Ok(Counted {
+            shed: value("bid_requests_total{exchange=\"default\",outcome=\"shed\"}"),
+            late: value("bid_requests_total{exchange=\"default\",outcome=\"late\"}"),
+            in_budget: value(&format!(
+                "bid_request_duration_seconds_bucket{{le=\"{BUDGET_BUCKET_SECONDS}\"}}"
+            )),
+            all: value("bid_request_duration_seconds_count"),
+        })
+    }
+
     /// The text of its metrics.
-    pub(crate) fn metrics(&self) -> anyhow::Result<String> {
+    fn metrics(&self) -> anyhow::Result<String> {
         let addr = self.metrics_addr.context("it tells no metrics")?;
         let mut stream = TcpStream::connect(addr)?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
@@ -131,18 +163,9 @@ impl Server {
 
     /// How many bytes the answer to a request has, its head apart.
     pub(crate) fn answer_bytes(&self, request: &[u8]) -> anyhow::Result<usize> {
-        let head = format!(
-            "POST /openrtb2/bid HTTP/1.1\r\nhost: bench\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
-            request.len()
-        );
-        let mut stream = TcpStream::connect(self.addr)?;
-        stream.write_all(head.as_bytes())?;
-        stream.write_all(request)?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        let end_of_head = answer.windows(4).position(|window| window == b"\r\n\r\n");
-        let bytes = end_of_head.map(|end| answer.len() - end - 4);
-        bytes.filter(|bytes| *bytes > 0).context("there is no bid")
+        let answer = Connection::to(self.addr)?.post("/openrtb2/bid", request)?;
+        anyhow::ensure!(!answer.is_empty(), "there is no bid");
+        Ok(answer.len())
     }
 
     pub(crate) fn bid_url(&self) -> String {
@@ -154,6 +177,55 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A client's, kept alive: as little as a client can do, since it shares the machine with what is measured.
+pub(crate) struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    pub(crate) fn to(addr: SocketAddr) -> anyhow::Result<Self> {
+        let stream = TcpStream::connect(addr)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Status and body of the answer to a whole request, head and all.
+    pub(crate) fn send(&mut self, request: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
+        self.0.get_mut().write_all(request)?;
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.with_context(|| format!("no status: {line:?}"))?;
+        let mut length = 0;
+        loop {
+            line.clear();
+            self.0.read_line(&mut line)?;
+            let line = line.trim_end().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body)?;
+        Ok((status, body))
+    }
+
+    /// The answer's body, empty where there is none.
+    pub(crate) fn post(&mut self, path: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let mut request = format!(
+            "POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        request.extend_from_slice(body);
+        let (status, answer) = self.send(&request)?;
+        anyhow::ensure!(status == 200 || status == 204, "{status}");
+        Ok(answer)
     }
 }
 
