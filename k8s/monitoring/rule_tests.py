@@ -24,14 +24,19 @@ def constant(value, minutes):
     return f"{value}x{minutes}"
 
 
-def traffic(slo, bad, minutes, then_good=0):
-    """10,000 requests a minute, of which so many are bad, until for so many minutes none is."""
+def traffic(slo, *stretches):
+    """10,000 requests a minute, of which so many are bad for so many minutes, and so on."""
     good_one, bad_one = {
         "bid": [f'bid_requests_total{{{POD},exchange="x",outcome="{outcome}"}}' for outcome in ("bid", "late")],
         "api": [f'http_requests_total{{{POD},service="campaign-service",method="GET",route="/",status="{status}"}}' for status in (200, 503)],
     }[slo]
-    after = f" {bad * minutes}x{then_good}" if then_good else ""
-    return {good_one: counter(10_000 - bad, minutes + then_good), bad_one: counter(bad, minutes) + after}
+    good, bad, so_good, so_bad = [], [], 0, 0
+    for per_minute, minutes in stretches:
+        good.append(f"{so_good}+{10_000 - per_minute}x{minutes}")
+        bad.append(f"{so_bad}+{per_minute}x{minutes}")
+        # The next stretch begins a minute after this one's last sample.
+        so_good, so_bad = (so + step * (minutes + 1) for so, step in ((so_good, 10_000 - per_minute), (so_bad, per_minute)))
+    return {good_one: " ".join(good), bad_one: " ".join(bad)}
 
 
 def answers(service, ok, *errors):
@@ -80,14 +85,18 @@ def store(backend, service):
 
 
 def burn(slo, factor, short, long):
-    """Bad of 10,000, at which the pair's factor is `factor` thousandths: a little more, a little less, and more until it is over."""
+    """The pair's factor is in thousandths. One window after the other is a little below it while the other is above."""
     limit = round(factor * 10)
-    still = f"namespace:{slo}_errors:ratio_{name(long)} > bool {factor} * 0.001"
+    over = lambda minutes, of=factor: f"namespace:{slo}_errors:ratio_{name(minutes)} > bool {of} * 0.001"
+    burst = 3 * limit
+    # Of the first two minutes of a burst the rates over five show nothing yet.
+    before = round((0.97 * limit * long - burst * (short - 2)) / (long - short + 2))
     return [
-        Case("a little more than its factor", True, traffic(slo, limit + 1, long + 20), long + 20),
-        Case("over in the short window, not yet in the long one", False, traffic(slo, limit * 5, long, then_good=short + 20),
-             long + short + 20, asked=(still,)),
-        Case("a little less than its factor", False, traffic(slo, limit - 1, long + 20), long + 20),
+        Case("a little more than its factor", True, traffic(slo, (limit + 1, long + 20)), long + 20),
+        Case("the short window is a little below it again", False, traffic(slo, (5 * limit, long), (limit - 1, short + 20)),
+             long + short + 20, asked=(over(long),)),
+        Case("the long window is a little below it yet", False, traffic(slo, (before, long + 20), (burst, short)),
+             long + short + 20, asked=(over(short), over(long, 0.8 * factor))),
     ]
 
 
@@ -100,7 +109,7 @@ def latency(bucket_of_all):
     reached = buckets.index(bucket_of_all)
     series = {f'bid_request_duration_seconds_bucket{{{POD},le="{le}"}}': counter(600 if at >= reached else 0, 10)
               for at, le in enumerate(buckets)}
-    return series | traffic("bid", 0, 10)
+    return series | traffic("bid", (0, 10))
 
 
 def of_bids(minutes=10, **bad):
@@ -186,10 +195,10 @@ TESTS = {
         Case("all are fast", False, latency("0.02"), 10)],
     ("BidHandlerPanics", ""): burst("bid_panics_total", POD),
     ("NoBidTraffic", ""): both(
-        {f'bid_requests_total{{{POD},exchange="x",outcome="bid"}}': "0+600x30 18000x40"}, traffic("bid", 0, 70), 60),
+        {f'bid_requests_total{{{POD},exchange="x",outcome="bid"}}': "0+600x30 18000x40"}, traffic("bid", (0, 70)), 60),
     ("NoBids", ""): both(
         {f'bid_requests_total{{{POD},exchange="x",outcome="bid"}}': constant(0, 40),
-         f'bid_requests_total{{{POD},exchange="x",outcome="no_bid"}}': counter(600, 40)}, traffic("bid", 0, 40), 30),
+         f'bid_requests_total{{{POD},exchange="x",outcome="no_bid"}}': counter(600, 40)}, traffic("bid", (0, 40)), 30),
     ("NotReady", ""): gauge("ready", f'{POD},service="bidding-service"', 0, 1, 10),
     ("PodCrashLooping", ""): [
         Case("a container that lives a minute", True, crash_loop(60, 40, 90), *range(6, 91), interval="15s"),
