@@ -28,8 +28,7 @@ DASHBOARDS = {
         ("Requests by exchange", "reqps", [(f'sum by (exchange) (namespace_outcome:bid_requests:rate5m{{{SELF}}})', "{{exchange}}")]),
         ("From arrival to answer", "s", [(quantile(q, "bid_request_duration_seconds"), f"p{int(q * 100)}") for q in (0.5, 0.95, 0.99)]),
         ("Mean time by stage", "s", [(f"namespace_stage:bid_stage_duration_seconds:mean_5m{{{SELF}}}", "{{stage}}")]),
-        ("Time by stage: half are faster, and 99 of 100", "s", [
-            (quantile(q, "bid_stage_duration_seconds", by="stage, le"), f"{{{{stage}}}} p{int(q * 100)}") for q in (0.5, 0.99)]),
+        *((f"p{int(q * 100)} by stage", "s", [(quantile(q, "bid_stage_duration_seconds", by="stage, le"), "{{stage}}")]) for q in (0.5, 0.99)),
         ("Why nobody bids", "reqps", [(f'topk(8, {rate("bid_no_bid_reasons_total", "reason")})', "{{reason}}")]),
         ("Deadline misses, of requests", "percentunit", [
             (f'sum (namespace_outcome:bid_requests:rate5m{{{SELF},outcome="{outcome}"}}) / sum (namespace:bid_requests:rate5m{{{SELF}}})', legend)
@@ -70,7 +69,8 @@ DASHBOARDS = {
         ("Reports behind", "s", [(f"max by (namespace) (report_freshness_seconds{{{SELF}}})", "behind")]),
         ("Records that wait", "short", [(f"sum by (topic) (consumer_lag_records{{{SELF}}})", "{{topic}}")]),
         ("Partitions that somebody reads", "short", [(f"sum by (topic) (consumer_partitions{{{SELF}}})", "{{topic}}")]),
-        ("Events applied", "reqps", [(rate("events_applied_total", "topic"), "{{topic}}"), (rate("events_repeated_total", "topic"), "again {{topic}}")]),
+        ("Events applied", "reqps", [(rate("events_applied_total", "topic"), "{{topic}}")]),
+        ("Events left out, since they had been added before", "reqps", [(rate("events_repeated_total", "topic"), "{{topic}}")]),
         ("Events dropped or set aside", "reqps", [(rate("events_dropped_total", "topic"), "dropped {{topic}}"), (rate("events_set_aside_total", "topic"), "set aside {{topic}}")]),
         ("Ledger: what it is rebuilt from, and rebuilds", "reqps", [
             (rate("ledger_checkpoints_published_total", "namespace"), "campaigns published"),
