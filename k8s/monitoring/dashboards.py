@@ -12,14 +12,15 @@ def rate(metric, by, more="", window="5m"):
     return f"sum by ({by}) (rate({metric}{{{SELF}{more}}}[{window}]))"
 
 
-def quantile(q, metric, more=""):
-    return f"histogram_quantile({q}, sum by (le) (rate({metric}_bucket{{{SELF}{more}}}[5m])))"
+def quantile(q, metric, more="", by="le"):
+    return f"histogram_quantile({q}, sum by ({by}) (rate({metric}_bucket{{{SELF}{more}}}[5m])))"
 
 
 def burn(slo, window):
     return f'namespace:{slo}_errors:ratio_{window}{{{SELF}}} / 0.001'
 
 
+LEASES = (f"sum by (pod) (lease_balance_nanos{{{SELF}}}) / 1e9", "{{pod}}")
 # Dashboard: panels of title, unit, queries with their legends; of shares near 1 where the axis begins while nothing is below it.
 DASHBOARDS = {
     "bidding": ("Bidding", [
@@ -27,21 +28,26 @@ DASHBOARDS = {
         ("Requests by exchange", "reqps", [(f'sum by (exchange) (namespace_outcome:bid_requests:rate5m{{{SELF}}})', "{{exchange}}")]),
         ("From arrival to answer", "s", [(quantile(q, "bid_request_duration_seconds"), f"p{int(q * 100)}") for q in (0.5, 0.95, 0.99)]),
         ("Mean time by stage", "s", [(f"namespace_stage:bid_stage_duration_seconds:mean_5m{{{SELF}}}", "{{stage}}")]),
+        *((f"p{int(q * 100)} by stage", "s", [(quantile(q, "bid_stage_duration_seconds", by="stage, le"), "{{stage}}")]) for q in (0.5, 0.99)),
         ("Why nobody bids", "reqps", [(f'topk(8, {rate("bid_no_bid_reasons_total", "reason")})', "{{reason}}")]),
+        ("Deadline misses, of requests", "percentunit", [
+            (f'sum (namespace_outcome:bid_requests:rate5m{{{SELF},outcome="{outcome}"}}) / sum (namespace:bid_requests:rate5m{{{SELF}}})', legend)
+            for outcome, legend in (("late", "late"), ("shed", "refused"))]),
         ("Late, refused, panicked", "percentunit", [(f"namespace:bid_errors:ratio_5m{{{SELF}}}", "of requests")]),
         ("Bids and wins", "reqps", [(rate("bids_total", "namespace"), "bids"), (rate("wins_total", "namespace"), "wins")]),
         ("Requests a second and pod", "reqps", [(rate("bid_requests_total", "pod"), "{{pod}}")]),
         ("Campaigns in the index", "short", [(f"index_campaigns{{{SELF}}}", "{{pod}}")]),
         ("Age of the index", "s", [(f"index_age_seconds{{{SELF}}}", "{{pod}}")]),
+        ("Leases: may still be reserved", "short", [LEASES]),
     ]),
     "money": ("Money", [
-        ("Billed a second", "short", [(f'{rate("billed_nanos_total", "namespace")} / 1e9', "units of currency")]),
+        ("Billed a second", "short", [(f'{rate("billed_nanos_total", "currency")} / 1e9', "{{currency}}")]),
         ("Spend of evenly paced days against their plan", "short", [
             (f"max by (namespace) (planned_nanos{{{SELF}}}) / 1e9", "planned by now"),
             (f"max by (namespace) (planned_spent_nanos{{{SELF}}}) / 1e9", "spent")]),
         ("Beyond budgets, of what is billed", "percentunit", [
-            (f'{rate("over_delivery_nanos_total", "namespace", window="1h")} / {rate("billed_nanos_total", "namespace", window="1h")}', "over-delivery")]),
-        ("May still be reserved", "short", [(f"sum by (pod) (lease_balance_nanos{{{SELF}}}) / 1e9", "{{pod}}")]),
+            (f'{rate("over_delivery_nanos_total", "currency", window="1h")} / {rate("billed_nanos_total", "currency", window="1h")}', "{{currency}}")]),
+        ("May still be reserved", "short", [LEASES]),
         ("Won and not yet billed", "short", [(f"sum by (pod) (pending_nanos{{{SELF}}}) / 1e9", "{{pod}}")]),
         ("Notices", "reqps", [(rate("notices_total", "kind, result"), "{{kind}} {{result}}")]),
         ("Ledger groups that do not answer", "short", [(f"ledger_refusing{{{SELF}}}", "{{pod}}")]),
@@ -58,11 +64,22 @@ DASHBOARDS = {
     ]),
     "stores": ("Stores and pipeline", [
         ("Stores that answer", "short", [(f"min by (service, backend) (backend_up{{{SELF}}})", "{{service}} {{backend}}")]),
+        ("Which store serves what, in replicas", "short", [(f"count by (port, backend) (backend_info{{{SELF}}})", "{{port}}: {{backend}}")]),
         ("Ready replicas", "short", [(f"sum by (service) (ready{{{SELF}}})", "{{service}}")]),
         ("Reports behind", "s", [(f"max by (namespace) (report_freshness_seconds{{{SELF}}})", "behind")]),
         ("Records that wait", "short", [(f"sum by (topic) (consumer_lag_records{{{SELF}}})", "{{topic}}")]),
+        ("Partitions that somebody reads", "short", [(f"sum by (topic) (consumer_partitions{{{SELF}}})", "{{topic}}")]),
         ("Events applied", "reqps", [(rate("events_applied_total", "topic"), "{{topic}}")]),
+        ("Events left out, since they had been added before", "reqps", [(rate("events_repeated_total", "topic"), "{{topic}}")]),
         ("Events dropped or set aside", "reqps", [(rate("events_dropped_total", "topic"), "dropped {{topic}}"), (rate("events_set_aside_total", "topic"), "set aside {{topic}}")]),
+        ("Ledger: what it is rebuilt from, and rebuilds", "reqps", [
+            (rate("ledger_checkpoints_published_total", "namespace"), "campaigns published"),
+            (rate("ledger_rebuilds_total", "namespace"), "groups rebuilt"),
+            (rate("ledger_rebuild_skipped_records_total", "topic"), "left out {{topic}}")]),
+        ("Spools: bytes", "bytes", [(f"spool_bytes{{{SELF}}}", "{{pod}}")]),
+        ("Spools: notices", "reqps", [(rate("spool_replayed_total", "namespace"), "replayed"), (rate("spool_refused_total", "namespace"), "refused"),
+                                      (rate("spool_set_aside_total", "namespace"), "set aside")]),
+        ("Open files, of those allowed", "percentunit", [(f"process_open_fds{{{SELF}}} / process_max_fds{{{SELF}}}", "{{pod}}")]),
         ("Traces", "reqps", [(rate("trace_spans_exported_total", "service"), "sent {{service}}"), (rate("trace_spans_dropped_total", "reason"), "lost {{reason}}")]),
         ("CPU by pod", "short", [(f"rate(process_cpu_seconds_total{{{SELF}}}[5m])", "{{pod}}")]),
         ("Memory by pod", "bytes", [(f"process_resident_memory_bytes{{{SELF}}}", "{{pod}}")]),

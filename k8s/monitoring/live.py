@@ -4,11 +4,11 @@
 live.py FOLDER: the folder has the programs campaign-service, bidding-service, analytics-service and adplatform.
 
 Asks that every replica is scraped once, every recording rule yields data, the autoscalers' metrics are one series a pod,
-and every panel's query and every query of a runbook is answered. Then four faults: late bids, answers of 5xx, a consumer that is killed, and a crash
-loop (recorded: there is no cluster here). The alert of each must go pending, fire, reach whom it should, and resolve.
+and every query of a panel or a runbook is answered with data, but for those in a list. Then four faults: late bids, answers of 5xx, a
+consumer that is killed, and a crash loop (recorded: there is no cluster here). The alert of each must go pending, fire, reach whom it should,
+and resolve. Then alerts that are posted to Alertmanager: what each rule silences, what none does, and what is told together.
 """
 import os
-import re
 import sys
 import tempfile
 import threading
@@ -16,13 +16,24 @@ import time
 
 import yaml
 
-from stage import HERE, PODS, Stage, panels, wait, windows_faster
+import names
+from stage import FASTER, HERE, PODS, Stage, panels, wait, windows_faster
 from traffic import Traffic, campaigns
 
 # On a slow machine a bid may be late; over the long windows one is enough.
 TOLERATED = {"HighBidLatency", "BidErrorBudgetBurn"}
-# Panels that are empty while all is well, or without backends.
-MAY_BE_EMPTY = {"Stores that answer", "Events dropped or set aside", "Traces"}
+# Queries of panels, by title and legend, that nothing answers here, and what they need.
+MAY_BE_EMPTY = {
+    ("Stores that answer", "{{service}} {{backend}}"): "a backend",
+    ("Partitions that somebody reads", "{{topic}}"): "a service that exports it",
+    ("Ledger: what it is rebuilt from, and rebuilds", "left out {{topic}}"): "a service that exports it before it counts",
+}
+# Queries of runbooks, likewise.
+EMPTY_IN_RUNBOOKS = {
+    'sum by (service, route, status) (rate(http_requests_total{status=~"5.."}[5m]))': "an error",
+    "backend_up": "a backend",
+    "sum by (pod, topic) (consumer_partitions)": "a service that exports it",
+}
 # Alert, service where there are several, and who is told.
 EXPECTED = [
     ("HighBidLatency", None, "/tickets"),
@@ -62,23 +73,32 @@ def service_of(rule):
     return "bidding-service" if rule["name"]["as"].startswith("bid") else "campaign-service"
 
 
+def asked(stage, what, expr, may_be_empty):
+    if stage.query(expr) is None:
+        sys.exit(f"FAILED: {what}: {expr} is refused")
+    if not may_be_empty:
+        wait(f"{what} has data", lambda: stage.query(expr))
+
+
 def answered(stage):
+    listed = set(MAY_BE_EMPTY)
     for board, panel, exprs in panels():
-        what = f"{board['title']} / {panel['title']}"
-        for expr in exprs:
-            if stage.query(expr) is None:
-                sys.exit(f"FAILED: {what}: {expr} is refused")
-        if panel["title"] not in MAY_BE_EMPTY:
-            wait(f"{what} shows something", lambda exprs=exprs: any(stage.query(expr) for expr in exprs))
+        for target, expr in zip(panel["targets"], exprs):
+            key = (panel["title"], target["legendFormat"])
+            asked(stage, f"{board['title']} / {' / '.join(key)}", expr, key in MAY_BE_EMPTY)
+            listed.discard(key)
+    if listed:
+        sys.exit(f"FAILED: no panel has these: {listed}")
 
 
 def runbooks(stage):
     """What they say to ask of Prometheus."""
-    text = open(f"{HERE}/runbooks.md").read()
-    for quoted in re.findall(r"`([^`]+)`", text):
-        expr = quoted.replace("\n", " ")
-        if re.match(r"(sum|topk|max|min) ?\w*[ (]", expr):
-            wait(f"a runbook's query is answered: {expr}", lambda expr=expr: stage.query(windows_faster(expr)) is not None)
+    listed = set(EMPTY_IN_RUNBOOKS)
+    for section, expr in names.runbook_queries(names.all_known(names.all_rules())):
+        asked(stage, f"runbook of {section}: {expr}", windows_faster(expr), expr in EMPTY_IN_RUNBOOKS)
+        listed.discard(expr)
+    if listed:
+        sys.exit(f"FAILED: no runbook has these: {listed}")
 
 
 def firing(stage):
@@ -97,13 +117,20 @@ def seen_through(stage, traffic):
     traffic.slow.set()
     # What is forwarded to it is now answered 503 by campaign-service.
     stage.kill("analytics-1")
-    mended = threading.Event()
-    threading.Thread(target=crash_loop, args=(stage, mended), daemon=True).start()
+    mended, waited_longest = threading.Event(), threading.Event()
+    threading.Thread(target=crash_loop, args=(stage, mended, waited_longest), daemon=True).start()
     for alert, service, receiver in EXPECTED:
         pending = lambda: f'count_over_time({selector(alert, service, "pending")}[{int(time.time() - began) + 1}s])'
         wait(f"{alert} was pending", lambda: stage.query(pending()))
         wait(f"{alert} fires", lambda: stage.query(selector(alert, service, "firing")))
         wait(f"{receiver} is told of {alert}", lambda: (receiver, alert, service, "firing") in told(stage, already_told, service))
+    crash_loop_fired = time.time()
+    wait("ReplicaUnseen is silenced by ServiceDown", lambda: states(stage, "ReplicaUnseen") == {"suppressed"})
+    wait("HighErrorRate of campaign-service is not", lambda: states(stage, "HighErrorRate") == {"active"})
+    wait("the crash loop has waited five minutes", waited_longest.is_set)
+    wait("PodCrashLooping was on all the time", lambda: was_on(stage, selector("PodCrashLooping", None, "firing"), crash_loop_fired))
+    if any(alert == "ReplicaUnseen" for _, alert, _, _ in stage.told[already_told:]):
+        sys.exit("FAILED: somebody was told of ReplicaUnseen")
     traffic.slow.clear()
     mended.set()
     stage.service("analytics-1")
@@ -118,9 +145,116 @@ def told(stage, since, service):
     return [(path, alert, of if service else None, status) for path, alert, of, status in stage.told[since:]]
 
 
-def crash_loop(stage, mended):
-    while not mended.wait(0.5):
-        stage.restarts += 1
+def states(stage, alert):
+    return {one["status"]["state"] for one in stage.alerts() if one["labels"]["alertname"] == alert}
+
+
+def was_on(stage, expr, since):
+    """From then until a moment ago, without a gap."""
+    step, until = 0.25, time.time() - 1
+    series = stage.query(expr, start=since, end=until, step=step)
+    return series and len(series) == 1 and len(series[0]["values"]) == int((until - since) / step) + 1
+
+
+def crash_loop(stage, mended, waited_longest):
+    """As a kubelet does it with a container that lives a minute."""
+    pause_s = 10
+    while not mended.wait(60 / FASTER):
+        stage.waits = True
+        mended.wait(pause_s / FASTER)
+        stage.waits, stage.restarts = False, stage.restarts + 1
+        if pause_s == 300:
+            waited_longest.set()
+        pause_s = min(2 * pause_s, 300)
+
+
+CAMPAIGN, BIDDING, ANALYTICS = ({"service": service} for service in ("campaign-service", "bidding-service", "analytics-service"))
+POSTGRESQL, KAFKA, LEDGER, USERS = ({"backend": backend} for backend in ("postgresql", "kafka", "redis_ledger", "redis_users"))
+SLOW, FAST = {"severity": "warning", "windows": "6h/3d"}, {"severity": "critical", "windows": "5m/1h"}
+# An alert with its labels, and what it silences with theirs.
+SILENCES = [
+    ("BidErrorBudgetBurn", FAST, "BidErrorBudgetBurn", SLOW),
+    ("ApiErrorBudgetBurn", FAST, "ApiErrorBudgetBurn", SLOW),
+    ("ServiceDown", ANALYTICS, "NotReady ReplicaUnseen HighErrorRate", ANALYTICS),
+    ("ServiceDown", BIDDING, "NoBidTraffic NoBids HighBidLatency BidErrorBudgetBurn", {}),
+    ("ServiceDown", CAMPAIGN, "ApiErrorBudgetBurn", FAST),
+    ("DatabaseDown", CAMPAIGN | POSTGRESQL, "OutboxLag ApiErrorBudgetBurn", {}),
+    ("DatabaseDown", CAMPAIGN | POSTGRESQL, "HighErrorRate", CAMPAIGN),
+    ("DatabaseDown", CAMPAIGN | POSTGRESQL, "StoreUnreachable", CAMPAIGN | POSTGRESQL),
+    ("DatabaseDown", ANALYTICS | POSTGRESQL, "ReportsBehind ConsumerStopped", {}),
+    ("KafkaDown", CAMPAIGN | KAFKA, "OutboxLag", {}),
+    ("KafkaDown", ANALYTICS | KAFKA, "ReportsBehind ConsumerStopped ConsumerWithoutPartitions", {}),
+    ("KafkaDown", BIDDING | KAFKA, "IndexStale EventsDropped", {}),
+    ("KafkaDown", BIDDING | KAFKA, "StoreUnreachable", BIDDING | KAFKA),
+    ("RedisDown", LEDGER, "LedgerRefusing NoBids SpoolInUse", {}),
+    ("RedisDown", USERS, "StoreUnreachable", BIDDING | USERS),
+    ("OverDelivery", {"currency": "EUR"}, "DeliveredBeyondBudget", {"currency": "EUR"}),
+    # Of a version that tells no currency.
+    ("OverDelivery", {}, "DeliveredBeyondBudget", {}),
+]
+LEAVES = [
+    ("ServiceDown", ANALYTICS, "HighErrorRate", CAMPAIGN),
+    ("ServiceDown", CAMPAIGN, "NoBids HighBidLatency BidErrorBudgetBurn", {}),
+    ("DatabaseDown", CAMPAIGN | POSTGRESQL, "IndexStale EventsDropped NoBids BidErrorBudgetBurn", {}),
+    ("DatabaseDown", CAMPAIGN | POSTGRESQL, "HighErrorRate", BIDDING),
+    ("DatabaseDown", CAMPAIGN | POSTGRESQL, "StoreUnreachable", CAMPAIGN | KAFKA),
+    ("DatabaseDown", ANALYTICS | POSTGRESQL, "OutboxLag", {}),
+    ("KafkaDown", CAMPAIGN | KAFKA, "IndexStale EventsDropped ReportsBehind ConsumerWithoutPartitions", {}),
+    ("KafkaDown", CAMPAIGN | KAFKA, "StoreUnreachable", BIDDING | KAFKA),
+    ("KafkaDown", BIDDING | KAFKA, "SpoolInUse OutboxLag", {}),
+    ("RedisDown", USERS, "LedgerRefusing NoBids SpoolInUse", {}),
+    ("RedisDown", USERS, "StoreUnreachable", BIDDING | LEDGER),
+    ("OverDelivery", {"currency": "EUR"}, "DeliveredBeyondBudget", {"currency": "JPY"}),
+]
+
+
+def every_rule_is_tried(config):
+    """Each of its pairs of a source and a target is in SILENCES."""
+    tried = {(source, target) for source, _, targets, _ in SILENCES for target in targets.split()}
+    named = lambda matchers: next(text.split('"')[1] for text in matchers if text.startswith("alertname=")).split("|")
+    meant = {(source, target) for rule in config["inhibit_rules"] if "alertname" not in rule["equal"]
+             for source in named(rule["source_matchers"]) for target in named(rule["target_matchers"])}
+    if wrong := {(source, target) for source, target in tried if source != target} ^ meant:
+        sys.exit(f"FAILED: Alertmanager's rules and what is tried of them differ: {sorted(wrong)}")
+
+
+def silenced(stage):
+    """Each pair in a namespace of its own; the target beside it in another one, which nothing silences."""
+    every_rule_is_tried(yaml.safe_load(open(f"{HERE}/alertmanager.yaml")))
+    severity = {rule["alert"]: rule["labels"]["severity"] for rule in names.all_rules() if "alert" in rule}
+    labels = lambda alert, namespace, more: {"alertname": alert, "namespace": namespace, "severity": severity[alert]} | more
+    sources, targets, expected = [], [], {}
+    for at, (source, of_source, by, of_target) in enumerate(SILENCES + LEAVES):
+        sources.append(labels(source, f"try-{at}", of_source))
+        for target in by.split():
+            targets += [labels(target, f"{place}-{at}", of_target) for place in ("try", "beside")]
+            expected |= {(target, f"try-{at}"): "suppressed" if at < len(SILENCES) else "active", (target, f"beside-{at}"): "active"}
+    stage.alert(*sources)
+    wait("Alertmanager knows what silences", lambda: len([one for one in stage.alerts() if one["labels"] in sources]) == len(sources))
+    stage.alert(*targets)
+    seen = lambda: {(one["labels"]["alertname"], one["labels"]["namespace"]): one["status"]["state"]
+                    for one in stage.alerts() if one["labels"] in targets}
+    try:
+        wait(f"{list(expected.values()).count('suppressed')} alerts are silenced, {list(expected.values()).count('active')} are not",
+             lambda: seen() == expected)
+    except SystemExit:
+        print("wrong:", *sorted(set(seen().items()) ^ set(expected.items())), sep="\n")
+        raise
+    told_of = lambda: {(one["alertname"], one["namespace"]) for alerts in stage.notifications for one in alerts if one in targets}
+    wait("somebody is told of each that is not, of the others nobody",
+         lambda: told_of() == {key for key, state in expected.items() if state == "active"})
+
+
+def grouped(stage):
+    """Of one name and namespace: one message."""
+    both = [{"alertname": "NotReady", "severity": "warning", "namespace": "together", "pod": pod} for pod in ("one", "two")]
+    apart = both[0] | {"namespace": "apart"}
+    stage.alert(*both, apart)
+    groups = lambda: sorted(sorted(one["labels"]["pod"] for one in group["alerts"]) for group in stage.alerts("/groups")
+                            if group["labels"].get("namespace") in ("together", "apart"))
+    wait("two alerts of a name and namespace are a group, another namespace's is not in it", lambda: groups() == [["one"], ["one", "two"]])
+    about = lambda: [alerts for alerts in stage.notifications if any(one in [*both, apart] for one in alerts)]
+    wait("and come in one message", lambda: len(about()) == 2 and sorted(len(alerts) for alerts in about()) == [1, 2])
 
 
 def main():
@@ -139,6 +273,8 @@ def main():
             answered(stage)
             runbooks(stage)
             seen_through(stage, traffic)
+            silenced(stage)
+            grouped(stage)
         except BaseException:
             for expr in ("up", "ALERTS"):
                 print(f"== {expr}", *(f"{one['metric']} {one['value'][1]}" for one in stage.query(expr) or []), sep="\n")

@@ -91,18 +91,32 @@ class Server(http.server.ThreadingHTTPServer):
 class Stage:
     def __init__(self, programs, work, **settings):
         self.programs, self.work, self.settings = os.path.abspath(programs), work, settings
-        self.children, self.told, self.restarts = {}, [], 0
+        self.children, self.told, self.notifications = {}, [], []
+        self.restarts, self.waits = 0, False
         self.ports = {pod: (free_port(), free_port()) for pod in PODS}
         self.prometheus, self.alertmanager = (f"127.0.0.1:{free_port()}" for _ in range(2))
         # Alertmanager's webhooks: who was told of what.
         self.people = Server(self.hear)
-        # kube-state-metrics, as far as a crash loop is seen there.
-        self.cluster = Server(lambda *_: (
-            "# TYPE kube_pod_container_status_restarts_total counter\n"
-            'kube_pod_container_status_restarts_total{namespace="ad-platform",pod="bidding-9",container="bidding-service"} '
-            f"{self.restarts}\n").encode())
+        # kube-state-metrics and cert-manager.
+        self.cluster = Server(lambda *_: self.cluster_metrics().encode())
+
+    def cluster_metrics(self):
+        """As they tell it: whether a container waits, only while it does."""
+        pod = 'namespace="ad-platform",pod="bidding-9",container="bidding-service"'
+        scaler = 'namespace="ad-platform",horizontalpodautoscaler="bidding-service-hpa"'
+        lines = {
+            f"kube_pod_container_status_restarts_total{{{pod}}}": self.restarts,
+            'kube_job_status_failed{namespace="ad-platform",job_name="migrations"}': 0,
+            f"kube_horizontalpodautoscaler_status_current_replicas{{{scaler}}}": 2,
+            f"kube_horizontalpodautoscaler_spec_max_replicas{{{scaler}}}": 10,
+            'certmanager_certificate_expiration_timestamp_seconds{namespace="ad-platform",name="public"}': time.time() + 60 * 86_400,
+        }
+        if self.waits:
+            lines[f'kube_pod_container_status_waiting_reason{{{pod},reason="CrashLoopBackOff"}}'] = 1
+        return "".join(f"{series} {value}\n" for series, value in lines.items())
 
     def hear(self, path, body):
+        self.notifications.append([alert["labels"] for alert in json.loads(body)["alerts"]])
         self.told += [(path, alert["labels"]["alertname"], alert["labels"].get("service"), alert["status"])
                       for alert in json.loads(body)["alerts"]]
         return b""
@@ -183,6 +197,14 @@ class Stage:
         path = "query_range" if more else "query"
         answer = ask(f"http://{self.prometheus}/api/v1/{path}?" + urllib.parse.urlencode({"query": expr} | more))
         return json.loads(answer)["data"]["result"] if answer else None
+
+    def alerts(self, more=""):
+        """What Alertmanager knows; with "/groups" as it tells it."""
+        return json.loads(ask(f"http://{self.alertmanager}/api/v2/alerts{more}") or b"[]")
+
+    def alert(self, *of_labels):
+        """As Prometheus would send them."""
+        wait("Alertmanager takes alerts", lambda: ask(f"http://{self.alertmanager}/api/v2/alerts", [{"labels": one} for one in of_labels]) is not None)
 
     def logs(self):
         for name in sorted(os.listdir(self.work)):
