@@ -1,8 +1,9 @@
 //! A group that moves to another node, key by key.
 
 use crate::harness::audit_node;
-use crate::trade::{bid_ref, bill, busy, comes_back, is_unavailable, ledger, master};
+use crate::trade::{bid_ref, bill, busy, comes_back, is_unavailable, ledger, master, win};
 use storage::SpendLedger;
+use storage::spend_ledger::BillVerdict;
 use storage_redis::RedisLedger;
 use test_servers::redis::{Cluster, Node};
 
@@ -45,6 +46,37 @@ impl<'c> Move<'c> {
         self.source.command(&words).await.unwrap();
     }
 
+    /// The source gives nothing away any more.
+    async fn give_up(&self) {
+        let words = ["CLUSTER", "SETSLOT", &self.slot, "STABLE"];
+        self.source.command(&words).await.unwrap();
+    }
+
+    /// From the target, which took it while importing.
+    async fn bring_back(&self, key: &str) {
+        // Of a slot that it gives away the source would take nothing back.
+        self.give_up().await;
+        let port = self.source.port().to_string();
+        let words = ["MIGRATE", "127.0.0.1", &port, key, "0", "5000"];
+        self.target.command(&words).await.unwrap();
+        self.set(self.source, "MIGRATING", &id(self.target).await).await;
+    }
+
+    /// Accounts, buckets and outbox, as they are at the source.
+    async fn books(&self) -> Vec<String> {
+        let mut books = Vec::new();
+        for key in self.keys().await {
+            if [":a:", ":b:", ":outbox"].iter().any(|part| key.contains(part)) && !key.ends_with("order") {
+                books.push(format!(
+                    "{key} {}",
+                    self.source.command(&["HGETALL", &key]).await.unwrap()
+                ));
+            }
+        }
+        books.sort();
+        books
+    }
+
     async fn end(&self) {
         let id = id(self.target).await;
         for node in [self.target, self.source] {
@@ -74,6 +106,44 @@ async fn a_group_that_moves_is_followed_and_rebuilt() {
     under_way.end().await;
     comes_back(&ledger).await;
     audit_node(&under_way.target.addr()).await;
+}
+
+/// The bids are in their buckets before the move: every key that a settlement names is where it was, and one that it does
+/// not name has gone ahead.
+#[tokio::test]
+async fn with_any_one_key_gone_ahead_a_settlement_is_refused_whole() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let ledger = ledger(cluster.addrs());
+    busy(&ledger).await;
+    win(&ledger, 2, 10).await.unwrap();
+    win(&ledger, 3, 10).await.unwrap();
+    bill(&ledger, 3, 10).await.unwrap();
+    let under_way = Move::begin(&cluster, &ledger).await;
+    let keys = under_way.keys().await;
+    let books = under_way.books().await;
+    let unnamed = ["leases-due", "wins", "wins-due", "index", "days-due", "buckets"];
+    for name in unnamed {
+        let of_name = |key: &&String| key.ends_with(&format!(":{name}"));
+        let key = keys.iter().find(of_name);
+        under_way
+            .take(key.unwrap_or_else(|| panic!("no {name} in {keys:?}")))
+            .await;
+        for refused in [
+            bill(&ledger, 2, 10).await.map(drop),
+            win(&ledger, 4, 10).await.map(drop),
+        ] {
+            assert!(is_unavailable(&refused), "{name}: {refused:?}");
+        }
+        assert_eq!(under_way.books().await, books, "{name}: half of it was written");
+        under_way.bring_back(key.unwrap()).await;
+    }
+    under_way.give_up().await;
+    assert!(matches!(
+        bill(&ledger, 2, 10).await.unwrap(),
+        BillVerdict::Charged { backed: true, .. }
+    ));
 }
 
 /// What needs no fence goes on during the move: the redirection (ASK) is followed.

@@ -5,7 +5,7 @@ use domain::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use domain::period::{Day, Limits};
 use std::time::{Duration, Instant};
 use storage::spend_ledger::{
-    BalancesOf, BidRef, BillVerdict, Billing, Grant, LeaseRequest, Rebuild, Reservation,
+    BalancesOf, BidRef, BillVerdict, Billing, Grant, LeaseRequest, Rebuild, Reservation, WinVerdict,
 };
 use storage::{SpendLedger, StorageError};
 use storage_redis::RedisLedger;
@@ -65,18 +65,25 @@ pub(crate) async fn renew_as(
     Ok(grants.into_iter().next().unwrap())
 }
 
-pub(crate) async fn bill(ledger: &RedisLedger, bid: u128, nanos: i64) -> Result<BillVerdict, StorageError> {
-    let reservation = Reservation {
+fn reservation(bid: u128, reserved_nanos: i64) -> Reservation {
+    Reservation {
         bid_id: BidId(bid),
         advertiser_id: advertiser(),
         campaign_id: CampaignId::from("c"),
         day: day(),
         bidder_id: bidder(),
-        reserved_nanos: nanos,
+        reserved_nanos,
         billing_window_ms: 60_000,
-    };
+    }
+}
+
+pub(crate) async fn win(ledger: &RedisLedger, bid: u128, nanos: i64) -> Result<WinVerdict, StorageError> {
+    ledger.win(&reservation(bid, nanos)).await
+}
+
+pub(crate) async fn bill(ledger: &RedisLedger, bid: u128, nanos: i64) -> Result<BillVerdict, StorageError> {
     let billing = Billing {
-        reservation,
+        reservation: reservation(bid, nanos),
         charge_nanos: nanos,
         context: "{}".to_owned(),
     };

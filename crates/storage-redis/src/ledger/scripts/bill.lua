@@ -32,9 +32,9 @@ if from == 'lease' then
 end
 add(life, day, from and 's' or 'o', ARGV[9])
 add(life, day, 'n', 1)
-remember(KEYS[4], ARGV[11], bid, check, SETTLED)
 local charged, over = from and ARGV[9] or '0', from and '0' or ARGV[9]
 local kept = { charged, over, whole(now), whole(#campaign), whole(#date), campaign .. date .. ARGV[12] }
 redis.call('HSET', KEYS[5], bid, table.concat(kept, ' '))
 redis.call('ZADD', KEYS[6], whole(now), bid)
+remember(KEYS[4], ARGV[11], bid, check, SETTLED)
 return { from or 'over', ARGV[9], whole(held), epoch, sequence }

@@ -17,9 +17,14 @@ local function now_ms()
   return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 end
 
+-- Keys that no command names. While the slot moves, some may be elsewhere, and the first touch of one ends the script: here,
+-- before anything is written, or half of it would hold.
+local function all_here() redis.call('EXISTS', LEASES_DUE, WINS, WINS_DUE, INDEX, DAYS_DUE, BUCKETS) end
+
 -- The group answers only on the server that it was last rebuilt for: a restarted or promoted one may lack the last writes.
 local epoch
 local function is_ready()
+  all_here()
   local head = redis.call('HMGET', KEYS[1], 'run', 'state', 'epoch')
   epoch = head[3]
   return head[1] == ARGV[1] and head[2] == 'ready'
@@ -140,8 +145,8 @@ local function end_leases(until_score, most)
     local life, day = { key = account_key('', campaign) }, { key = account_key(date, campaign) }
     local held = lease(day.key, bidder)
     redis.call('HEXISTS', life.key, 'g')
-    redis.call('ZREM', LEASES_DUE, member)
-    if held > 0 then set_lease(life, day, bidder, campaign .. '\0' .. date, held, 0) end
+    if held > 0 then set_lease(life, day, bidder, campaign .. '\0' .. date, held, 0)
+    else redis.call('ZREM', LEASES_DUE, member) end
   end
   return #due
 end
@@ -173,9 +178,10 @@ local function end_wins(now, most)
   return #due
 end
 
--- Frees what the clock has ended. True: more is left, and the caller comes again before anything is decided.
+-- Frees what the clock has ended. True: there was something, and the caller comes again before anything is decided: a key
+-- whose last member went must not be touched twice in one script, since while the slot moves it is elsewhere from then on.
 local function sweep(now)
-  return end_leases(whole(now), 500) == 500 or end_wins(now, 500) == 500
+  return end_leases(whole(now), 500) + end_wins(now, 500) > 0
 end
 
 local function keep_win(bid, nanos, is_restored, date, campaign, until_ms)

@@ -1,5 +1,6 @@
 -- KEYS: head, then a lifetime, a day and a bucket for each fact. ARGV: run, clock, bidder, epoch, how long a claim lives,
 -- then for each fact its kind, campaign, date, start, end, bid, check, hour and four figures.
+all_here()
 local head = redis.call('HMGET', KEYS[1], 'run', 'state', 'epoch', 'bidder')
 if head[1] ~= ARGV[1] or head[2] ~= 'waiting' or head[3] ~= ARGV[4] or head[4] ~= ARGV[3] then return { 'conflict' } end
 local now = now_ms()
