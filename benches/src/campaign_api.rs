@@ -23,10 +23,8 @@ const ADVERTISER: &str = "adv_01k9c5m0w3v8q4s7h2d1n6e9ab";
 /// A creation: the advertiser is looked up, then the campaign written with its history and announced.
 const CREATION: &str = "\
 \\set number random(1, 9000000000000000000)
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT id, advertiser_id, parent_id, external_id, name, status, version, created_at_ms, updated_at_ms, body \
   FROM documents WHERE kind = 'advertiser' AND id = :advertiser;
-COMMIT;
 BEGIN;
 WITH written AS ( \
   INSERT INTO documents (kind, id, advertiser_id, parent_id, external_id, name, status, version, created_at_ms, \

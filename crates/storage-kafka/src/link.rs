@@ -62,7 +62,7 @@ impl Link {
 }
 
 /// Errors that tell of the connection and not of the request.
-pub(crate) fn is_absence(error: &KafkaError) -> bool {
+fn is_absence(error: &KafkaError) -> bool {
     use RDKafkaErrorCode as Code;
     matches!(
         error.rdkafka_error_code(),

@@ -1,11 +1,10 @@
 //! Questions about topics: how many partitions, which offset at a time. librdkafka answers them by blocking, so one
 //! thread asks, and questions that wait at the same time are one request for each topic.
 
-use crate::link::{Link, Listener, is_absence};
+use crate::link::{Link, Listener};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,8 +15,6 @@ use tokio::sync::oneshot;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often errors and log lines are taken while nothing is asked.
 const IDLE_POLL: Duration = Duration::from_secs(1);
-/// A client that found no broker for this long is replaced: one was seen that knew only where its broker had been.
-const GIVEN_UP: Duration = Duration::from_secs(10);
 /// Between two requests for offsets of a partition that is being given another leader.
 const MOVING: Duration = Duration::from_millis(30);
 /// Kafka's spelling of "one past the last record" where a time is asked for.
@@ -107,9 +104,15 @@ impl Queries {
             return Ok(questions.clone());
         }
         let unavailable = |what: &str| StorageError::Unavailable(format!("kafka: no client: {what}"));
-        let asker = Asker::new(self.config.clone(), self.link.clone());
-        let asker = asker.map_err(|error| unavailable(&error.to_string()))?;
+        let consumer = self
+            .config
+            .create_with_context(Listener::of_idle(self.link.clone()))
+            .map_err(|error| unavailable(&error.to_string()))?;
         let (sender, receiver) = mpsc::channel();
+        let asker = Asker {
+            consumer,
+            link: self.link.clone(),
+        };
         std::thread::Builder::new()
             .name("kafka-queries".to_owned())
             .spawn(move || asker.run(&receiver))
@@ -145,24 +148,12 @@ fn is_moving(error: Option<KafkaError>) -> bool {
 }
 
 struct Asker {
-    config: ClientConfig,
     consumer: BaseConsumer<Listener>,
     link: Arc<Link>,
-    /// Since when it has found no broker.
-    alone_since: Cell<Option<Instant>>,
 }
 
 impl Asker {
-    fn new(config: ClientConfig, link: Arc<Link>) -> Result<Self, KafkaError> {
-        Ok(Self {
-            consumer: config.create_with_context(Listener::of_idle(link.clone()))?,
-            config,
-            link,
-            alone_since: Cell::new(None),
-        })
-    }
-
-    fn run(mut self, questions: &mpsc::Receiver<Question>) {
+    fn run(self, questions: &mpsc::Receiver<Question>) {
         loop {
             let first = match questions.recv_timeout(IDLE_POLL) {
                 Ok(question) => Some(question),
@@ -172,23 +163,7 @@ impl Asker {
             let waiting = first.into_iter().chain(questions.try_iter());
             self.answer(waiting.collect());
             self.hear();
-            self.renew();
         }
-    }
-
-    /// A client that finds no broker any more makes way for one that looks for all of them anew.
-    fn renew(&mut self) {
-        let alone_since = self.alone_since.get();
-        if alone_since.is_some_and(|since| since.elapsed() > GIVEN_UP)
-            && let Ok(fresh) = Self::new(self.config.clone(), self.link.clone())
-        {
-            *self = fresh;
-        }
-    }
-
-    fn found(&self) {
-        self.alone_since.set(None);
-        self.link.found();
     }
 
     /// librdkafka's errors go to the listener; without an assignment there are no records.
@@ -199,9 +174,6 @@ impl Asker {
     /// With the reason, which librdkafka tells apart from the failure.
     fn failure(&self, what: &str, error: &KafkaError) -> StorageError {
         self.hear();
-        if is_absence(error) && self.alone_since.get().is_none() {
-            self.alone_since.set(Some(Instant::now()));
-        }
         self.link.failure(what, error)
     }
 
@@ -234,7 +206,7 @@ impl Asker {
     fn partitions(&self, topic: &str) -> Result<u32, StorageError> {
         let asked = self.consumer.fetch_metadata(Some(topic), PATIENCE);
         let metadata = asked.map_err(|error| self.failure(&format!("partitions of {topic}"), &error))?;
-        self.found();
+        self.link.found();
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         match found {
             Some(found) if !found.partitions().is_empty() => {
@@ -331,7 +303,7 @@ impl Asker {
             return Err(StorageError::Unavailable(format!("kafka: {}: no answer", what())));
         };
         answer.error().map_err(|error| self.failure(&what(), &error))?;
-        self.found();
+        self.link.found();
         match answer.offset() {
             Offset::Offset(offset) => Ok(Some(offset)),
             _ => Ok(None),

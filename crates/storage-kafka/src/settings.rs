@@ -92,6 +92,9 @@ impl Settings {
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "500")
             .set("socket.connection.setup.timeout.ms", "3000")
+            // Whoever found no broker for this long looks for all of them anew: a client was seen that knew for minutes only
+            // where its broker had been.
+            .set("metadata.recovery.rebootstrap.trigger.ms", "10000")
             .set("socket.keepalive.enable", "true")
             .set("topic.metadata.refresh.interval.ms", "60000");
         self.log_in(&mut config, &protocol, authenticated)?;

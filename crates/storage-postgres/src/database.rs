@@ -107,6 +107,7 @@ impl Database {
     pub(crate) fn new(url: &str, pool_size: u32, role: Role) -> Result<Self, UrlError> {
         let hosts = hosts(url)?;
         let first = hosts.first().cloned().unwrap_or_default();
+        let shares_connections = url.contains(NO_STATEMENT_CACHE);
         let turn = Turn::default();
         let pool_turn = turn.clone();
         let pool = PgPoolOptions::new()
@@ -118,14 +119,14 @@ impl Database {
                 let leads_to_the_right_host = pool_turn.is_older_than_connection(connection.age);
                 Box::pin(async move { Ok(leads_to_the_right_host) })
             })
-            .after_connect(move |connection, _| Box::pin(check_role(connection, role)))
+            .after_connect(move |connection, _| Box::pin(welcome(connection, role, shares_connections)))
             .connect_lazy_with(first);
         Ok(Self {
             pool,
             hosts,
             role,
             turn,
-            shares_connections: url.contains(NO_STATEMENT_CACHE),
+            shares_connections,
         })
     }
 
@@ -246,6 +247,20 @@ async fn probe(host: &PgConnectOptions, role: Role) -> Result<(), sqlx::Error> {
     let mut connection = host.connect().await?;
     check_role(&mut connection, role).await?;
     connection.close().await
+}
+
+/// A lone statement has no transaction's limits: on a connection of our own the session's hold for it.
+async fn welcome(
+    connection: &mut PgConnection,
+    role: Role,
+    shares_connections: bool,
+) -> Result<(), sqlx::Error> {
+    check_role(connection, role).await?;
+    if !shares_connections {
+        let limit = sqlx::raw_sql("SET statement_timeout = '10s'");
+        limit.execute(connection).await?;
+    }
+    Ok(())
 }
 
 async fn check_role(connection: &mut PgConnection, role: Role) -> Result<(), sqlx::Error> {

@@ -68,6 +68,11 @@ impl Failure {
             || self.lacks_partition()
     }
 
+    /// Somebody else holds a lock for longer than this transaction may wait.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        self.code().as_deref() == Some("55P03")
+    }
+
     /// The partition of a day was dropped after this process saw it (23514 without a constraint's name).
     pub(crate) fn lacks_partition(&self) -> bool {
         match self {

@@ -3,12 +3,19 @@
 use crate::error::Failure;
 use sqlx::migrate::Migrator;
 use sqlx::{Connection, PgConnection};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
 
 /// "ads\0mig1" as a number: the lock under which one process of many migrates.
 const MIGRATION_LOCK: i64 = 0x6164_7300_6d69_6731;
 
 /// Replicas that start together wait here for the one that migrates.
 const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '10min'";
+/// A table that is in use is not waited for longer: whoever comes after a migration that waits, waits behind it.
+const LOCK_BRIEFLY: &str = "SET LOCAL lock_timeout = '2s'";
+/// For how long it is tried again where a table stays in use.
+const PATIENCE: Duration = Duration::from_secs(600);
+const PAUSE: Duration = Duration::from_secs(1);
 /// On a pooler's connection, where others have left statements by the names that ours are going to have.
 const BEGIN_SHARED: &str =
     "BEGIN; DEALLOCATE ALL; SET LOCAL statement_timeout = '10min'; SET LOCAL lock_timeout = '10min'";
@@ -29,6 +36,23 @@ pub(crate) async fn migrate(
     shares_connections: bool,
     target: Option<i64>,
 ) -> Result<(), Failure> {
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        match try_to_migrate(connection, shares_connections, target).await {
+            Err(failure) if failure.is_lock_timeout() && Instant::now() < give_up => {
+                tracing::info!("a migration waits for a table that is in use");
+                sleep(PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn try_to_migrate(
+    connection: &mut PgConnection,
+    shares_connections: bool,
+    target: Option<i64>,
+) -> Result<(), Failure> {
     let begin = if shares_connections { BEGIN_SHARED } else { BEGIN };
     let mut transaction = connection.begin_with(begin).await?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
@@ -36,6 +60,7 @@ pub(crate) async fn migrate(
         .persistent(false)
         .execute(&mut *transaction)
         .await?;
+    sqlx::raw_sql(LOCK_BRIEFLY).execute(&mut *transaction).await?;
     migrator().run_direct(target, &mut *transaction, false).await?;
     transaction.commit().await?;
     Ok(())

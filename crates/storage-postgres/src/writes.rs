@@ -115,7 +115,8 @@ impl Writes {
             waiting.serving = waiting.serving.saturating_sub(1);
             return None;
         }
-        // In one order in every process: two groups that lock the same documents wait for each other once, not crosswise.
+        // In one order in every process: most groups that lock the same documents wait for each other once. Writes of several
+        // documents may still wait crosswise; the server ends one of them, and it is done again.
         group.sort_by(|one, other| one.first_document().cmp(&other.first_document()));
         Some(group)
     }

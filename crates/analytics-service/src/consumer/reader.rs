@@ -78,13 +78,12 @@ impl Reader {
             reading.succeeded();
             let drained = batch.records.len() < wanted as usize;
             let (mut segment, weight) = self.fold(batch, at, began_ms, drained);
-            if segment.moves() {
-                segment.room = tokio::select! {
-                    biased;
-                    () = stop.cancelled() => return Err(Stopped),
-                    room = self.room.take(weight) => room,
-                };
-            }
+            // One without records, too: while the report store is away, nobody takes them out of the queue.
+            segment.room = tokio::select! {
+                biased;
+                () = stop.cancelled() => return Err(Stopped),
+                room = self.room.take(weight) => room,
+            };
             at.offset = segment.advance.to_offset;
             // The applier ends only when the process does.
             self.segments.send(segment).map_err(|_| Stopped)?;

@@ -4,7 +4,7 @@ use crate::server::{Server, Stores as _, store_at};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use storage::campaign_store::{Announcement, Change, Document, Idempotent, Kind, Write, Written};
+use storage::campaign_store::{Announcement, Change, Document, Idempotent, Kind, Revision, Write, Written};
 use storage::{CampaignStore, StorageError};
 use storage_postgres::PostgresStore;
 use tokio::task::JoinSet;
@@ -275,6 +275,105 @@ async fn writes_of_one_process_that_come_together_share_transactions_and_each_ge
     }
     let (_, after) = store.revision().await.unwrap();
     assert!(after > before);
+}
+
+/// Created together, in one statement, each document is what it would be alone.
+#[tokio::test]
+async fn what_is_created_at_once_is_there_whole_with_its_history() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let store = stores(&server, 1).await.remove(0);
+    let taken = exchange("k5", 1);
+    store.write(write_of(taken.clone())).await.unwrap();
+    let kinds = [Kind::Exchange, Kind::Advertiser, Kind::Campaign, Kind::Creative];
+    let creation = move |n: i64| {
+        let kind = kinds[usize::try_from(n).unwrap() % kinds.len()];
+        let owner = format!("owner {n}");
+        let document = Document {
+            kind,
+            id: format!("k{}", n / 4),
+            advertiser_id: (kind != Kind::Exchange).then(|| owner.clone()),
+            parent_id: (kind == Kind::Creative).then(|| owner.clone()),
+            external_id: None,
+            name: format!("name {n}"),
+            status: format!("status {n}"),
+            version: 1,
+            created_at_ms: NOW_MS + n,
+            updated_at_ms: NOW_MS + 2 * n,
+            body: json!({"n": n}),
+        };
+        Write {
+            announcements: Vec::new(),
+            actor: format!("actor {n}"),
+            now_ms: NOW_MS + 3 * n,
+            ..write_of(document)
+        }
+    };
+    let mut asking = JoinSet::new();
+    for n in 0..120 {
+        let store = store.clone();
+        asking.spawn(async move { (n, store.write(creation(n)).await) });
+    }
+    for (n, answer) in asking.join_all().await {
+        let Write {
+            changes,
+            actor,
+            now_ms,
+            ..
+        } = creation(n);
+        let document = changes.into_iter().next().unwrap().document;
+        let found = store.get(document.kind, &document.id).await.unwrap().unwrap();
+        if n == 20 {
+            assert!(matches!(answer, Err(StorageError::Conflict(_))), "{answer:?}");
+            assert_eq!(found, taken);
+            continue;
+        }
+        assert_eq!(answer.unwrap(), Written::Done);
+        let first = Revision {
+            version: 1,
+            actor,
+            at_ms: now_ms,
+            body: document.body.clone(),
+        };
+        let history = store
+            .history(document.kind, &document.id, None, 10)
+            .await
+            .unwrap();
+        assert_eq!((found, history), (document, vec![first]));
+    }
+}
+
+/// Two transactions that lock the same documents crosswise: the server ends one, and it is done again.
+#[tokio::test]
+async fn batches_of_the_same_documents_in_opposite_orders_both_get_an_answer() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let store = stores(&server, 1).await.remove(0);
+    for id in ["a", "b"] {
+        store.write(write_of(exchange(id, 1))).await.unwrap();
+    }
+    for version in 2..5 {
+        let batch = |ids: [&str; 2]| Write {
+            changes: ids
+                .map(|id| Change {
+                    document: exchange(id, version),
+                })
+                .into(),
+            ..write_of(exchange("a", version))
+        };
+        let (one, other) = tokio::join!(store.write(batch(["a", "b"])), store.write(batch(["b", "a"])));
+        let answers = [one, other];
+        let is_done = |answer: &&Result<Written, StorageError>| matches!(answer, Ok(Written::Done));
+        let is_late =
+            |answer: &&Result<Written, StorageError>| matches!(answer, Err(StorageError::Conflict(_)));
+        let counts = (
+            answers.iter().filter(is_done).count(),
+            answers.iter().filter(is_late).count(),
+        );
+        assert_eq!(counts, (1, 1), "{answers:?}");
+    }
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use crate::at_once::{exchange, write_of};
 use crate::server::{Server, Stores as _, store_at};
+use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use storage::campaign_store::Kind;
 use storage::{CampaignStore, contract};
@@ -118,6 +119,40 @@ async fn campaign_store_keeps_its_contract_on_the_schema_of_the_release_before()
         Arc::new(store) as Arc<dyn CampaignStore>
     };
     contract::campaign_store::untraced(&on_released).await;
+}
+
+/// A dump, say, reads a table for long: a migration that wants the table waits, and nobody waits behind it for longer than
+/// their own patience.
+#[tokio::test]
+async fn a_migration_that_waits_for_a_table_lets_writes_through() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let database = server.database().await;
+    let store = Arc::new(store_at(&server.url(&database)));
+    store.migrate_up_to(RELEASED).await.unwrap();
+    let mut reader = PgConnection::connect(&server.url(&database)).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE outbox IN ACCESS SHARE MODE")
+        .execute(&mut reader)
+        .await
+        .unwrap();
+    let migrating = tokio::spawn({
+        let store = store.clone();
+        async move { store.migrate().await }
+    });
+    let wanted = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'outbox'::regclass";
+    loop {
+        let waiting: i64 = sqlx::query_scalar(wanted).fetch_one(&mut reader).await.unwrap();
+        if waiting > 0 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    store.write(write_of(exchange("e", 1))).await.unwrap();
+    assert!(!migrating.is_finished());
+    sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
+    migrating.await.unwrap().unwrap();
+    assert!(store.is_migrated().await.unwrap());
 }
 
 /// A program of the release before beside the one that migrated: a rolling update.
