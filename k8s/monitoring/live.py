@@ -25,14 +25,11 @@ TOLERATED = {"HighBidLatency", "BidErrorBudgetBurn"}
 # Queries of panels, by title and legend, that nothing answers here, and what they need.
 MAY_BE_EMPTY = {
     ("Stores that answer", "{{service}} {{backend}}"): "a backend",
-    ("Partitions that somebody reads", "{{topic}}"): "a service that exports it",
-    ("Ledger: what it is rebuilt from, and rebuilds", "left out {{topic}}"): "a service that exports it before it counts",
 }
 # Queries of runbooks, likewise.
 EMPTY_IN_RUNBOOKS = {
     'sum by (service, route, status) (rate(http_requests_total{status=~"5.."}[5m]))': "an error",
     "backend_up": "a backend",
-    "sum by (pod, topic) (consumer_partitions)": "a service that exports it",
 }
 # Alert, service where there are several, and who is told.
 EXPECTED = [

@@ -130,6 +130,20 @@ impl Weather {
                 "campaign {id} is lost"
             );
         }
+        let metrics = format!("{}/metrics", deployment.campaigns.metrics_url());
+        eventually("every change has left the outbox", || async {
+            let text = platform
+                .client
+                .get(&metrics)
+                .send()
+                .await
+                .ok()?
+                .text()
+                .await
+                .ok()?;
+            text.lines().any(|line| line == "outbox_pending 0").then_some(())
+        })
+        .await;
         assert_eq!(seen.unacknowledged.load(Ordering::Relaxed), 0);
         let owed = seen.billed() * CLEARED_NANOS;
         let totals = eventually("the report has every billing", || async {
@@ -146,6 +160,7 @@ impl Weather {
         assert!(agrees, "{said}");
         let spent = format!("/analytics/campaigns/{}/delivery", small.id);
         println!("{}", platform.get(&spent).await);
+        assert!(seen.billed_of(&small.id) > 0, "{} never bid", small.id);
         assert!(
             seen.billed_of(&small.id) * CLEARED_NANOS <= SMALL_BUDGET_MICROS * 1_000,
             "{} billings of {}",
