@@ -2,9 +2,10 @@
 
 import json
 import pathlib
+import re
 import unittest
 
-from stand_ins import DIGEST, PROGRAMS, WithStandIns, machine
+from stand_ins import DIGEST, PROGRAMS, ROOT, WithStandIns, machine
 
 HERE = ("--registry", "r.example")
 
@@ -20,12 +21,38 @@ class Building(WithStandIns):
                 self.assertIn(word, call + " ")
 
     def test_pushed_images_are_cached_in_the_registry_and_carry_their_provenance(self):
-        self.stand_in("docker", when=[("buildx inspect", 1, "")])
+        self.stand_in("docker", when=[("imagetools inspect", 0, DIGEST)])
         self.assert_well(self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "bidding-service"))
-        self.assertIn("buildx create --name adplatform --driver docker-container", "\n".join(self.calls()))
         (call,) = self.calls("docker buildx build")
         for word in ("--push", "--provenance mode=max", f"--platform linux/{machine()}", "--cache-to type=registry"):
             self.assertIn(word, call)
+
+    def test_a_builder_is_made_on_a_context_since_buildx_takes_no_tls_from_the_environment(self):
+        self.stand_in("docker", when=[("imagetools inspect", 0, DIGEST), ("buildx inspect", 1, ""), ("context inspect", 1, "")])
+        self.assert_well(self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "bidding-service"))
+        context, builder = "docker context create adplatform-daemon", "docker buildx create --name adplatform --driver docker-container adplatform-daemon"
+        self.assertLess(self.calls().index(context), self.calls().index(builder))
+
+    def test_what_is_pushed_is_built_on_bases_by_digest_that_its_labels_name(self):
+        self.stand_in("docker", when=[("imagetools inspect", 0, DIGEST)])
+        self.assert_well(self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "adplatform", "bidding-service", "postgres"))
+        self.assertEqual(len(self.calls("docker buildx imagetools inspect")), 2, "one look for each base")
+        for call, argument in zip(self.calls("docker buildx build"), ("RUST_IMAGE", "RUST_IMAGE", "BASE_IMAGE"), strict=True):
+            file = ROOT / ("docker/postgres.Dockerfile" if argument == "BASE_IMAGE" else "docker/Dockerfile")
+            base = re.search(rf"(?m)^ARG {argument}=(\S+:\d\S*)$", file.read_text(encoding="utf-8"))[1]
+            for word in (f"{argument}={base}@{DIGEST}", f"--label org.opencontainers.image.base.name={base}", f"--label org.opencontainers.image.base.digest={DIGEST}"):
+                self.assertIn(f" {word} ", call)
+
+    def test_a_base_by_digest_is_not_looked_up_and_one_without_a_digest_is_not_built_on(self):
+        self.stand_in("docker", answer="<no value>")
+        well = self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "adplatform", RUST_IMAGE="rust@" + DIGEST)
+        self.assert_well(well)
+        self.assertEqual(self.calls("docker buildx imagetools"), [])
+        for status in (0, 1):
+            self.stand_in("docker", status=status, answer="<no value>")
+            done = self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "bidding-service", RUST_IMAGE="rust:1")
+            self.assert_wrong(done, "rust:1", status=1)
+        self.assertEqual(len(self.calls("docker buildx build")), 1)
 
     def test_a_build_that_fails_ends_the_release(self):
         self.stand_in("docker", when=[("--target bidding-service", 1, "")])
