@@ -2,6 +2,8 @@
 helm and kubectl."""
 
 import json
+import pathlib
+import time
 import unittest
 
 from stand_ins import DIGEST, WithStandIns
@@ -84,6 +86,49 @@ class Deploying(WithStandIns):
         self.assert_wrong(blind, "does not hold", status=1)
         self.assertEqual(len([c for c in self.helms() if c.startswith("rollback")]), 3)
 
+    def forwarding_kubectl(self):
+        """A forward that stays until it is ended, as kubectl's does."""
+        self.kubectl()
+        program = self.folder / "bin" / "kubectl"
+        stays = f'case "$*" in *port-forward*) echo $$ >>"{self.folder}/forwards"; exec sleep 300 ;; esac'
+        program.write_text(program.read_text(encoding="utf-8").replace('case "$*"', f'{stays}\ncase "$*"', 1), encoding="utf-8")
+
+    def forwards(self):
+        return [int(line) for line in (self.folder / "forwards").read_text(encoding="utf-8").split()]
+
+    def test_prometheus_is_asked_through_the_cluster_and_the_way_to_it_is_ended(self):
+        self.forwarding_kubectl()
+        self.assert_wrong(self.deploy("--watch", "1", "--context", "there", watched=(), SLO_FLAGS="--window 1s --interval 0.1"), "does not hold", status=1)
+        (forward,) = [c for c in self.calls("kubectl") if "port-forward" in c]
+        self.assertRegex(forward, r"^kubectl --context there --namespace monitoring port-forward --address 127.0.0.1 service/prometheus \d+:9090$")
+        port = forward.split()[-1].removesuffix(":9090")
+        self.assertTrue(any(c.startswith("curl") and f"http://127.0.0.1:{port}/api" in c for c in self.calls()))
+        for pid in self.forwards():
+            self.assertFalse(self.lives(pid), "kubectl port-forward outlives the deployment")
+
+    @staticmethod
+    def lives(pid):
+        for _ in range(20):
+            status = pathlib.Path(f"/proc/{pid}/stat")
+            if not status.exists() or status.read_text(encoding="utf-8").split()[2] == "Z":
+                return False
+            time.sleep(0.1)
+        return True
+
+    def test_a_way_to_prometheus_that_breaks_is_made_again(self):
+        self.stand_in("curl", status=7)
+        self.assert_wrong(self.deploy(watched=(), PATIENCE="3"), "no Prometheus answers", status=1)
+        self.assertGreaterEqual(len([c for c in self.calls("kubectl") if "port-forward" in c]), 2)
+
+    def test_a_prometheus_that_does_not_answer_is_said_before_anything_is_touched(self):
+        self.stand_in("curl", status=7)
+        for watched, settings in ((("--prometheus", NOBODY), {}), ((), {"PROMETHEUS_URL": NOBODY}), ((), {})):
+            self.assert_wrong(self.deploy(watched=watched, PATIENCE="1", **settings), "no Prometheus answers", status=1)
+            self.assertEqual([c for c in self.calls("kubectl") if "port-forward" not in c], [])
+            self.assertEqual(self.helms(), [])
+            if settings or watched:
+                self.assertEqual(self.calls("kubectl"), [], "an address that is given is the one that is asked")
+
     def test_a_canary_that_does_not_turn_ready_is_taken_away_and_nothing_else_was_touched(self):
         self.helm(when=[("upgrade --install bidding-service-canary", 1, "")])
         self.assert_wrong(self.deploy("--strategy", "canary", watched=("--prometheus", NOBODY)), "canary", status=1)
@@ -114,7 +159,6 @@ class Deploying(WithStandIns):
             (["--tag", "1", "--unsigned", "--unwatched"], "ENVIRONMENT"),
             (["production", "--unsigned", "--unwatched"], "no tag"),
             (["production", "--tag", "1", "--unwatched"], "--images"),
-            (["production", "--tag", "1", "--unsigned"], "--prometheus"),
             (["production", "--tag", "1", "--unsigned", "--images", "x", "--unwatched"], "together"),
             (["production", "--tag", "1", "--unsigned", "--unwatched", "--smoke"], "API_URL"),
             (["production", "--tag", "1", "--unsigned", "--unwatched", "--watch", "soon"], "soon"),

@@ -113,12 +113,31 @@ class PipelineFile(unittest.TestCase):
         for name in ("postgres-image", "postgres-joined"):
             self.assertIn(f"--tag {tag} ", self.jobs[name]["script"][0] + " ")
 
+    def rendered(self, folder):
+        done = subprocess.run(["kubectl", "kustomize", str(ROOT / folder)], capture_output=True, text=True, check=True)
+        return list(yaml.safe_load_all(done.stdout))
+
     def test_hosts_are_those_of_the_overlays(self):
-        for name, overlay in (("deploy-staging", "staging"), ("deploy-production", "production")):
-            rendered = subprocess.run(["kubectl", "kustomize", str(ROOT / "k8s/overlays" / overlay)], capture_output=True, text=True, check=True)
-            hosts = {h for o in yaml.safe_load_all(rendered.stdout) if o["kind"] == "HTTPRoute" for h in o["spec"]["hostnames"]}
-            for variable in ("API_URL", "BIDDING_URL"):
-                self.assertIn(self.jobs[name]["variables"][variable].removeprefix("https://"), hosts)
+        """Every host but the registry's has a route and a certificate in the overlay of the job's environment."""
+        for name, job in self.jobs.items():
+            named = set(re.findall(r"[a-z0-9][a-z0-9.-]*\.adplatform\.com", yaml.safe_dump(job)))
+            overlay = job.get("environment", {}).get("name")
+            hosts, certified = set(), set()
+            for it in self.rendered(f"k8s/overlays/{overlay}") if overlay else ():
+                hosts |= set(it["spec"]["hostnames"]) if it["kind"] == "HTTPRoute" else set()
+                certified |= set(it["spec"]["dnsNames"]) if it["kind"] == "Certificate" else set()
+            self.assertLessEqual(named, hosts & certified, name)
+            for variable in ("API_URL", "BIDDING_URL") if name.startswith("deploy-") else ():
+                self.assertIn(job["variables"][variable].removeprefix("https://"), hosts)
+        elsewhere = {key: value for key, value in self.file["variables"].items() if ".adplatform.com" in value}
+        self.assertEqual(set(elsewhere), {"DOCKER_REGISTRY"})
+
+    def test_the_prometheus_that_a_deployment_asks_is_the_one_of_monitoring(self):
+        text = (ROOT / "pipeline/deploy.sh").read_text(encoding="utf-8")
+        namespace, service, port = re.search(r'--namespace (\w+) port-forward[^\n]*\n\s+service/(\w+) "\$1:(\d+)"', text).groups()
+        ports = [p["port"] for it in self.rendered("k8s/monitoring") if it["kind"] == "Service"
+                 and (it["metadata"]["namespace"], it["metadata"]["name"]) == (namespace, service) for p in it["spec"]["ports"]]
+        self.assertEqual(ports, [int(port)])
 
 
 if __name__ == "__main__":
