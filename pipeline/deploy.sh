@@ -136,7 +136,7 @@ note_what_is_there() {
 
 prepare() {
     local job deadline state=''
-    local arguments=("$environment" --shared --tag "$tag")
+    local arguments=("$environment" --shared --tag "$tag" --registry "$registry")
     [ -z "$images" ] || arguments+=(--images "$images")
     job=$(k8s/release.sh "${arguments[@]}" --job)
     k8s/release.sh "${arguments[@]}" | kube apply -f - >/dev/null || failed "what the charts do not own is not applied"

@@ -2,11 +2,13 @@
 helm and kubectl."""
 
 import json
+import os
 import pathlib
+import re
 import time
 import unittest
 
-from stand_ins import DIGEST, WithStandIns
+from stand_ins import DIGEST, PROGRAMS, WithStandIns
 
 SERVICES = ("analytics-service", "bidding-service", "campaign-service")
 DEPLOYED = json.dumps([{"revision": 1, "status": "superseded"}, {"revision": 2, "status": "failed"}, {"revision": 3, "status": "deployed"}])
@@ -50,6 +52,15 @@ class Deploying(WithStandIns):
         for call in self.calls("helm upgrade"):
             for word in ("--set-string image.tag=0f3c", "--values k8s/helm/values-staging.yaml", "--wait", "image.registry=registry.adplatform.com"):
                 self.assertIn(word, call)
+
+    def test_another_registry_is_the_migrations_too(self):
+        self.kubectl()
+        program = self.folder / "bin" / "kubectl"
+        shows = 'case "$1" in kustomize) cat "$2/kustomization.yaml"; exit ;; esac\ncase "$*" in *" apply "*) cat >"$(dirname "$0")/../applied" ;; esac'
+        program.write_text(program.read_text(encoding="utf-8").replace('case "$*"', f'{shows}\ncase "$*"', 1), encoding="utf-8")
+        self.assert_well(self.deploy("--registry", "r.example"))
+        self.assertIn("newName: r.example/adplatform/adplatform\n", (self.folder / "applied").read_text(encoding="utf-8"))
+        self.assertTrue(all("image.registry=r.example " in c for c in self.calls("helm upgrade")))
 
     def test_what_was_signed_is_what_is_deployed(self):
         self.assert_well(self.deploy(signed=True))
@@ -166,6 +177,35 @@ class Deploying(WithStandIns):
         ):
             self.assert_wrong(self.run_script("pipeline/deploy.sh", *words), said)
         self.assertEqual(self.calls(), [])
+
+
+class Rendering(WithStandIns):
+    """k8s/release.sh, with kubectl's own kustomize."""
+
+    def images_of(self, *words):
+        done = self.run_script("k8s/release.sh", *words, PATH=os.environ["PATH"], PIPELINE_TIME="2026-11-30T00:00:00Z")
+        self.assert_well(done)
+        return {re.search(r"adplatform/([a-z-]+)[:@]", i)[1]: i for i in re.findall(r"image: (\S*adplatform/\S+)", done.stdout)}
+
+    def test_what_was_signed_is_what_runs_the_database_too_wherever_it_is_our_image(self):
+        signed = self.images(*(f"{p} {DIGEST}" for p in (*PROGRAMS, "postgres")))
+        for environment, ours in (("staging", True), ("production", False)):
+            found = self.images_of(environment, "--tag", "0f3c", "--images", signed)
+            self.assertEqual("postgres" in found, ours)
+            self.assertEqual({i.split("@")[1] for i in found.values()}, {DIGEST}, environment)
+        refused = self.run_script("k8s/release.sh", "staging", "--tag", "0f3c", "--images", self.images(), PATH=os.environ["PATH"])
+        self.assert_wrong(refused, "no digest of postgres", status=1)
+
+    def test_by_tag_the_database_has_a_tag_that_the_registry_has(self):
+        self.assertRegex(self.images_of("staging", "--tag", "0f3c")["postgres"], r"/postgres:[\d.]+-2026-11$")
+
+    def test_another_registry_is_that_of_every_image(self):
+        signed = self.images(*(f"{p} {DIGEST}" for p in (*PROGRAMS, "postgres")))
+        for environment in ("local", "staging", "production"):
+            for more in ([], ["--images", signed]):
+                found = self.images_of(environment, "--tag", "0f3c", "--registry", "r.example:5000", *more)
+                self.assertEqual({i.split("/")[0] for i in found.values()}, {"r.example:5000"}, environment)
+        self.assertEqual(set(self.images_of("staging", "--tag", "0f3c", "--registry", "r.example", "--shared")), {"adplatform", "postgres"})
 
 
 class GoingBack(WithStandIns):

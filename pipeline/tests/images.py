@@ -103,6 +103,41 @@ class Joining(WithStandIns):
         self.assert_wrong(done, "no digest", status=1)
 
 
+class Postgres(WithStandIns):
+    def setUp(self):
+        super().setUp()
+        text = (ROOT / "k8s/components/data-plain/postgres/kustomization.yaml").read_text(encoding="utf-8")
+        self.tag = re.search(r"newTag: (\S+)", text)[1] + "-2026-11"
+
+    def postgres(self, *words, time="2026-11-30T23:59:59Z"):
+        return self.run_script("pipeline/postgres.sh", *words, PIPELINE_TIME=time)
+
+    def test_its_tag_is_its_version_and_the_month_of_the_pipeline(self):
+        self.assertEqual(self.postgres("tag").stdout, f"{self.tag}\n")
+        self.assertRegex(self.run_script("pipeline/postgres.sh", "tag").stdout, r"^\d+\.\d+\.\d+-20\d\d-\d\d\n$")
+        self.assert_wrong(self.postgres("tag", time="yesterday"), "yesterday")
+
+    def test_it_is_built_where_the_registry_has_none_and_from_no_layers_of_before(self):
+        name = f"r.example/adplatform/postgres:{self.tag}-{machine()}"
+        self.stand_in("docker", when=[("{{.Manifest.Digest}}", 0, DIGEST), (f"imagetools inspect {name}", 1, "")])
+        self.assert_well(self.postgres("build", *HERE))
+        (call,) = self.calls("docker buildx build")
+        for word in (f"--tag {name}", "--push", "--no-cache"):
+            self.assertIn(f" {word} ", call)
+
+    def test_one_that_is_there_stays_as_it_is(self):
+        self.stand_in("docker")
+        self.assert_well(self.postgres("build", *HERE))
+        self.assertEqual(self.calls("docker buildx build"), [])
+
+    def test_its_digest_joins_those_of_the_release(self):
+        self.stand_in("docker", when=[("imagetools inspect", 0, DIGEST)])
+        images = self.images("adplatform sha256:1", "postgres sha256:2")
+        self.assert_well(self.postgres("join", *HERE, "--images", images))
+        self.assertEqual(pathlib.Path(images).read_text(encoding="utf-8"), f"adplatform sha256:1\npostgres {DIGEST}\n")
+        self.assert_wrong(self.postgres("join", *HERE), "--images")
+
+
 class Vouching(WithStandIns):
     def sboms(self):
         folder = self.folder / "sbom"

@@ -107,11 +107,13 @@ class PipelineFile(unittest.TestCase):
         for name, job in self.jobs.items():
             self.assertRegex(job["image"], r"^[a-z]+:\d+\.\d+", name)
 
-    def test_the_database_image_has_the_tag_that_data_plain_names(self):
-        text = (ROOT / "k8s/components/data-plain/postgres/kustomization.yaml").read_text(encoding="utf-8")
-        tag = re.search(r"newTag: (\S+)", text)[1]
-        for name in ("postgres-image", "postgres-joined"):
-            self.assertIn(f"--tag {tag} ", self.jobs[name]["script"][0] + " ")
+    def test_the_database_image_is_there_wherever_a_release_is_and_is_vouched_for_as_one(self):
+        for branch in BRANCHES:
+            self.assertEqual("postgres-image" in self.on(branch), "images" in self.on(branch), branch)
+        self.assertIn("postgres-image", self.jobs["joined"]["needs"])
+        join, postgres = self.jobs["joined"]["script"]
+        self.assertTrue(postgres.startswith("pipeline/postgres.sh join "))
+        self.assertEqual(join.split("--images")[1], postgres.split("--images")[1], "one list is scanned, signed and deployed")
 
     def rendered(self, folder):
         done = subprocess.run(["kubectl", "kustomize", str(ROOT / folder)], capture_output=True, text=True, check=True)
