@@ -208,6 +208,39 @@ class Rendering(WithStandIns):
         self.assertEqual(set(self.images_of("staging", "--tag", "0f3c", "--registry", "r.example", "--shared")), {"adplatform", "postgres"})
 
 
+class Tool(WithStandIns):
+    """k8s/tool.sh, which k8s/restore.md relies on: the image of the Job that it makes."""
+
+    def image(self, service, *migrations, **settings):
+        spec = {"containers": [{"name": "analytics-service", "image": service, "env": []}]}
+        labels = {"app.kubernetes.io/version": "0f3c"}
+        jobs = [{"metadata": {"creationTimestamp": time}, "status": {"succeeded": 1} if well else {"failed": 1},
+                 "spec": {"template": {"spec": {"containers": [{"image": image}]}}}} for time, well, image in migrations]
+        self.stand_in("kubectl", when=[
+            ("get deployment analytics-service", 0, json.dumps({"spec": {"template": {"metadata": {"labels": labels}, "spec": spec}}})),
+            ("get jobs --selector app.kubernetes.io/name=migrations", 0, json.dumps({"items": jobs})),
+            ("get job adplatform-tool", 0, "Complete"), ("logs job/adplatform-tool", 0, "0 with differences")])
+        program, applied = self.folder / "bin" / "kubectl", self.folder / "applied"
+        text = program.read_text(encoding="utf-8")
+        program.write_text(text.replace('case "$*"', f'case "$*" in *" apply "*) cat >"{applied}" ;; esac\ncase "$*"', 1), encoding="utf-8")
+        done = self.run_script("k8s/tool.sh", "restored", "--keep", "/dev/stdout", **settings)
+        self.assert_well(done)
+        self.assertEqual(done.stdout, "0 with differences", "records alone: restore.md keeps them in a file")
+        (container,) = json.loads(applied.read_text(encoding="utf-8"))["spec"]["template"]["spec"]["containers"]
+        self.assertEqual(container["args"], ["restored", "--keep", "/dev/stdout"])
+        return container["image"]
+
+    def test_it_is_that_of_the_newest_migrations_that_ran_well(self):
+        old, new, broken = (f"r.example/adplatform/adplatform@sha256:{c * 64}" for c in "123")
+        jobs = (("2026-11-02T00:00:00Z", True, new), ("2026-11-01T00:00:00Z", True, old), ("2026-11-03T00:00:00Z", False, broken))
+        self.assertEqual(self.image(f"r.example/adplatform/analytics-service@{DIGEST}", *jobs), new)
+        self.assertEqual(self.image("r.example/adplatform/analytics-service:1", *jobs, IMAGE="mine:1"), "mine:1")
+
+    def test_once_their_jobs_are_gone_it_is_the_one_beside_that_of_the_service(self):
+        self.assertEqual(self.image(f"r.example:5000/adplatform/analytics-service@{DIGEST}"), "r.example:5000/adplatform/adplatform:0f3c")
+        self.assertEqual(self.image("r.example:5000/adplatform/analytics-service:1.2"), "r.example:5000/adplatform/adplatform:1.2")
+
+
 class GoingBack(WithStandIns):
     def test_by_hand_each_service_goes_to_the_last_release_that_once_was_well(self):
         self.stand_in("helm", when=[("history", 0, DEPLOYED)])
