@@ -36,12 +36,16 @@ class PipelineFile(unittest.TestCase):
 
     def runs(self, rules, branch):
         """The `when` of the first rule that fits: our rules compare one variable with a word or with the default branch."""
-        known = {"CI_DEFAULT_BRANCH": "main", **BRANCHES[branch]}
+        known = self.known(branch)
         for rule in rules if rules is not None else [{}]:
             condition = rule.get("if")
             if condition is None or self.holds(condition, known):
                 return rule.get("when", "on_success")
         return None
+
+    @staticmethod
+    def known(branch):
+        return {"CI_DEFAULT_BRANCH": "main", **BRANCHES[branch]}
 
     def holds(self, condition, known):
         if re.fullmatch(r"\$\w+", condition):
@@ -57,9 +61,14 @@ class PipelineFile(unittest.TestCase):
         self.assertEqual({job["stage"] for job in self.jobs.values()}, set(self.file["stages"]))
 
     def test_every_line_is_a_script_of_the_tree_that_says_how_it_is_called(self):
+        tracked = set(subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n"))
+        for name, job in self.jobs.items():
+            self.assertLessEqual({key for key in job if "script" in key}, {"script", "before_script"}, name)
         for name, line in self.lines():
             program = line.split()[0]
             with self.subTest(job=name, program=program):
+                self.assertNotRegex(line, r"[;&|<>`\n]|\$\(", "more than a call of one script")
+                self.assertIn(program, tracked)
                 path = ROOT / program
                 self.assertTrue(path.is_file() and path.stat().st_mode & 0o111, program)
                 options = [word for word in line.split() if word.startswith("--")]
@@ -82,9 +91,15 @@ class PipelineFile(unittest.TestCase):
 
     def test_nothing_is_deployed_without_tests_images_and_signatures(self):
         for name in ("deploy-staging", "deploy-production"):
-            self.assertLessEqual({"everything", "manifests", "advisories", "joined", "vouched"}, set(self.jobs[name]["needs"]))
+            self.assertLessEqual({"everything", "manifests", "cluster", "advisories", "joined", "vouched"}, set(self.jobs[name]["needs"]))
             self.assertIn("--images", " ".join(self.jobs[name]["script"]))
             self.assertNotIn("--uns", " ".join(self.jobs[name]["script"]))
+
+    def test_what_only_a_cluster_says_is_asked_before_every_deployment(self):
+        self.assertEqual(self.jobs["cluster"]["script"], ["k8s/try.sh", "pipeline/try.sh"])
+        for branch in ("main", "develop"):
+            fits = next(r for r in self.jobs["cluster"]["rules"] if self.holds(r.get("if", "$CI_COMMIT_BRANCH"), self.known(branch)))
+            self.assertNotIn("changes", fits, f"{branch}: a rule may leave it out")
 
     def test_develop_goes_to_staging_by_itself_and_main_to_production_by_hand(self):
         self.assertEqual(self.on("develop").get("deploy-staging"), "on_success")
