@@ -139,6 +139,8 @@ prepare() {
     local arguments=("$environment" --shared --tag "$tag" --registry "$registry")
     [ -z "$images" ] || arguments+=(--images "$images")
     job=$(k8s/release.sh "${arguments[@]}" --job)
+    # A Job cannot be changed: one of an earlier try of this release makes way, since its image may be another by digest, or it failed.
+    kube delete "job/$job" --ignore-not-found >/dev/null || failed "$job of before stays"
     k8s/release.sh "${arguments[@]}" | kube apply -f - >/dev/null || failed "what the charts do not own is not applied"
     deadline=$((SECONDS + ${TIMEOUT%s}))
     while :; do

@@ -42,10 +42,11 @@ class Deploying(WithStandIns):
         self.assert_well(self.deploy())
         self.assertEqual(self.helms(), [f"upgrade {s}" for s in SERVICES])
         order = self.calls()
+        away = next(i for i, c in enumerate(order) if "delete job/migrations-0f3c --ignore-not-found" in c)
         applied = next(i for i, c in enumerate(order) if c.startswith("kubectl") and " apply " in c)
         asked = next(i for i, c in enumerate(order) if "get job/migrations-0f3c" in c)
         rolled = next(i for i, c in enumerate(order) if "upgrade" in c)
-        self.assertTrue(applied < asked < rolled)
+        self.assertTrue(away < applied < asked < rolled, "a Job of an earlier try would be refused, or be asked in place of the new one")
 
     def test_the_seeds_values_and_the_environments_files_are_given(self):
         self.assert_well(self.deploy(environment="staging"))
