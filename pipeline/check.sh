@@ -29,7 +29,7 @@ check() {
 }
 
 mapfile -t scripts < <(git ls-files --cached --others --exclude-standard 'pipeline/*.sh' 'k8s/*.sh')
-called=(pipeline/{advisories,build,coverage,deploy,join,login,rollback,sbom,scan,sign,smoke,try,verify}.sh k8s/release.sh k8s/tool.sh)
+called=(pipeline/{advisories,build,coverage,deploy,join,login,postgres,rollback,sbom,scan,sign,smoke,try,verify}.sh k8s/release.sh k8s/tool.sh)
 
 parses() {
     local script

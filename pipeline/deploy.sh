@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Deploys one release to the cluster that kubectl speaks to, watches it, and takes it back by itself when it does not hold.
 #
-#   pipeline/deploy.sh ENVIRONMENT --tag TAG --images FILE --prometheus URL [OPTION...]
+#   pipeline/deploy.sh ENVIRONMENT --tag TAG --images FILE [OPTION...]
 #
 #   ENVIRONMENT            staging, production
 #   --tag TAG              of the release
 #   --images FILE          its digests, as pipeline/join.sh wrote them: signatures are verified, and digests are what runs
 #   --unsigned             instead of --images: by tag, without a look at signatures
 #   --registry HOST        default registry.adplatform.com
-#   --prometheus URL       who is asked whether the objectives burn (pipeline/slo.py); --unwatched instead: nobody
+#   --prometheus URL       who is asked whether the objectives burn (pipeline/slo.py); default: PROMETHEUS_URL, else service prometheus of
+#                          namespace monitoring, through `kubectl port-forward`; --unwatched instead: nobody
 #   --watch SECONDS        how long after the rollout; 600
 #   --strategy STRATEGY    rolling (default), or canary: first some bidders of the release beside the old ones, watched alone
 #   --canaries NUMBER      how many; 1
@@ -17,10 +18,11 @@
 #   --smoke                pipeline/smoke.sh after the rollout, on API_URL and BIDDING_URL
 #   --context NAME         of the kubeconfig; what it says otherwise
 #
-# In order: signatures; what the charts do not own, and the migrations; canary; the three services, readers first; smoke; watch. What
+# In order: signatures; whether Prometheus answers; what the charts do not own, and the migrations; canary; the three services, readers first; smoke; watch. What
 # fails, or is interrupted, ends with the services where they were, and exit code 1 (or the signal's). What kustomize applied and the
 # schema stay: an older release runs on both.
 # NAMESPACE, TIMEOUT       ad-platform, 600s for each rollout
+# PATIENCE                 seconds within which Prometheus answers; 30
 # SLO_FLAGS                further options of pipeline/slo.py
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,7 +31,7 @@ cd "$(dirname "$0")/.."
 . tests/tools.sh
 TIMEOUT=${TIMEOUT:-600s}
 environment='' tag='' images='' unsigned='' registry=registry.adplatform.com strategy=rolling canaries=1 smoke=''
-prometheus='' unwatched='' watch=600 canary_watch=300
+prometheus=${PROMETHEUS_URL:-} unwatched='' watch=600 canary_watch=300
 read -ra slo_flags <<<"${SLO_FLAGS:-}"
 while [ $# -gt 0 ]; do
     case $1 in
@@ -60,16 +62,16 @@ a_tag "$tag"
 [ -n "$images$unsigned" ] || wrong "--images is missing (or --unsigned)"
 [ -z "$images" ] || [ -z "$unsigned" ] || wrong "--images and --unsigned do not go together"
 [ -z "$images" ] || [ -s "$images" ] || wrong "$images cannot be read"
-[ -n "$prometheus$unwatched" ] || wrong "--prometheus is missing (or --unwatched)"
 if [ -n "$smoke" ] && { [ -z "${API_URL:-}" ] || [ -z "${BIDDING_URL:-}" ]; }; then
     wrong "--smoke needs API_URL and BIDDING_URL"
 fi
 case $strategy in rolling | canary) ;; *) wrong "a strategy is rolling or canary" ;; esac
-[ "$strategy" = rolling ] || [ -n "$prometheus" ] || wrong "a canary that nobody watches says nothing"
+[ "$strategy" = rolling ] || [ -z "$unwatched" ] || wrong "a canary that nobody watches says nothing"
 for number in "$watch" "$canary_watch" "$canaries"; do
     case $number in '' | *[!0-9]* | 0) wrong "'$number' is no number above zero" ;; esac
 done
 deploy_tools
+[ -n "$unwatched" ] || need curl python3
 
 kube() { kubectl ${HELM_KUBECONTEXT:+--context "$HELM_KUBECONTEXT"} --namespace "$NAMESPACE" "$@"; }
 
@@ -91,6 +93,7 @@ declare -A before=()
 touched=()
 canary=''
 watcher=''
+forwarder=''
 
 # take_back STATUS: everything as it was.
 take_back() {
@@ -98,6 +101,7 @@ take_back() {
     trap - EXIT
     trap '' INT TERM
     [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || true
+    [ -z "$forwarder" ] || kill "$forwarder" 2>/dev/null || true
     if [ -n "$canary" ]; then
         helm uninstall bidding-service-canary --namespace "$NAMESPACE" --wait --timeout "$TIMEOUT" >/dev/null &&
             say "taken away: bidding-service-canary"
@@ -132,9 +136,11 @@ note_what_is_there() {
 
 prepare() {
     local job deadline state=''
-    local arguments=("$environment" --shared --tag "$tag")
+    local arguments=("$environment" --shared --tag "$tag" --registry "$registry")
     [ -z "$images" ] || arguments+=(--images "$images")
     job=$(k8s/release.sh "${arguments[@]}" --job)
+    # A Job cannot be changed: one of an earlier try of this release makes way, since its image may be another by digest, or it failed.
+    kube delete "job/$job" --ignore-not-found >/dev/null || failed "$job of before stays"
     k8s/release.sh "${arguments[@]}" | kube apply -f - >/dev/null || failed "what the charts do not own is not applied"
     deadline=$((SECONDS + ${TIMEOUT%s}))
     while :; do
@@ -150,9 +156,40 @@ prepare() {
     say "migrated: $job"
 }
 
+# forward PORT: on this machine, to Prometheus; again when it ends, as it does with the pod that it leads to.
+forward() {
+    local child=''
+    trap 'kill "$child" 2>/dev/null; exit' TERM
+    while :; do
+        kubectl ${HELM_KUBECONTEXT:+--context "$HELM_KUBECONTEXT"} --namespace monitoring port-forward --address 127.0.0.1 \
+            service/prometheus "$1:9090" >/dev/null &
+        child=$!
+        wait "$child" || true
+        sleep 1 &
+        child=$!
+        wait "$child"
+    done
+}
+
+# find_prometheus: one that does not answer would end in a rollback; so it is asked before anything is touched.
+find_prometheus() {
+    local port deadline=$((SECONDS + ${PATIENCE:-30}))
+    [ -z "$unwatched" ] || return 0
+    if [ -z "$prometheus" ]; then
+        port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+        forward "$port" &
+        forwarder=$!
+        prometheus=http://127.0.0.1:$port
+    fi
+    until curl --silent --fail --output /dev/null --max-time 5 "$prometheus/api/v1/query?query=1"; do
+        [ "$SECONDS" -lt "$deadline" ] || failed "no Prometheus answers at $prometheus: nothing is touched"
+        sleep 1
+    done
+}
+
 # holds SECONDS ARGUMENT...: the objectives do not burn.
 holds() {
-    [ -n "$prometheus" ] || return 0
+    [ -z "$unwatched" ] || return 0
     local seconds=$1
     shift
     # Waited for and not called: a signal is answered at once, not when the watch is over.
@@ -183,6 +220,7 @@ roll() {
 }
 
 [ -z "$images" ] || pipeline/verify.sh --registry "$registry" --images "$images" || failed "the signatures"
+find_prometheus
 note_what_is_there
 prepare
 [ "$strategy" = rolling ] || try_canary

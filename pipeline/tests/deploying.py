@@ -2,9 +2,13 @@
 helm and kubectl."""
 
 import json
+import os
+import pathlib
+import re
+import time
 import unittest
 
-from stand_ins import DIGEST, WithStandIns
+from stand_ins import DIGEST, PROGRAMS, WithStandIns
 
 SERVICES = ("analytics-service", "bidding-service", "campaign-service")
 DEPLOYED = json.dumps([{"revision": 1, "status": "superseded"}, {"revision": 2, "status": "failed"}, {"revision": 3, "status": "deployed"}])
@@ -38,16 +42,26 @@ class Deploying(WithStandIns):
         self.assert_well(self.deploy())
         self.assertEqual(self.helms(), [f"upgrade {s}" for s in SERVICES])
         order = self.calls()
+        away = next(i for i, c in enumerate(order) if "delete job/migrations-0f3c --ignore-not-found" in c)
         applied = next(i for i, c in enumerate(order) if c.startswith("kubectl") and " apply " in c)
         asked = next(i for i, c in enumerate(order) if "get job/migrations-0f3c" in c)
         rolled = next(i for i, c in enumerate(order) if "upgrade" in c)
-        self.assertTrue(applied < asked < rolled)
+        self.assertTrue(away < applied < asked < rolled, "a Job of an earlier try would be refused, or be asked in place of the new one")
 
     def test_the_seeds_values_and_the_environments_files_are_given(self):
         self.assert_well(self.deploy(environment="staging"))
         for call in self.calls("helm upgrade"):
             for word in ("--set-string image.tag=0f3c", "--values k8s/helm/values-staging.yaml", "--wait", "image.registry=registry.adplatform.com"):
                 self.assertIn(word, call)
+
+    def test_another_registry_is_the_migrations_too(self):
+        self.kubectl()
+        program = self.folder / "bin" / "kubectl"
+        shows = 'case "$1" in kustomize) cat "$2/kustomization.yaml"; exit ;; esac\ncase "$*" in *" apply "*) cat >"$(dirname "$0")/../applied" ;; esac'
+        program.write_text(program.read_text(encoding="utf-8").replace('case "$*"', f'{shows}\ncase "$*"', 1), encoding="utf-8")
+        self.assert_well(self.deploy("--registry", "r.example"))
+        self.assertIn("newName: r.example/adplatform/adplatform\n", (self.folder / "applied").read_text(encoding="utf-8"))
+        self.assertTrue(all("image.registry=r.example " in c for c in self.calls("helm upgrade")))
 
     def test_what_was_signed_is_what_is_deployed(self):
         self.assert_well(self.deploy(signed=True))
@@ -84,6 +98,49 @@ class Deploying(WithStandIns):
         self.assert_wrong(blind, "does not hold", status=1)
         self.assertEqual(len([c for c in self.helms() if c.startswith("rollback")]), 3)
 
+    def forwarding_kubectl(self):
+        """A forward that stays until it is ended, as kubectl's does."""
+        self.kubectl()
+        program = self.folder / "bin" / "kubectl"
+        stays = f'case "$*" in *port-forward*) echo $$ >>"{self.folder}/forwards"; exec sleep 300 ;; esac'
+        program.write_text(program.read_text(encoding="utf-8").replace('case "$*"', f'{stays}\ncase "$*"', 1), encoding="utf-8")
+
+    def forwards(self):
+        return [int(line) for line in (self.folder / "forwards").read_text(encoding="utf-8").split()]
+
+    def test_prometheus_is_asked_through_the_cluster_and_the_way_to_it_is_ended(self):
+        self.forwarding_kubectl()
+        self.assert_wrong(self.deploy("--watch", "1", "--context", "there", watched=(), SLO_FLAGS="--window 1s --interval 0.1"), "does not hold", status=1)
+        (forward,) = [c for c in self.calls("kubectl") if "port-forward" in c]
+        self.assertRegex(forward, r"^kubectl --context there --namespace monitoring port-forward --address 127.0.0.1 service/prometheus \d+:9090$")
+        port = forward.split()[-1].removesuffix(":9090")
+        self.assertTrue(any(c.startswith("curl") and f"http://127.0.0.1:{port}/api" in c for c in self.calls()))
+        for pid in self.forwards():
+            self.assertFalse(self.lives(pid), "kubectl port-forward outlives the deployment")
+
+    @staticmethod
+    def lives(pid):
+        for _ in range(20):
+            status = pathlib.Path(f"/proc/{pid}/stat")
+            if not status.exists() or status.read_text(encoding="utf-8").split()[2] == "Z":
+                return False
+            time.sleep(0.1)
+        return True
+
+    def test_a_way_to_prometheus_that_breaks_is_made_again(self):
+        self.stand_in("curl", status=7)
+        self.assert_wrong(self.deploy(watched=(), PATIENCE="3"), "no Prometheus answers", status=1)
+        self.assertGreaterEqual(len([c for c in self.calls("kubectl") if "port-forward" in c]), 2)
+
+    def test_a_prometheus_that_does_not_answer_is_said_before_anything_is_touched(self):
+        self.stand_in("curl", status=7)
+        for watched, settings in ((("--prometheus", NOBODY), {}), ((), {"PROMETHEUS_URL": NOBODY}), ((), {})):
+            self.assert_wrong(self.deploy(watched=watched, PATIENCE="1", **settings), "no Prometheus answers", status=1)
+            self.assertEqual([c for c in self.calls("kubectl") if "port-forward" not in c], [])
+            self.assertEqual(self.helms(), [])
+            if settings or watched:
+                self.assertEqual(self.calls("kubectl"), [], "an address that is given is the one that is asked")
+
     def test_a_canary_that_does_not_turn_ready_is_taken_away_and_nothing_else_was_touched(self):
         self.helm(when=[("upgrade --install bidding-service-canary", 1, "")])
         self.assert_wrong(self.deploy("--strategy", "canary", watched=("--prometheus", NOBODY)), "canary", status=1)
@@ -114,7 +171,6 @@ class Deploying(WithStandIns):
             (["--tag", "1", "--unsigned", "--unwatched"], "ENVIRONMENT"),
             (["production", "--unsigned", "--unwatched"], "no tag"),
             (["production", "--tag", "1", "--unwatched"], "--images"),
-            (["production", "--tag", "1", "--unsigned"], "--prometheus"),
             (["production", "--tag", "1", "--unsigned", "--images", "x", "--unwatched"], "together"),
             (["production", "--tag", "1", "--unsigned", "--unwatched", "--smoke"], "API_URL"),
             (["production", "--tag", "1", "--unsigned", "--unwatched", "--watch", "soon"], "soon"),
@@ -122,6 +178,68 @@ class Deploying(WithStandIns):
         ):
             self.assert_wrong(self.run_script("pipeline/deploy.sh", *words), said)
         self.assertEqual(self.calls(), [])
+
+
+class Rendering(WithStandIns):
+    """k8s/release.sh, with kubectl's own kustomize."""
+
+    def images_of(self, *words):
+        done = self.run_script("k8s/release.sh", *words, PATH=os.environ["PATH"], PIPELINE_TIME="2026-11-30T00:00:00Z")
+        self.assert_well(done)
+        return {re.search(r"adplatform/([a-z-]+)[:@]", i)[1]: i for i in re.findall(r"image: (\S*adplatform/\S+)", done.stdout)}
+
+    def test_what_was_signed_is_what_runs_the_database_too_wherever_it_is_our_image(self):
+        signed = self.images(*(f"{p} {DIGEST}" for p in (*PROGRAMS, "postgres")))
+        for environment, ours in (("staging", True), ("production", False)):
+            found = self.images_of(environment, "--tag", "0f3c", "--images", signed)
+            self.assertEqual("postgres" in found, ours)
+            self.assertEqual({i.split("@")[1] for i in found.values()}, {DIGEST}, environment)
+        refused = self.run_script("k8s/release.sh", "staging", "--tag", "0f3c", "--images", self.images(), PATH=os.environ["PATH"])
+        self.assert_wrong(refused, "no digest of postgres", status=1)
+
+    def test_by_tag_the_database_has_a_tag_that_the_registry_has(self):
+        self.assertRegex(self.images_of("staging", "--tag", "0f3c")["postgres"], r"/postgres:[\d.]+-2026-11$")
+
+    def test_another_registry_is_that_of_every_image(self):
+        signed = self.images(*(f"{p} {DIGEST}" for p in (*PROGRAMS, "postgres")))
+        for environment in ("local", "staging", "production"):
+            for more in ([], ["--images", signed]):
+                found = self.images_of(environment, "--tag", "0f3c", "--registry", "r.example:5000", *more)
+                self.assertEqual({i.split("/")[0] for i in found.values()}, {"r.example:5000"}, environment)
+        self.assertEqual(set(self.images_of("staging", "--tag", "0f3c", "--registry", "r.example", "--shared")), {"adplatform", "postgres"})
+
+
+class Tool(WithStandIns):
+    """k8s/tool.sh, which k8s/restore.md relies on: the image of the Job that it makes."""
+
+    def image(self, service, *migrations, **settings):
+        spec = {"containers": [{"name": "analytics-service", "image": service, "env": []}]}
+        labels = {"app.kubernetes.io/version": "0f3c"}
+        jobs = [{"metadata": {"creationTimestamp": time}, "status": {"succeeded": 1} if well else {"failed": 1},
+                 "spec": {"template": {"spec": {"containers": [{"image": image}]}}}} for time, well, image in migrations]
+        self.stand_in("kubectl", when=[
+            ("get deployment analytics-service", 0, json.dumps({"spec": {"template": {"metadata": {"labels": labels}, "spec": spec}}})),
+            ("get jobs --selector app.kubernetes.io/name=migrations", 0, json.dumps({"items": jobs})),
+            ("get job adplatform-tool", 0, "Complete"), ("logs job/adplatform-tool", 0, "0 with differences")])
+        program, applied = self.folder / "bin" / "kubectl", self.folder / "applied"
+        text = program.read_text(encoding="utf-8")
+        program.write_text(text.replace('case "$*"', f'case "$*" in *" apply "*) cat >"{applied}" ;; esac\ncase "$*"', 1), encoding="utf-8")
+        done = self.run_script("k8s/tool.sh", "restored", "--keep", "/dev/stdout", **settings)
+        self.assert_well(done)
+        self.assertEqual(done.stdout, "0 with differences", "records alone: restore.md keeps them in a file")
+        (container,) = json.loads(applied.read_text(encoding="utf-8"))["spec"]["template"]["spec"]["containers"]
+        self.assertEqual(container["args"], ["restored", "--keep", "/dev/stdout"])
+        return container["image"]
+
+    def test_it_is_that_of_the_newest_migrations_that_ran_well(self):
+        old, new, broken = (f"r.example/adplatform/adplatform@sha256:{c * 64}" for c in "123")
+        jobs = (("2026-11-02T00:00:00Z", True, new), ("2026-11-01T00:00:00Z", True, old), ("2026-11-03T00:00:00Z", False, broken))
+        self.assertEqual(self.image(f"r.example/adplatform/analytics-service@{DIGEST}", *jobs), new)
+        self.assertEqual(self.image("r.example/adplatform/analytics-service:1", *jobs, IMAGE="mine:1"), "mine:1")
+
+    def test_once_their_jobs_are_gone_it_is_the_one_beside_that_of_the_service(self):
+        self.assertEqual(self.image(f"r.example:5000/adplatform/analytics-service@{DIGEST}"), "r.example:5000/adplatform/adplatform:0f3c")
+        self.assertEqual(self.image("r.example:5000/adplatform/analytics-service:1.2"), "r.example:5000/adplatform/adplatform:1.2")
 
 
 class GoingBack(WithStandIns):

@@ -2,9 +2,10 @@
 
 import json
 import pathlib
+import re
 import unittest
 
-from stand_ins import DIGEST, PROGRAMS, WithStandIns, machine
+from stand_ins import DIGEST, PROGRAMS, ROOT, WithStandIns, machine
 
 HERE = ("--registry", "r.example")
 
@@ -20,12 +21,38 @@ class Building(WithStandIns):
                 self.assertIn(word, call + " ")
 
     def test_pushed_images_are_cached_in_the_registry_and_carry_their_provenance(self):
-        self.stand_in("docker", when=[("buildx inspect", 1, "")])
+        self.stand_in("docker", when=[("imagetools inspect", 0, DIGEST)])
         self.assert_well(self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "bidding-service"))
-        self.assertIn("buildx create --name adplatform --driver docker-container", "\n".join(self.calls()))
         (call,) = self.calls("docker buildx build")
         for word in ("--push", "--provenance mode=max", f"--platform linux/{machine()}", "--cache-to type=registry"):
             self.assertIn(word, call)
+
+    def test_a_builder_is_made_on_a_context_since_buildx_takes_no_tls_from_the_environment(self):
+        self.stand_in("docker", when=[("imagetools inspect", 0, DIGEST), ("buildx inspect", 1, ""), ("context inspect", 1, "")])
+        self.assert_well(self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "bidding-service"))
+        context, builder = "docker context create adplatform-daemon", "docker buildx create --name adplatform --driver docker-container adplatform-daemon"
+        self.assertLess(self.calls().index(context), self.calls().index(builder))
+
+    def test_what_is_pushed_is_built_on_bases_by_digest_that_its_labels_name(self):
+        self.stand_in("docker", when=[("imagetools inspect", 0, DIGEST)])
+        self.assert_well(self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "adplatform", "bidding-service", "postgres"))
+        self.assertEqual(len(self.calls("docker buildx imagetools inspect")), 2, "one look for each base")
+        for call, argument in zip(self.calls("docker buildx build"), ("RUST_IMAGE", "RUST_IMAGE", "BASE_IMAGE"), strict=True):
+            file = ROOT / ("docker/postgres.Dockerfile" if argument == "BASE_IMAGE" else "docker/Dockerfile")
+            base = re.search(rf"(?m)^ARG {argument}=(\S+:\d\S*)$", file.read_text(encoding="utf-8"))[1]
+            for word in (f"{argument}={base}@{DIGEST}", f"--label org.opencontainers.image.base.name={base}", f"--label org.opencontainers.image.base.digest={DIGEST}"):
+                self.assertIn(f" {word} ", call)
+
+    def test_a_base_by_digest_is_not_looked_up_and_one_without_a_digest_is_not_built_on(self):
+        self.stand_in("docker", answer="<no value>")
+        well = self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "adplatform", RUST_IMAGE="rust@" + DIGEST)
+        self.assert_well(well)
+        self.assertEqual(self.calls("docker buildx imagetools"), [])
+        for status in (0, 1):
+            self.stand_in("docker", status=status, answer="<no value>")
+            done = self.run_script("pipeline/build.sh", *HERE, "--tag", "1", "--push", "bidding-service", RUST_IMAGE="rust:1")
+            self.assert_wrong(done, "rust:1", status=1)
+        self.assertEqual(len(self.calls("docker buildx build")), 1)
 
     def test_a_build_that_fails_ends_the_release(self):
         self.stand_in("docker", when=[("--target bidding-service", 1, "")])
@@ -74,6 +101,41 @@ class Joining(WithStandIns):
         self.stand_in("docker", answer="<no value>")
         done = self.run_script("pipeline/join.sh", *HERE, "--tag", "1", "--images", str(self.folder / "i"))
         self.assert_wrong(done, "no digest", status=1)
+
+
+class Postgres(WithStandIns):
+    def setUp(self):
+        super().setUp()
+        text = (ROOT / "k8s/components/data-plain/postgres/kustomization.yaml").read_text(encoding="utf-8")
+        self.tag = re.search(r"newTag: (\S+)", text)[1] + "-2026-11"
+
+    def postgres(self, *words, time="2026-11-30T23:59:59Z"):
+        return self.run_script("pipeline/postgres.sh", *words, PIPELINE_TIME=time)
+
+    def test_its_tag_is_its_version_and_the_month_of_the_pipeline(self):
+        self.assertEqual(self.postgres("tag").stdout, f"{self.tag}\n")
+        self.assertRegex(self.run_script("pipeline/postgres.sh", "tag").stdout, r"^\d+\.\d+\.\d+-20\d\d-\d\d\n$")
+        self.assert_wrong(self.postgres("tag", time="yesterday"), "yesterday")
+
+    def test_it_is_built_where_the_registry_has_none_and_from_no_layers_of_before(self):
+        name = f"r.example/adplatform/postgres:{self.tag}-{machine()}"
+        self.stand_in("docker", when=[("{{.Manifest.Digest}}", 0, DIGEST), (f"imagetools inspect {name}", 1, "")])
+        self.assert_well(self.postgres("build", *HERE))
+        (call,) = self.calls("docker buildx build")
+        for word in (f"--tag {name}", "--push", "--no-cache"):
+            self.assertIn(f" {word} ", call)
+
+    def test_one_that_is_there_stays_as_it_is(self):
+        self.stand_in("docker")
+        self.assert_well(self.postgres("build", *HERE))
+        self.assertEqual(self.calls("docker buildx build"), [])
+
+    def test_its_digest_joins_those_of_the_release(self):
+        self.stand_in("docker", when=[("imagetools inspect", 0, DIGEST)])
+        images = self.images("adplatform sha256:1", "postgres sha256:2")
+        self.assert_well(self.postgres("join", *HERE, "--images", images))
+        self.assertEqual(pathlib.Path(images).read_text(encoding="utf-8"), f"adplatform sha256:1\npostgres {DIGEST}\n")
+        self.assert_wrong(self.postgres("join", *HERE), "--images")
 
 
 class Vouching(WithStandIns):

@@ -36,12 +36,16 @@ class PipelineFile(unittest.TestCase):
 
     def runs(self, rules, branch):
         """The `when` of the first rule that fits: our rules compare one variable with a word or with the default branch."""
-        known = {"CI_DEFAULT_BRANCH": "main", **BRANCHES[branch]}
+        known = self.known(branch)
         for rule in rules if rules is not None else [{}]:
             condition = rule.get("if")
             if condition is None or self.holds(condition, known):
                 return rule.get("when", "on_success")
         return None
+
+    @staticmethod
+    def known(branch):
+        return {"CI_DEFAULT_BRANCH": "main", **BRANCHES[branch]}
 
     def holds(self, condition, known):
         if re.fullmatch(r"\$\w+", condition):
@@ -57,9 +61,14 @@ class PipelineFile(unittest.TestCase):
         self.assertEqual({job["stage"] for job in self.jobs.values()}, set(self.file["stages"]))
 
     def test_every_line_is_a_script_of_the_tree_that_says_how_it_is_called(self):
+        tracked = set(subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n"))
+        for name, job in self.jobs.items():
+            self.assertLessEqual({key for key in job if "script" in key}, {"script", "before_script"}, name)
         for name, line in self.lines():
             program = line.split()[0]
             with self.subTest(job=name, program=program):
+                self.assertNotRegex(line, r"[;&|<>`\n]|\$\(", "more than a call of one script")
+                self.assertIn(program, tracked)
                 path = ROOT / program
                 self.assertTrue(path.is_file() and path.stat().st_mode & 0o111, program)
                 options = [word for word in line.split() if word.startswith("--")]
@@ -82,9 +91,15 @@ class PipelineFile(unittest.TestCase):
 
     def test_nothing_is_deployed_without_tests_images_and_signatures(self):
         for name in ("deploy-staging", "deploy-production"):
-            self.assertLessEqual({"everything", "manifests", "advisories", "joined", "vouched"}, set(self.jobs[name]["needs"]))
+            self.assertLessEqual({"everything", "manifests", "cluster", "advisories", "joined", "vouched"}, set(self.jobs[name]["needs"]))
             self.assertIn("--images", " ".join(self.jobs[name]["script"]))
             self.assertNotIn("--uns", " ".join(self.jobs[name]["script"]))
+
+    def test_what_only_a_cluster_says_is_asked_before_every_deployment(self):
+        self.assertEqual(self.jobs["cluster"]["script"], ["k8s/try.sh", "pipeline/try.sh"])
+        for branch in ("main", "develop"):
+            fits = next(r for r in self.jobs["cluster"]["rules"] if self.holds(r.get("if", "$CI_COMMIT_BRANCH"), self.known(branch)))
+            self.assertNotIn("changes", fits, f"{branch}: a rule may leave it out")
 
     def test_develop_goes_to_staging_by_itself_and_main_to_production_by_hand(self):
         self.assertEqual(self.on("develop").get("deploy-staging"), "on_success")
@@ -107,18 +122,39 @@ class PipelineFile(unittest.TestCase):
         for name, job in self.jobs.items():
             self.assertRegex(job["image"], r"^[a-z]+:\d+\.\d+", name)
 
-    def test_the_database_image_has_the_tag_that_data_plain_names(self):
-        text = (ROOT / "k8s/components/data-plain/postgres/kustomization.yaml").read_text(encoding="utf-8")
-        tag = re.search(r"newTag: (\S+)", text)[1]
-        for name in ("postgres-image", "postgres-joined"):
-            self.assertIn(f"--tag {tag} ", self.jobs[name]["script"][0] + " ")
+    def test_the_database_image_is_there_wherever_a_release_is_and_is_vouched_for_as_one(self):
+        for branch in BRANCHES:
+            self.assertEqual("postgres-image" in self.on(branch), "images" in self.on(branch), branch)
+        self.assertIn("postgres-image", self.jobs["joined"]["needs"])
+        join, postgres = self.jobs["joined"]["script"]
+        self.assertTrue(postgres.startswith("pipeline/postgres.sh join "))
+        self.assertEqual(join.split("--images")[1], postgres.split("--images")[1], "one list is scanned, signed and deployed")
+
+    def rendered(self, folder):
+        done = subprocess.run(["kubectl", "kustomize", str(ROOT / folder)], capture_output=True, text=True, check=True)
+        return list(yaml.safe_load_all(done.stdout))
 
     def test_hosts_are_those_of_the_overlays(self):
-        for name, overlay in (("deploy-staging", "staging"), ("deploy-production", "production")):
-            rendered = subprocess.run(["kubectl", "kustomize", str(ROOT / "k8s/overlays" / overlay)], capture_output=True, text=True, check=True)
-            hosts = {h for o in yaml.safe_load_all(rendered.stdout) if o["kind"] == "HTTPRoute" for h in o["spec"]["hostnames"]}
-            for variable in ("API_URL", "BIDDING_URL"):
-                self.assertIn(self.jobs[name]["variables"][variable].removeprefix("https://"), hosts)
+        """Every host but the registry's has a route and a certificate in the overlay of the job's environment."""
+        for name, job in self.jobs.items():
+            named = set(re.findall(r"[a-z0-9][a-z0-9.-]*\.adplatform\.com", yaml.safe_dump(job)))
+            overlay = job.get("environment", {}).get("name")
+            hosts, certified = set(), set()
+            for it in self.rendered(f"k8s/overlays/{overlay}") if overlay else ():
+                hosts |= set(it["spec"]["hostnames"]) if it["kind"] == "HTTPRoute" else set()
+                certified |= set(it["spec"]["dnsNames"]) if it["kind"] == "Certificate" else set()
+            self.assertLessEqual(named, hosts & certified, name)
+            for variable in ("API_URL", "BIDDING_URL") if name.startswith("deploy-") else ():
+                self.assertIn(job["variables"][variable].removeprefix("https://"), hosts)
+        elsewhere = {key: value for key, value in self.file["variables"].items() if ".adplatform.com" in value}
+        self.assertEqual(set(elsewhere), {"DOCKER_REGISTRY"})
+
+    def test_the_prometheus_that_a_deployment_asks_is_the_one_of_monitoring(self):
+        text = (ROOT / "pipeline/deploy.sh").read_text(encoding="utf-8")
+        namespace, service, port = re.search(r'--namespace (\w+) port-forward[^\n]*\n\s+service/(\w+) "\$1:(\d+)"', text).groups()
+        ports = [p["port"] for it in self.rendered("k8s/monitoring") if it["kind"] == "Service"
+                 and (it["metadata"]["namespace"], it["metadata"]["name"]) == (namespace, service) for p in it["spec"]["ports"]]
+        self.assertEqual(ports, [int(port)])
 
 
 if __name__ == "__main__":
