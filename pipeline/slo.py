@@ -28,8 +28,8 @@ OBJECTIVES = {
         " + (sum(increase(bid_panics_total{{{labels}}}[{window}])) or vector(0))",
     ),
     "api": (
-        'sum(increase(http_requests_total{{{labels},service="campaign-service"}}[{window}]))',
-        'sum(increase(http_requests_total{{{labels},service="campaign-service",status=~"5.."}}[{window}])) or vector(0)',
+        'sum(increase(http_requests_total{{{labels},service=~"campaign-service|analytics-service"}}[{window}]))',
+        'sum(increase(http_requests_total{{{labels},service=~"campaign-service|analytics-service",status=~"5.."}}[{window}])) or vector(0)',
     ),
 }
 WELL, BURNING, NO_VERDICT = 0, 1, 3
