@@ -111,18 +111,22 @@ async fn bidder() -> Bidder {
     }
 }
 
+fn thinking<'a>(bidder: &'a Bidder, live: &'a Live, arrived_at: Instant) -> Thinking<'a> {
+    Thinking {
+        traced: None,
+        bidder,
+        live,
+        exchange_id: "default",
+        arrived_at,
+        gathered: &Gathered::Unasked,
+    }
+}
+
 /// Anything that owns memory and is put into the arena would be kept here, since an arena drops nothing.
 #[tokio::test]
 async fn a_bid_keeps_no_memory() {
     let (bidder, live) = (bidder().await, live(Arc::default()));
-    let thinking = Thinking {
-        traced: None,
-        bidder: &bidder,
-        live: &live,
-        exchange_id: "default",
-        arrived_at: Instant::now(),
-        gathered: &Gathered::Unasked,
-    };
+    let thinking = thinking(&bidder, &live, Instant::now());
     // A test's bid goes the whole way, and is not queued to be counted.
     let asked = String::from_utf8_lossy(REQUEST).replace("\"imp\"", "\"test\": 1, \"imp\"");
     let bid = || {
@@ -141,14 +145,7 @@ async fn a_bid_that_turns_out_late_gives_its_reservation_back() {
     let (bidder, cell, arena) = (bidder().await, Arc::new(LeaseCell::default()), Bump::new());
     let live = live(cell.clone());
     let now = Instant::now();
-    let thinking = Thinking {
-        traced: None,
-        bidder: &bidder,
-        live: &live,
-        exchange_id: "default",
-        arrived_at: now,
-        gathered: &Gathered::Unasked,
-    };
+    let thinking = thinking(&bidder, &live, now);
     let request = openrtb::read_request(REQUEST, &arena).unwrap();
     let decide = |deadline| thinking.decide(&request, deadline, &arena, &mut Buffers::default());
 
@@ -181,14 +178,7 @@ async fn a_no_bid_that_turns_out_late_is_late() {
         ..Live::default()
     };
     let now = Instant::now();
-    let thinking = Thinking {
-        traced: None,
-        bidder: &bidder,
-        live: &live,
-        exchange_id: "default",
-        arrived_at: now,
-        gathered: &Gathered::Unasked,
-    };
+    let thinking = thinking(&bidder, &live, now);
     let request = openrtb::read_request(REQUEST, &arena).unwrap();
     let decide = |deadline| thinking.decide(&request, deadline, &arena, &mut Buffers::default());
     assert!(matches!(
