@@ -106,6 +106,16 @@ schemas() {
     done
 }
 
+# The table of what must be installed names the versions whose definitions are used.
+prerequisites() {
+    local module version rest missing=0
+    while read -r module version rest; do
+        case $module in '' | '#'*) continue ;; esac
+        grep -q "^|.*| ${version#v} |" k8s/README.md || { echo "k8s/README.md does not name $module $version"; missing=1; }
+    done <k8s/apiserver/crds.txt
+    return "$missing"
+}
+
 # Custom resources too, by the definitions that Go modules carry; Strimzi's are in none.
 custom_schemas() {
     python3 k8s/checks/definitions.py "$work/definitions" 1.36 || return 1
@@ -166,6 +176,7 @@ check "local: names, ports, paths, metrics, hosts, keys, who may reach whom" who
 check "staging: the same, and where a request goes" whole staging staging.adplatform.com
 check "production: the same, and where a request goes" whole production adplatform.com
 check "every combination: the same" whole_combinations
+check "what must be installed first, by version" prerequisites
 check "each kind of mistake is seen" self_test
 check "the capacity plan, its document and production's autoscalers agree" python3 k8s/capacity.py --check
 k8s/helm/check.sh || failed=1
