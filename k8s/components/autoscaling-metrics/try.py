@@ -8,11 +8,13 @@ import time
 
 import yaml
 
-# Requests a second of each pod, as recorded.
+# Requests a second of each pod, as recorded: as many pods as the autoscaler's least, each with 1.6 times what it should have.
 RATES = {
-    "campaign-service": ("http_requests", {"campaign-service-a": 40, "campaign-service-b": 60}),
-    "bidding-service": ("bid_requests", {"bidding-service-a": 700, "bidding-service-b": 900}),
+    "campaign-service": ("http_requests", {f"campaign-service-{n}": 120 + 40 * n for n in range(3)}),
+    "bidding-service": ("bid_requests", {f"bidding-service-{n}": 700 + 50 * n for n in range(5)}),
 }
+# What follows: 3 and 5 times 1.6, a whole one more.
+SCALED_TO = {"campaign-service": 5, "bidding-service": 8}
 # Kubernetes' autoscaler, and how its group is called.
 SCALER = ("--as=system:serviceaccount:kube-system:horizontal-pod-autoscaler", "--as-group=system:serviceaccounts", "--as-group=system:authenticated")
 PATIENCE_S = 120
@@ -94,6 +96,23 @@ def adapter(folder, documents, prometheus_port, port):
           *(f"--{of}-kubeconfig={folder / 'adapter.kubeconfig'}" for of in ("lister", "authentication", "authorization")))
 
 
+def scale(folder):
+    """Kubernetes' autoscaler with the rights it has in a cluster. Nobody runs pods here: they are said to run."""
+    for service, (_, names) in RATES.items():
+        kubectl("patch", "deployment", service, "--namespace=ad-platform", "--type=merge", f'--patch={{"spec":{{"replicas":{len(names)}}}}}')
+        kubectl("patch", "deployment", service, "--namespace=ad-platform", "--subresource=status", "--type=merge",
+                f'--patch={{"status":{{"replicas":{len(names)}}}}}')
+        for name in names:
+            kubectl("patch", "pod", name, "--namespace=ad-platform", "--subresource=status", "--type=merge",
+                    '--patch={"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}}')
+    start(folder, "autoscaler", "kube-controller-manager", f"--kubeconfig={folder}/kubeconfig", "--leader-elect=false",
+          "--controllers=horizontal-pod-autoscaler-controller", "--use-service-account-credentials", "--secure-port=0",
+          "--horizontal-pod-autoscaler-sync-period=2s")
+    for service, wanted in SCALED_TO.items():
+        wait(f"{service} is scaled from {len(RATES[service][1])} to {wanted}", lambda service=service, wanted=wanted: kubectl(
+            "get", "deployment", service, "--namespace=ad-platform", "--output=jsonpath={.spec.replicas}") == str(wanted))
+
+
 def number(quantity):
     return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
@@ -129,9 +148,10 @@ def main():
         if ask("bidding-service", "bid_requests_per_second", "--as=somebody") is not None:
             sys.exit("FAILED: somebody without a role is answered")
         print("ok: somebody without a role is not answered")
+        scale(folder)
     except SystemExit:
-        for name in ("adapter", "prometheus"):
-            print(f"== {name}", (folder / f"{name}.log").read_text(encoding="utf-8")[-3000:], sep="\n")
+        for log in sorted(folder.glob("*.log")):
+            print(f"== {log.stem}", log.read_text(encoding="utf-8")[-3000:], sep="\n")
         print(kubectl("describe", "apiservice", "v1beta1.custom.metrics.k8s.io"))
         raise
 

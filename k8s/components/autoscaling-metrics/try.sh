@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The autoscalers' metrics from end to end: Prometheus with recorded series, prometheus-adapter with the configuration, account and
-# roles that are deployed, and a real API server that asks it in the name of Kubernetes' own autoscaler. By hand: the adapter and
+# roles that are deployed, a real API server that asks it in the name of Kubernetes' own autoscaler, and that autoscaler itself. By hand: the adapter and
 # Kubernetes are built once, minutes.
 #   k8s/components/autoscaling-metrics/try.sh
 set -euo pipefail
@@ -11,7 +11,7 @@ here=k8s/components/autoscaling-metrics
 need_program openssl openssl
 need_program prometheus prometheus
 python_tools yaml PyYAML==6.0.2
-build_kubernetes etcd kube-apiserver kubectl
+build_kubernetes etcd kube-apiserver kubectl kube-controller-manager
 programs="$TOOLS/prometheus-adapter-v0.12.0"
 if [ ! -x "$programs/adapter" ]; then
     need_program go golang-go
