@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Applies kustomizations to a real API server, each to an empty one. A warning is a failure: it is how the server speaks of
 # pods that break "restricted" and of versions that go away.
-#   k8s/try.sh [FOLDER...]     default: every overlay, the charts with what they need, monitoring
-#   k8s/helm/shared/ENVIRONMENT stands for the charts with it
+#   k8s/try.sh [FOLDER...]     default: every overlay and what watches it, the charts with what they need, stores by operators behind an Ingress
+#   k8s/helm/shared/ENVIRONMENT stands for the charts with it; FOLDER+FOLDER for both on one server; base:COMPONENT,... for the base with these
 #   NODE=1 k8s/try.sh [CHECK...]   instead: overlay local on a real node (k8s/node/try.sh)
 # Kinds whose definitions no Go module carries are taken with any content, and named.
 set -euo pipefail
@@ -10,16 +10,35 @@ cd "$(dirname "$0")/.."
 [ -z "${NODE:-}" ] || exec k8s/node/try.sh "$@"
 . tests/tools.sh
 . k8s/apiserver/control-plane.sh
-[ $# -gt 0 ] || set -- k8s/overlays/{local,staging,production} k8s/helm/shared/{staging,production} k8s/monitoring
+[ $# -gt 0 ] || set -- k8s/overlays/{local,staging,production} k8s/helm/shared/{staging,production} \
+    base:data-operators,tls,ingress,external-secrets,monitoring,autoscaling-metrics,network-policies,network-policies/operators \
+    k8s/overlays/{staging,production}/monitoring k8s/monitoring/logs k8s/monitoring+k8s/monitoring/{traces,operator}
 failed=0
 dir=
+combined=$(mktemp -d "$PWD/k8s/.try.XXXXXX")
 
 end() { [ -z "$dir" ] || stop_control_plane "$dir"; }
-trap end EXIT
+trap 'end; rm -rf "$combined"' EXIT
 
 # What is in a folder; with what the charts need, the charts.
 render() {
-    local chart service environment=${1##*/}
+    local chart service part environment=${1##*/}
+    case $1 in
+        *+*)
+            for part in ${1//+/ }; do
+                echo ---
+                render "$part" || return 1
+            done
+            return
+            ;;
+        base:*)
+            printf '%s\n' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' 'resources: [../base]' 'components:' \
+                >"$combined/kustomization.yaml"
+            for part in $(tr , ' ' <<<"${1#base:}"); do echo "  - ../components/$part" >>"$combined/kustomization.yaml"; done
+            kubectl kustomize "$combined"
+            return
+            ;;
+    esac
     kubectl kustomize "$1"
     case $1 in k8s/helm/shared/*) ;; *) return ;; esac
     for chart in k8s/helm/*-service; do

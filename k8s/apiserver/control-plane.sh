@@ -37,6 +37,9 @@ start_control_plane() {
     read -r etcd_port peer_port api_port <<<"$(free_ports 3)"
     mkdir -p "$dir/certificates"
     openssl genrsa -out "$dir/accounts.key" 2048 2>/dev/null
+    # By what others who serve a part of the API know this server.
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=aggregator \
+        -keyout "$dir/aggregator.key" -out "$dir/aggregator.crt" 2>/dev/null
     printf 'try,admin,1,system:masters\n' >"$dir/tokens.csv"
     etcd --data-dir "$dir/etcd" --unsafe-no-fsync --log-level error \
         --listen-client-urls "http://127.0.0.1:$etcd_port" --advertise-client-urls "http://127.0.0.1:$etcd_port" \
@@ -46,7 +49,11 @@ start_control_plane() {
         --bind-address "$address" --advertise-address "$address" --secure-port "$api_port" --cert-dir "$dir/certificates" \
         --service-cluster-ip-range 10.96.0.0/16 --authorization-mode Node,RBAC --token-auth-file "$dir/tokens.csv" \
         --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$dir/accounts.key" \
-        --service-account-signing-key-file "$dir/accounts.key" --allow-privileged=true >"$dir/kube-apiserver.log" 2>&1 &
+        --service-account-signing-key-file "$dir/accounts.key" --allow-privileged=true \
+        --proxy-client-cert-file "$dir/aggregator.crt" --proxy-client-key-file "$dir/aggregator.key" \
+        --requestheader-client-ca-file "$dir/aggregator.crt" --requestheader-allowed-names aggregator \
+        --requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group \
+        --requestheader-extra-headers-prefix X-Remote-Extra- >"$dir/kube-apiserver.log" 2>&1 &
     echo $! >>"$dir/pids"
     cat >"$dir/kubeconfig" <<KUBECONFIG
 apiVersion: v1

@@ -1,8 +1,10 @@
 """Reads rendered objects from stdin and says every name, port, path, metric, host and key that dangles.
 
-    kubectl kustomize k8s/overlays/production | python3 k8s/checks/cross_reference.py
+    { kubectl kustomize k8s/overlays/production; echo ---; kubectl kustomize k8s/overlays/production/monitoring; } |
+        python3 k8s/checks/cross_reference.py
 
-Overlay local has no secrets in it: append what `k8s/overlays/local/secrets.sh --print` says.
+The platform and what watches it name each other: both at once. A laptop's secrets are in no file: append what
+`k8s/overlays/local/secrets.sh --print` and `k8s/monitoring/secrets.sh --print` say.
 """
 
 import pathlib
@@ -11,6 +13,7 @@ import sys
 import metrics
 import names
 import paths
+import scraped
 import settings
 from objects import Objects
 
@@ -24,6 +27,7 @@ def mistakes(objects):
     yield from names.mistakes(objects)
     yield from paths.mistakes(objects)
     yield from metrics.mistakes(objects, exported)
+    yield from scraped.mistakes(objects)
     yield from settings.mistakes(objects, settings.known(readme))
 
 

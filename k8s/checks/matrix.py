@@ -56,6 +56,11 @@ def expected(objects):
     else:
         flow(["postgres"], ["postgres"], 8008)
         flow(["postgres-archive"], ["postgres"], 5432)
+    if objects.of("APIService"):
+        flow(["prometheus-adapter"], ["monitoring"], 9090)
+        flow(["prometheus-adapter"], ["outside"], 443, 6443)
+        # The API server, wherever it is; the adapter asks everyone who he is.
+        flow(["outside", *NEIGHBOURS], ["prometheus-adapter"], 10250)
     if objects.of("Issuer"):
         flow(["cert-manager", "envoy-gateway", "ingress-nginx"], ["acme-challenge"], 8089)
     return flows

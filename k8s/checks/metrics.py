@@ -1,15 +1,13 @@
 """Scaler <-> adapter rule <-> scrape <-> metric that the binaries export. Alerts and panels: k8s/monitoring."""
 
 import json
-import pathlib
 import re
 
 import yaml
 from objects import namespace_of, title
 
 OURS = ("campaign-service", "bidding-service", "analytics-service")
-# What an adapter is to be given, where none is among the objects.
-ADAPTER = pathlib.Path(__file__).resolve().parents[1] / "monitoring/adapter.yaml"
+API = "v1beta1.custom.metrics.k8s.io"
 # A selector's metric: `name{...}` or `{__name__="name",...}`.
 NAME = re.compile(r'^(?:\{__name__=")?([a-z_:][a-z0-9_:]*)')
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
@@ -38,11 +36,18 @@ def mistakes(objects, exported):
 
 
 def _adapter_rules(objects):
-    yield from _rules(ADAPTER.read_text(encoding="utf-8"))
-    for config in objects.of("ConfigMap"):
-        for text in (config.get("data") or {}).values():
-            if "seriesQuery" in text:
-                yield from _rules(text)
+    """Of the ConfigMaps that pods behind the API of custom metrics mount: rules that nobody reads serve nothing."""
+    for api in objects.of("APIService"):
+        reference = api["spec"]["service"]
+        service = objects.find("Service", reference["name"], reference["namespace"])
+        if api["metadata"]["name"] != API or not service:
+            continue
+        for workload in objects.pods(reference["namespace"], {"matchLabels": service["spec"]["selector"]}):
+            mounted = [volume["configMap"]["name"] for volume in workload.spec.get("volumes", []) if "configMap" in volume]
+            for config in filter(None, (objects.find("ConfigMap", name, workload.namespace) for name in mounted)):
+                for text in (config.get("data") or {}).values():
+                    if "seriesQuery" in text:
+                        yield from _rules(text)
 
 
 def _rules(text):

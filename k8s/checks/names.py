@@ -7,6 +7,8 @@ from objects import namespace_of, title
 IN_CLUSTER = re.compile(r"(http://)?(?:[^\s@/,]*@)?([a-z0-9$()_.-]+\.svc\.cluster\.local)(?::(\d+))?", re.IGNORECASE)
 SHORT = re.compile(r"(?<![\w.@:/$()-])([a-z][a-z0-9]*(?:-[a-z0-9]+)+):(\d{4,5})(?![\d.])")
 REFERENCE = re.compile(r"(?<!\$)\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
+# Roles that every cluster has, and that are not named `system:`.
+OF_KUBERNETES = {("kube-system", "extension-apiserver-authentication-reader")}
 LOCAL = {"localhost", "0.0.0.0", "127.0.0.1"}
 
 
@@ -117,7 +119,8 @@ def _accounts(objects):
                 yield f"{title(binding)} binds ServiceAccount {subject['name']}, which does not exist"
         role = binding["roleRef"]
         namespace = namespace_of(binding) if role["kind"] == "Role" else "default"
-        if not objects.find(role["kind"], role["name"], namespace) and not role["name"].startswith("system:"):
+        own = role["name"].startswith("system:") or (namespace, role["name"]) in OF_KUBERNETES
+        if not own and not objects.find(role["kind"], role["name"], namespace):
             yield f"{title(binding)} grants {role['kind']} {role['name']}, which does not exist"
 
 

@@ -14,6 +14,7 @@ def mistakes(objects):
     yield from _services(objects)
     yield from _probes(objects)
     yield from _routes(objects)
+    yield from _apis(objects)
     yield from _policies(objects)
     yield from _budgets(objects)
     yield from _scalers(objects)
@@ -77,6 +78,14 @@ def _routes(objects):
                 problem = _port_of(objects, backend["name"], namespace_of(route), backend["port"])
                 if problem:
                     yield f"{title(route)} {problem}"
+
+
+def _apis(objects):
+    for api in objects.of("APIService"):
+        service = api["spec"]["service"]
+        problem = _port_of(objects, service["name"], service["namespace"], service.get("port", 443))
+        if problem:
+            yield f"{title(api)} {problem}"
 
 
 def _parents(objects, route):
