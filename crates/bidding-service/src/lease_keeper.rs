@@ -47,9 +47,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use storage::SpendLedger;
 use storage::spend_ledger::LeaseNow;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// Campaigns that are new or have changed wait for a heartbeat between two of them, but not for each its own.
+const BETWEEN_QUICK_BEATS: Duration = Duration::from_millis(100);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 /// No bid is made later than this after the last renewal that was answered had been sent.
 const BID_AFTER_RENEWAL_MS: i64 = 2_000;
@@ -70,6 +73,8 @@ pub(crate) struct LeaseKeeper {
     accounts: Mutex<Accounts>,
     /// New accounts, and those whose sleep somebody ended: the next heartbeat looks at them.
     called: Mutex<Vec<Arc<Held>>>,
+    /// A campaign is new or has changed: nobody has a lease of it, or too much.
+    news: Notify,
     ended: Mutex<EndedBids>,
     /// One heartbeat at a time.
     heartbeats: tokio::sync::Mutex<Heartbeats>,
@@ -120,6 +125,7 @@ impl LeaseKeeper {
             metrics,
             accounts: Mutex::default(),
             called: Mutex::default(),
+            news: Notify::new(),
             ended: Mutex::default(),
             heartbeats: tokio::sync::Mutex::new(Heartbeats::new(seed)),
         }
@@ -171,15 +177,19 @@ impl LeaseKeeper {
     }
 
     /// Does what may change what the account needs. Where it says that it did, the next heartbeat looks at the account.
-    fn touch(&self, held: &Arc<Held>, change: impl FnOnce(&mut Account, &LeaseCell) -> bool) {
+    fn touch(&self, held: &Arc<Held>, change: impl FnOnce(&mut Account, &LeaseCell) -> bool) -> bool {
         let mut account = held.account();
-        if change(&mut account, &held.cell) && account.wake() {
+        let is_changed = change(&mut account, &held.cell);
+        if is_changed && account.wake() {
             self.called().push(held.clone());
         }
+        is_changed
     }
 
     fn cell_for(&self, accounts: &mut Accounts, campaign: &Arc<ServingCampaign>) -> Arc<LeaseCell> {
+        let mut is_news = false;
         let held = accounts.entry(campaign.campaign.id.clone()).or_insert_with(|| {
+            is_news = true;
             self.metrics.counts_in(campaign.campaign.spec.budget.currency);
             let held = Arc::new(Held {
                 group: self.ledger.0.group_of(&campaign.campaign.spec.advertiser_id),
@@ -189,7 +199,10 @@ impl LeaseKeeper {
             self.called().push(held.clone());
             held
         });
-        self.touch(held, |account, cell| account.update(campaign, cell));
+        is_news |= self.touch(held, |account, cell| account.update(campaign, cell));
+        if is_news {
+            self.news.notify_one();
+        }
         held.cell.clone()
     }
 
@@ -225,7 +238,7 @@ impl LeaseKeeper {
     pub(crate) async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let stop = shutdown.background();
         let mut pause = Duration::ZERO;
-        loop {
+        'beats: loop {
             let began = Instant::now();
             let next = match self.beat().await {
                 Ok(()) => {
@@ -249,12 +262,30 @@ impl LeaseKeeper {
                     }
                 }
             };
-            tokio::select! {
-                () = stop.cancelled() => break,
-                () = tokio::time::sleep_until(next) => {}
+            // Those that fail are left to the next one, which tells of it.
+            let mut is_answered = pause.is_zero();
+            loop {
+                let is_news = tokio::select! {
+                    () = stop.cancelled() => break 'beats,
+                    is_news = self.hears_news_before(next) => is_news,
+                };
+                if !is_news {
+                    break;
+                }
+                is_answered = is_answered && self.quick_beat().await.is_ok();
             }
         }
         self.give_back().await;
+    }
+
+    /// Whether a campaign is new or has changed, with time for a heartbeat of its own; what comes together waits for it
+    /// together.
+    async fn hears_news_before(&self, next: Instant) -> bool {
+        let heard = async {
+            self.news.notified().await;
+            tokio::time::sleep(BETWEEN_QUICK_BEATS).await;
+        };
+        tokio::time::timeout_at(next, heard).await.is_ok()
     }
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {

@@ -185,3 +185,28 @@ async fn campaigns_that_nobody_asks_for_sleep() {
     // This ledger answers without a grant, so that those it was asked about wait for it.
     assert_eq!((group.awake.len(), group.sleeping()), (500, 1_500));
 }
+
+/// Whom nobody has asked for yet is not left waiting for a second.
+#[tokio::test(start_paused = true)]
+async fn a_new_campaign_is_leased_before_the_next_heartbeat() {
+    let ledger = Arc::new(Heartbeats::default());
+    let shutdown = Shutdown::new(ShutdownTiming::default(), Readiness::new());
+    let (keeper, _cells) = keeper(&ledger, 0);
+    let running = tokio::spawn(keeper.clone().run(shutdown.clone()));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(ledger.began.lock().unwrap().len(), 1);
+    let mut other = ServingCampaign::clone(&super::tests::campaign(1_000));
+    other.campaign.id = CampaignId::from("cmp_2");
+    let _cell = keeper.serves(&Arc::new(other));
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    let began = ledger.began.lock().unwrap().clone();
+    let after_ms: Vec<u128> = began.iter().map(|at| (*at - began[0]).as_millis()).collect();
+    // At once and each second; 0.1 s after the campaign came; the one at 1 s is not moved by it.
+    assert_eq!(after_ms[0], 0);
+    assert!(
+        (400..450).contains(&after_ms[1]) && (1_000..1_050).contains(&after_ms[2]),
+        "{after_ms:?}"
+    );
+    shutdown.background().cancel();
+    running.await.unwrap();
+}
