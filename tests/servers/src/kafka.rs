@@ -1,4 +1,4 @@
-//! Apache Kafka: one KRaft broker and controller in a temporary folder.
+//! Apache Kafka: a KRaft broker and controller in a temporary folder, and brokers that join it.
 
 mod jars;
 mod options;

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use storage::contract::event_log::{read_all, record};
 use storage::event_log::Topic;
 use storage::{EventLog, StorageError};
-use storage_kafka::{DELIVERY_TIMEOUT, KafkaLog};
-use test_servers::kafka::Broker;
+use storage_kafka::{DELIVERY_TIMEOUT, KafkaLog, Settings};
+use test_servers::kafka::{Broker, Options};
 
 const NOW_MS: i64 = 1_800_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,24 +84,79 @@ async fn what_was_acknowledged_is_there_after_the_broker_was_killed_and_stopped(
     until_refused(&log).await;
     broker.restart().await;
     until_appended(&log).await;
-    let mut acknowledged = 0;
-    let mut writers_done = Vec::new();
+    all_are_there(&log, writers).await;
+}
+
+/// The end of the writers: what was acknowledged is in the log.
+async fn all_are_there(log: &KafkaLog, writers: Vec<Writer>) {
+    let mut acknowledged = Vec::new();
     for writer in writers {
-        let values = writer.stop().await;
-        acknowledged += values.len();
-        writers_done.extend(values);
+        acknowledged.extend(writer.stop().await);
     }
-    let read = read_all(&*log, Topic::Spend).await;
+    let read = read_all(log, Topic::Spend).await;
     let stored: BTreeSet<String> = read
         .into_iter()
         .map(|record| String::from_utf8(record.value.unwrap()).unwrap())
         .collect();
-    assert!(acknowledged > 0);
-    let missing: Vec<&String> = writers_done
+    assert!(!acknowledged.is_empty());
+    let missing = acknowledged
         .iter()
         .filter(|value| !stored.contains(*value))
-        .collect();
-    assert!(missing.is_empty(), "{} of {acknowledged} are lost", missing.len());
+        .count();
+    assert_eq!(missing, 0, "of {} are lost", acknowledged.len());
+}
+
+/// With copies on three brokers, two of which must have a record: any one of them may die.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_three_brokers_one_may_die_at_a_time() {
+    let Some(first) = Broker::start().await else {
+        return;
+    };
+    let mut others = Vec::new();
+    for number in [2, 3] {
+        let options = Options::default().joins(number, &first);
+        others.extend(Broker::start_with(&options).await);
+    }
+    let brokers: Vec<String> = others.iter().chain([&first]).map(Broker::bootstrap).collect();
+    let settings = Settings {
+        brokers: brokers.join(","),
+        ..settings(&first)
+    };
+    let log = Arc::new(KafkaLog::new(&settings).unwrap());
+    let deadline = Instant::now() + PATIENCE;
+    while let Err(error) = log.create_topics(3, 2).await {
+        assert!(Instant::now() < deadline, "{error}");
+    }
+    until_appended(&log).await;
+    let writers: Vec<Writer> = (0..8).map(|n| Writer::start(&log, &format!("w{n}"))).collect();
+    for dies in &mut others {
+        dies.kill();
+        // To every partition, those that it led among them.
+        for key in 0..64 {
+            let of_any = vec![record(&format!("k{key}"), "v")];
+            let deadline = Instant::now() + PATIENCE;
+            while let Err(error) = log.append(Topic::Clicks, of_any.clone(), NOW_MS).await {
+                assert!(Instant::now() < deadline, "{error}");
+            }
+        }
+        dies.restart().await;
+        // The next one may die once this one has the records again.
+        let behind = [
+            "--bootstrap-server",
+            &first.bootstrap(),
+            "--describe",
+            "--under-replicated-partitions",
+        ];
+        let deadline = Instant::now() + PATIENCE;
+        while !first
+            .run("org.apache.kafka.tools.TopicCommand", &behind)
+            .trim()
+            .is_empty()
+        {
+            assert!(Instant::now() < deadline, "it does not catch up");
+        }
+    }
+    all_are_there(&log, writers).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

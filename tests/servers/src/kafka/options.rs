@@ -1,6 +1,6 @@
 //! What the broker's file of settings says.
 
-use super::Ports;
+use super::{Broker, Ports};
 use crate::certificates::Certificates;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ pub struct Options {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Clients reach the listener without security through [`super::Broker::network`], which can be made bad.
     pub behind_proxy: bool,
+    /// Its number, and the port of the controller that another broker has: no controller of its own.
+    pub joins: Option<(u32, u16)>,
     /// More lines of `server.properties`.
     pub properties: Vec<(String, String)>,
 }
@@ -37,6 +39,13 @@ impl Options {
     #[must_use]
     pub fn tls(mut self, certificates: &Certificates) -> Self {
         self.tls = Some((certificates.key(), certificates.certificate()));
+        self
+    }
+
+    /// Broker `number` (from 2 on) of the cluster of a broker that was started before.
+    #[must_use]
+    pub fn joins(mut self, number: u32, first: &Broker) -> Self {
+        self.joins = Some((number, first.ports.controller));
         self
     }
 
@@ -70,15 +79,20 @@ impl Options {
             let kind = if self.sasl.is_some() { "SASL_SSL" } else { "SSL" };
             let _ = write!(others, ",{kind}://127.0.0.1:{}", ports.tls);
         }
-        let controller = format!("127.0.0.1:{}", ports.controller);
+        let (number, controller_port) = self.joins.unwrap_or((1, ports.controller));
+        let controller = format!("127.0.0.1:{controller_port}");
+        let (roles, controls) = match self.joins {
+            None => ("broker,controller", format!(",CONTROLLER://{controller}")),
+            Some(_) => ("broker", String::new()),
+        };
         let mut lines = format!(
-            "process.roles=broker,controller\n\
-             node.id=1\n\
+            "process.roles={roles}\n\
+             node.id={number}\n\
              controller.quorum.voters=1@{controller}\n\
              controller.listener.names=CONTROLLER\n\
              listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,\
              SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL\n\
-             listeners=PLAINTEXT://127.0.0.1:{}{others},CONTROLLER://{controller}\n\
+             listeners=PLAINTEXT://127.0.0.1:{}{others}{controls}\n\
              advertised.listeners=PLAINTEXT://127.0.0.1:{plaintext_port}{others}\n\
              log.dirs={}\n\
              offsets.topic.replication.factor=1\n\
