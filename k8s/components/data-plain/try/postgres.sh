@@ -103,6 +103,21 @@ promotes_without_loss() {
     postgres_node "$old"
     within 90 has_roles 2 && within 60 all_ready && within 10 sql "$old" 'SELECT n FROM written WHERE n = 1000'
 }
+# As a rollout does it: long before its time as a leader would be over.
+stops_in_good_order() {
+    local old begin
+    # Without one that is synchronous nobody else may lead.
+    within 40 is_synchronous || return 1
+    old=$(with_role master)
+    begin=$SECONDS
+    kill -TERM "${PID[postgres-$old]}"
+    within 20 another_leads "$old" || return 1
+    echo "   another leads after $((SECONDS - begin)) s"
+    wait "${PID[postgres-$old]}" && unset "PID[postgres-$old]" || return 1
+    [ "$(sql "$(with_role master)" 'SELECT count(*) FROM written')" = 1000 ] || return 1
+    postgres_node "$old"
+    within 90 has_roles 2 && within 60 all_ready
+}
 another_leads() {
     local now
     now=$(with_role master)
@@ -151,7 +166,7 @@ archive_runs() {
 archive_is_level() {
     [ "$(superuser "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'pg_receivewal' AND flush_lsn >= pg_current_wal_flush_lsn()")" = 1 ]
 }
-backs_up() { as_archive "$(with_role master)" ONCE=1 "$@" sh "$DIR/archive/config/backup.sh" >>"$DIR/backup.log" 2>&1; }
+backs_up() { as_archive "$(with_role master)" ONCE=1 sh "$DIR/archive/config/backup.sh" >>"$DIR/backup.log" 2>&1; }
 is_recent() { as_archive 9 "$@" sh "$DIR/archive/config/recent.sh"; }
 takes_a_base_backup() { backs_up && grep -q verified "$DIR/backup.log" && is_recent; }
 kept_backups() { find "$DIR/archive/kept/base" -mindepth 1 -maxdepth 1 -name '*Z' | wc -l; }
@@ -163,12 +178,12 @@ forgets_before_it_takes() {
     cp -a "$base/$taken" "$base/$(date -u -d '-3 days' +%Y%m%dT%H%M%SZ)"
     mkdir "$base/20200101T000000Z.part"
     ! as_archive 9 ONCE=1 KEEP_DAYS=2 sh "$DIR/archive/config/backup.sh" >>"$DIR/backup.log" 2>&1 && [ "$(kept_backups)" = 2 ] && [ ! -e "$base/20200101T000000Z.part" ] || return 1
-    rm -rf "$base/$(find "$base" -mindepth 1 -maxdepth 1 -name '*Z' -printf '%f\n' | sort | head -1)"
+    rm -rf "${base:?}/$(find "$base" -mindepth 1 -maxdepth 1 -name '*Z' -printf '%f\n' | sort | head -1)"
 }
 old_backups_are_told() { is_recent EVERY_SECONDS=600 && sleep 3 && ! is_recent EVERY_SECONDS=1 >"$DIR/recent.log" && grep -q ' s old' "$DIR/recent.log"; }
 # Nobody listens there.
 takes_none_from_nobody() {
-    ! as_archive 9 ONCE=1 sh "$DIR/archive/config/backup.sh" >"$DIR/backup.log" 2>&1 && ! ls "$DIR/archive/kept/base" | grep -q 'Z$' && ! is_recent
+    ! as_archive 9 ONCE=1 sh "$DIR/archive/config/backup.sh" >"$DIR/backup.log" 2>&1 && [ "$(kept_backups)" = 0 ] && ! is_recent
 }
 archive_follows() { within 60 archive_is_level; }
 
@@ -219,6 +234,7 @@ try_postgres() {
     holds "postgres: an archive whose newest base backup is too old says so" old_backups_are_told
     holds "postgres: old base backups go though no new one can be taken" forgets_before_it_takes
     holds "postgres: the primary killed, a standby is promoted and nothing is lost; the old one follows" promotes_without_loss
+    holds "postgres: the primary told to stop gives its leadership up at once" stops_in_good_order
     holds "postgres: the archive follows the new primary" archive_follows
     holds "postgres: all three killed at once come back with everything" all_killed_come_back
     holds "postgres: all disks lost, restored from the archive to an instant before a table was dropped" restored_to_before_the_damage
