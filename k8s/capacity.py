@@ -18,6 +18,9 @@ DOCUMENT = HERE / "capacity.md"
 GROUPS = 64
 PARTITIONS = 24
 MONEY_DAYS, OTHER_DAYS, COPIES = 35, 3, 3
+# Of a Redis pod's maxmemory: its memory (a rewrite of the log copies the pages that are written to meanwhile; buffers) and its disk
+# (the log grows to twice what it was written anew with, the new one stands beside it, and as much as both again is room).
+REDIS_MEMORY, REDIS_DISK = 2, 6
 # For the loss of a zone of three, and of a node besides.
 LEAST = {"bidders": 6, "others": 3, "masters": 3, "brokers": 3}
 # What a bidder holds besides campaigns, twice the campaigns while a snapshot replaces another, and room.
@@ -80,6 +83,7 @@ def plan(i, step):
     ledger_masters = max(LEAST["masters"], math.ceil((notices_cores + heartbeat_cores) / i.redis_load))
     user_cores = peak * (i.user_share + each["billed"]) / i.scripts
     user_gb = step["users"] / step["regions"] * i.user_bytes / 1e9
+    ledger_gb = mean * each["billed"] * i.settled_hours * 3600 * i.settled_bytes / 1e9
     user_masters = max(LEAST["masters"], math.ceil(user_cores / i.redis_load), math.ceil(user_gb / i.master_gb))
     fold_cores = peak * (each["combinations"] + each["events"]) / i.events_folded
     kafka_mb = peak * (each["money_bytes"] + each["other_bytes"]) / 1e6
@@ -99,15 +103,19 @@ def plan(i, step):
         "notices_cores": notices_cores,
         "heartbeat_cores": heartbeat_cores,
         "ledger_masters": ledger_masters,
-        "ledger_gb": mean * each["billed"] * i.settled_hours * 3600 * i.settled_bytes / 1e9,
+        "ledger_gb": ledger_gb,
         "user_masters": user_masters,
         "user_gb": user_gb,
+        # Users and ledger in one Cluster, as the first step has it.
+        "redis_gib": math.ceil((user_gb + ledger_gb) * 1e9 / max(ledger_masters, user_masters) / i.redis_full / 2**30),
         "fold_cores": fold_cores,
         "analytics": analytics,
         "partitions": max(PARTITIONS, math.ceil(kafka_mb / i.partition_mb / 24) * 24, math.ceil(2 * analytics / 24) * 24),
         "kafka_mb": kafka_mb,
         "brokers": brokers,
         "kafka_tb": stored / 1e12,
+        # In hundreds, as disks are asked for.
+        "broker_gib": math.ceil(stored / brokers / i.disk_full / 2**30 / 100) * 100,
         "cores": bidders * step["pod_cores"] + analytics + 2 * (ledger_masters + user_masters) + 4 * brokers + 3,
         "in_gbit": peak * i.request_bytes * 8 / 1e9,
         "out_gbit": peak * i.bid_share * i.answer_bytes * 8 / 1e9,
@@ -138,6 +146,7 @@ LINES = [
     ("**Kafka**: MB/s in the peak", lambda p, s: figure(p["kafka_mb"])),
     ("brokers (4 cores each); partitions a topic", lambda p, s: f"{p['brokers']}; {p['partitions']}"),
     ("disks, TB, three copies", lambda p, s: figure(p["kafka_tb"])),
+    ("a broker's disk, GiB", lambda p, s: figure(p["broker_gib"])),
     ("network in; out, Gbit/s", lambda p, s: f"{figure(p['in_gbit'])}; {figure(p['out_gbit'])}"),
     ("cores, all together, about", lambda p, s: figure(p["cores"])),
 ]
@@ -165,7 +174,9 @@ def arithmetic(i, every):
         f"masters at {i.redis_load:g}",
         f"- analytics: {p['peak']:,.0f} x ({each['combinations']:.3g} combinations + {each['events']:.3g} events) / {i.events_folded:,.0f} = {p['fold_cores']:.3f} cores",
         f"- Kafka: {p['peak']:,.0f} x {each['money_bytes'] + each['other_bytes']:.1f} bytes = {p['kafka_mb']:.1f} MB/s; disks: mean x 86,400 s x "
-        f"({each['money_bytes']:.1f} bytes x {MONEY_DAYS} days + {each['other_bytes']:.1f} x {OTHER_DAYS}) x {COPIES} copies = {p['kafka_tb']:.1f} TB",
+        f"({each['money_bytes']:.1f} bytes x {MONEY_DAYS} days + {each['other_bytes']:.1f} x {OTHER_DAYS}) x {COPIES} copies = {p['kafka_tb']:.2f} TB; a broker's: / {p['brokers']} / {i.disk_full:g} full, rounded up to hundreds of GiB = {p['broker_gib']:,}",
+        f"- Redis, ledger and users in one Cluster: ({p['ledger_gb']:.2f} + {p['user_gb']:.2f}) GB / {p['user_masters']} masters / {i.redis_full:g} full "
+        f"= {(p['ledger_gb'] + p['user_gb']) / p['user_masters'] / i.redis_full:.2f} GB, rounded up to GiB = {p['redis_gib']}",
     ]
 
 
@@ -190,11 +201,17 @@ def production(i, every):
             min(20, math.floor(i.api_writes / i.api_write_share / 100)),
             f"the seed's 20 at most; {i.api_writes:,.0f} writes/s of the database are {i.api_writes / i.api_write_share:,.0f} calls/s",
         ),
+        ("redis-cluster", "nodes"): (2 * max(p["ledger_masters"], p["user_masters"]), "the plan's masters, each with a replica"),
+        ("redis-cluster", "maxmemory"): (f"{p['redis_gib']}gb", "users and ledger"),
+        ("redis-cluster", "memory asked for"): (f"{REDIS_MEMORY * p['redis_gib']}Gi", "twice that: a rewrite of the log, buffers"),
+        ("redis-cluster", "disk"): (f"{REDIS_DISK * p['redis_gib']}Gi", "six times that: the log, the one that replaces it, room"),
+        ("kafka", "nodes"): (p["brokers"], "the plan's brokers"),
+        ("kafka", "disk"): (f"{p['broker_gib']}Gi", "the plan's broker"),
     }
 
 
 def production_table(i, every):
-    lines = ["| autoscaler of | what | value | from |", "|---|---|---|---|"]
+    lines = ["| of | what | value | from |", "|---|---|---|---|"]
     return lines + [f"| {service} | {what} | {value} | {why} |" for (service, what), (value, why) in production(i, every).items()]
 
 
@@ -214,6 +231,16 @@ def rendered():
             requests = o["spec"]["template"]["spec"]["containers"][0]["resources"]["requests"]
             found[o["metadata"]["name"], "cores asked for"] = requests["cpu"]
             found[o["metadata"]["name"], "memory asked for"] = requests["memory"]
+        elif o["kind"] == "StatefulSet":
+            container, name = o["spec"]["template"]["spec"]["containers"][0], o["metadata"]["name"]
+            found[name, "nodes"] = o["spec"]["replicas"]
+            found[name, "maxmemory"] = next((one["value"] for one in container["env"] if one["name"] == "REDIS_MAXMEMORY"), "redis.conf's")
+            found[name, "memory asked for"] = container["resources"]["requests"]["memory"]
+            found[name, "disk"] = o["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
+        elif o["kind"] == "KafkaNodePool":
+            name = o["metadata"]["labels"]["strimzi.io/cluster"]
+            found[name, "nodes"] = o["spec"]["replicas"]
+            found[name, "disk"] = o["spec"]["storage"]["volumes"][0]["size"]
     return found
 
 

@@ -39,7 +39,10 @@ container["env"] = [{"name": "ARCHIVE", "value": "/var/lib/postgresql/archive"},
                     {"name": "PGDATA", "value": "/var/lib/postgresql/database/data"}]
 container["resources"] = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"memory": "2Gi"}}
 container["volumeMounts"] += [{"name": "database", "mountPath": "/var/lib/postgresql/database"}]
+container.pop("readinessProbe")
 spec["containers"] = [container]
+# The database is stopped: nothing to be near to but the volumes.
+spec.pop("affinity", None)
 spec["volumes"] += [{"name": "archive", "persistentVolumeClaim": {"claimName": "archive-postgres-archive-0"}},
                     {"name": "database", "persistentVolumeClaim": {"claimName": "data-postgres-0"}}]
 spec["restartPolicy"] = "Never"

@@ -17,6 +17,7 @@ def mistakes(objects):
     yield from _accounts(objects)
     yield from _variables(objects)
     yield from _hosts(objects)
+    yield from _jobs(objects)
     yield from _custom(objects)
 
 
@@ -122,6 +123,15 @@ def _accounts(objects):
         own = role["name"].startswith("system:") or (namespace, role["name"]) in OF_KUBERNETES
         if not own and not objects.find(role["kind"], role["name"], namespace):
             yield f"{title(binding)} grants {role['kind']} {role['name']}, which does not exist"
+
+
+def _jobs(objects):
+    """A Job cannot be changed: another image is another Job, by its name."""
+    for job in objects.of("Job"):
+        for container in job["spec"]["template"]["spec"]["containers"]:
+            version = container["image"].rpartition(":")[2].partition("-")[0].replace(".", "-")
+            if not re.search(rf"-{re.escape(version)}[a-z]?$", job["metadata"]["name"]):
+                yield f"{title(job)} runs {container['image']}, and its name does not end in the version"
 
 
 def _hosts(objects):

@@ -76,6 +76,7 @@ PRODUCTION = [
     ("a priority", put(*API, [*POD, "priorityClassName"], "nope"), "PriorityClass nope"),
     ("a volume", add(*API, [*CONTAINER, "volumeMounts"], {"name": "nope", "mountPath": "/x"}), "mounts volume nope"),
     ("an image", put(*API, [*CONTAINER, "image"], "adplatform/campaign-service:latest"), "not pinned"),
+    ("a job's version", put("Job", "redis-cluster-init", [*CONTAINER, "image"], "redis:7.4.3-bookworm"), "does not end in the version"),
     ("a setting", add(*API, [*CONTAINER, "env"], {"name": "NO_SUCH", "value": "1"}), "NO_SUCH, which no binary reads"),
     ("a variable in a variable", add(*API, [*CONTAINER, "env"], {"name": "ANALYTICS_URL", "value": "$(NOPE)"}), "not defined before it"),
     ("a host", add(*API, [*CONTAINER, "env"], {"name": "ANALYTICS_URL", "value": "http://nope.ad-platform.svc.cluster.local:80"}),

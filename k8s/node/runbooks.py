@@ -52,7 +52,7 @@ def settle(command):
     if " cordon " in command:
         kubectl("uncordon", "node")
     if " apply " in command:
-        kubectl("wait", "--for", "condition=Complete", "--timeout", "120s", "job/migrations-0-1-0", "job/redis-cluster-init")
+        kubectl("wait", "--for", "condition=Complete", "--timeout", "120s", "job/migrations-0-1-0", "job/redis-cluster-init-7-4-2")
     if CHANGES.search(command):
         for service in ("campaign-service", "bidding-service", "analytics-service"):
             kubectl("rollout", "status", "--timeout", "120s", f"deployment/{service}")

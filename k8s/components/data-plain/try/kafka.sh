@@ -16,6 +16,9 @@ in_sync() { [ "$(topics --describe --topic try | grep -oE 'Isr: [0-9,]+' | tr -d
 racks() { kafka_tool org.apache.kafka.tools.BrokerApiVersionsCommand --bootstrap-server "$KAFKA_BROKERS" | grep -oE 'rack: zone-[0-9]' | sort -u | wc -l; }
 has_three_racks() { [ "$(racks)" = 3 ]; }
 
+listens() { (exec 3<>"/dev/tcp/127.0.2.1$1/$2") 2>/dev/null; }
+only_brokers_port_is_open() { within 60 listens 0 9090 && sleep 5 && ! listens 0 9092; }
+
 # By default settings of the cluster: three copies, two in sync.
 makes_a_topic() { topics --create --if-not-exists --topic try --partitions 3 && topics --describe --topic try | grep -q 'ReplicationFactor: 3' &&
     topics --describe --topic try | grep -q 'min.insync.replicas=2'; }
@@ -47,7 +50,10 @@ try_kafka() {
         mvn -q -B -f tests/servers/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime "-DoutputDirectory=$DIR/kafka/libs"
     fi
     local i
-    for i in 0 1 2; do kafka_node "$i"; done
+    # What readiness means: the port is shut until the controllers let the broker in, and one node alone is none.
+    kafka_node 0
+    holds "kafka: a broker that nobody let in does not listen to clients" only_brokers_port_is_open
+    for i in 1 2; do kafka_node "$i"; done
     holds "kafka: three nodes format themselves and elect" within 120 kafka_answers
     holds "kafka: each broker names its zone as its rack" within 30 has_three_racks
     holds "kafka: a topic has three copies, two of which must be in sync" within 30 makes_a_topic

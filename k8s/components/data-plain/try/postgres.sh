@@ -103,6 +103,21 @@ promotes_without_loss() {
     postgres_node "$old"
     within 90 has_roles 2 && within 60 all_ready && within 10 sql "$old" 'SELECT n FROM written WHERE n = 1000'
 }
+# As a rollout does it: long before its time as a leader would be over.
+stops_in_good_order() {
+    local old begin
+    # Without one that is synchronous nobody else may lead.
+    within 40 is_synchronous || return 1
+    old=$(with_role master)
+    begin=$SECONDS
+    kill -TERM "${PID[postgres-$old]}"
+    within 20 another_leads "$old" || return 1
+    echo "   another leads after $((SECONDS - begin)) s"
+    wait "${PID[postgres-$old]}" && unset "PID[postgres-$old]" || return 1
+    [ "$(sql "$(with_role master)" 'SELECT count(*) FROM written')" = 1000 ] || return 1
+    postgres_node "$old"
+    within 90 has_roles 2 && within 60 all_ready
+}
 another_leads() {
     local now
     now=$(with_role master)
@@ -112,8 +127,10 @@ all_killed_come_back() {
     local i
     for i in 0 1 2; do kill_instance "$i"; done
     for i in 0 1 2; do postgres_node "$i"; done
-    within 120 all_ready && within 60 has_roles 2 && within 60 has_everything
+    within 120 all_ready && within 60 has_roles 2 && within 60 has_everything && within 60 takes_writes
 }
+# One that led before has its label back before it leads again.
+takes_writes() { sql "$(with_role master)" 'CREATE TEMPORARY TABLE t (n int)'; }
 has_everything() { [ "$(sql "$(with_role master)" 'SELECT count(*) FROM written')" = 1000 ]; }
 
 # ---- the archive
@@ -149,12 +166,24 @@ archive_runs() {
 archive_is_level() {
     [ "$(superuser "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'pg_receivewal' AND flush_lsn >= pg_current_wal_flush_lsn()")" = 1 ]
 }
-takes_a_base_backup() {
-    as_archive "$(with_role master)" ONCE=1 sh "$DIR/archive/config/backup.sh" >"$DIR/backup.log" 2>&1 && grep -q verified "$DIR/backup.log"
+backs_up() { as_archive "$(with_role master)" ONCE=1 sh "$DIR/archive/config/backup.sh" >>"$DIR/backup.log" 2>&1; }
+is_recent() { as_archive 9 "$@" sh "$DIR/archive/config/recent.sh"; }
+takes_a_base_backup() { backs_up && grep -q verified "$DIR/backup.log" && is_recent; }
+kept_backups() { find "$DIR/archive/kept/base" -mindepth 1 -maxdepth 1 -name '*Z' | wc -l; }
+# An hour and three days old: of two more the oldest goes, though none of the two can be taken (nobody listens there).
+forgets_before_it_takes() {
+    local base="$DIR/archive/kept/base" taken
+    taken=$(find "$base" -mindepth 1 -maxdepth 1 -name '*Z' -printf '%f\n') && [ "$(kept_backups)" = 1 ] || return 1
+    cp -a "$base/$taken" "$base/$(date -u -d '-1 hour' +%Y%m%dT%H%M%SZ)"
+    cp -a "$base/$taken" "$base/$(date -u -d '-3 days' +%Y%m%dT%H%M%SZ)"
+    mkdir "$base/20200101T000000Z.part"
+    ! as_archive 9 ONCE=1 KEEP_DAYS=2 sh "$DIR/archive/config/backup.sh" >>"$DIR/backup.log" 2>&1 && [ "$(kept_backups)" = 2 ] && [ ! -e "$base/20200101T000000Z.part" ] || return 1
+    rm -rf "${base:?}/$(find "$base" -mindepth 1 -maxdepth 1 -name '*Z' -printf '%f\n' | sort | head -1)"
 }
+old_backups_are_told() { is_recent EVERY_SECONDS=600 && sleep 3 && ! is_recent EVERY_SECONDS=1 >"$DIR/recent.log" && grep -q ' s old' "$DIR/recent.log"; }
 # Nobody listens there.
 takes_none_from_nobody() {
-    ! as_archive 9 ONCE=1 sh "$DIR/archive/config/backup.sh" >"$DIR/backup.log" 2>&1 && [ -z "$(ls "$DIR/archive/kept/base")" ]
+    ! as_archive 9 ONCE=1 sh "$DIR/archive/config/backup.sh" >"$DIR/backup.log" 2>&1 && [ "$(kept_backups)" = 0 ] && ! is_recent
 }
 archive_follows() { within 60 archive_is_level; }
 
@@ -202,7 +231,10 @@ try_postgres() {
     holds "postgres: the archive receives the log" archive_runs
     holds "postgres: without a primary no base backup is there, and none is said to be" takes_none_from_nobody
     holds "postgres: a base backup is taken and verified" takes_a_base_backup
+    holds "postgres: an archive whose newest base backup is too old says so" old_backups_are_told
+    holds "postgres: old base backups go though no new one can be taken" forgets_before_it_takes
     holds "postgres: the primary killed, a standby is promoted and nothing is lost; the old one follows" promotes_without_loss
+    holds "postgres: the primary told to stop gives its leadership up at once" stops_in_good_order
     holds "postgres: the archive follows the new primary" archive_follows
     holds "postgres: all three killed at once come back with everything" all_killed_come_back
     holds "postgres: all disks lost, restored from the archive to an instant before a table was dropped" restored_to_before_the_damage

@@ -40,6 +40,7 @@ forming_again_changes_nothing() {
     form && [ "$(redis_roles)" = "$before" ]
 }
 cluster_ok() { redis 0 cluster info | grep -q cluster_state:ok && redis 0 cluster info | grep -q cluster_slots_ok:16384; }
+all_say_ok() { for i in 0 1 2 3 4 5; do redis "$i" cluster info | grep -q cluster_state:ok || return 1; done; }
 all_redis_ready() { for i in 0 1 2 3 4 5; do redis_ready "$i" || return 1; done; }
 
 all_killed_heal() {
@@ -48,7 +49,8 @@ all_killed_heal() {
     redis 0 -c set written-before killed >/dev/null
     kill_hard redis-{0..5}
     for i in 0 1 2 3 4 5; do redis_node "$i"; done
-    within 60 cluster_ok && within 30 all_redis_ready && [ "$(redis 0 -c get written-before)" = killed ]
+    # Each says it for itself, and a master takes nothing before.
+    within 60 cluster_ok && within 30 all_say_ok && within 30 all_redis_ready && [ "$(redis 0 -c get written-before)" = killed ]
 }
 
 # The one that comes back empty is another node, and is given to the master that lost its replica.
@@ -64,6 +66,47 @@ lost_disk_is_made_good() {
     form && within 30 redis_ready "$lost" && redis "$lost" role | grep -q slave && three_pairs_apart
 }
 
+hand_over() { REDIS_BIND=${REDIS_ADDRESSES[$1]} HAND_OVER_SECONDS=${2:-30} sh "$HERE/redis/config/hand-over.sh"; }
+is_master() { redis "$1" role | grep -q master; }
+a_master() { for i in 0 1 2 3 4 5; do if is_master "$i"; then echo "$i"; break; fi; done; }
+# As a rollout does it: the script, then SIGTERM, then another process. Of the writes meanwhile none may fail for longer than a moment.
+master_hands_over() {
+    local old number failed=0
+    old=$(a_master)
+    (
+        number=0
+        while [ ! -e "$DIR/handed-over" ]; do
+            number=$((number + 1))
+            timeout 1 redis-cli -e -c -h "${REDIS_ADDRESSES[$(((old + 1) % 6))]}" set "while-handing-over-$number" "$number" >/dev/null 2>&1 || echo "$number"
+            sleep 0.02
+        done >"$DIR/refused"
+        echo "$number" >"$DIR/asked"
+    ) &
+    hand_over "$old" && ! is_master "$old" && cluster_ok || failed=1
+    kill -TERM "${PID[redis-$old]}" && wait "${PID[redis-$old]}" || failed=1
+    touch "$DIR/handed-over"
+    wait $!
+    unset "PID[redis-$old]"
+    redis_node "$old"
+    echo "   $(wc -l <"$DIR/refused") of $(cat "$DIR/asked") writes refused"
+    [ "$failed" = 0 ] && within 30 all_redis_ready && within 10 cluster_ok && [ "$(wc -l <"$DIR/refused")" -le 2 ]
+}
+# Nobody to hand over to, or nothing: it ends at once.
+hands_over_in_time() {
+    local master replica begin=$SECONDS
+    for replica in 0 1 2 3 4 5; do if ! is_master "$replica"; then break; fi; done
+    master=$(redis "$replica" role | sed -n 2p)
+    for i in 0 1 2 3 4 5; do [ "${REDIS_ADDRESSES[$i]}" != "$master" ] || master=$i; done
+    hand_over "$replica" && ! is_master "$replica" || return 1
+    # Stopped, not dead: the others do not know yet, and no answer comes.
+    kill -STOP "${PID[redis-$replica]}"
+    hand_over "$master" 4
+    kill -CONT "${PID[redis-$replica]}"
+    echo "   after $((SECONDS - begin)) s"
+    # What it was asked for while it did not listen it does now.
+    [ $((SECONDS - begin)) -le 10 ] && sleep 3 && within 60 all_say_ok && within 30 all_redis_ready
+}
+
 try_redis() {
     need_program redis-server redis-server
     local i
@@ -72,6 +115,8 @@ try_redis() {
     holds "redis: three masters, each with a replica in another zone" three_pairs_apart
     holds "redis: forming it again changes nothing" forming_again_changes_nothing
     holds "redis: every node is ready" within 30 all_redis_ready
+    holds "redis: a master hands over before it stops, as its pod's preStop does" master_hands_over
+    holds "redis: handing over to a replica that does not answer ends in time" hands_over_in_time
     holds "redis: all six killed at once heal, with what was written" all_killed_heal
     holds "redis: a replica that lost its disk is made good by forming again" lost_disk_is_made_good
 }

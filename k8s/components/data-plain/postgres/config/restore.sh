@@ -19,7 +19,7 @@ done
 echo "restoring $chosen, then the log until $target"
 mkdir -p "$PGDATA"
 find "$PGDATA" -mindepth 1 -delete
-cp -a "$base/$chosen/." "$PGDATA/"
+tar -C "$PGDATA" -xzf "$base/$chosen/base.tar.gz"
 chmod 0700 "$PGDATA"
 # What Patroni wrote there is of before; it writes it anew.
 rm -f "$PGDATA/postmaster.pid" "$PGDATA/standby.signal" "$PGDATA/recovery.signal"

@@ -2,6 +2,7 @@
 # Starts one node. What it is told by the environment goes into a file in memory, so that no password stands in a process list.
 #   REDIS_PASSWORD   of clients and between nodes
 #   ANNOUNCE_HOST    a name whose address stays when the pod goes; without one the node finds its own address
+#   REDIS_MAXMEMORY  instead of redis.conf's
 #   ZONE             where it runs, which form-cluster.sh asks for
 #   REDIS_BIND       an address to listen on instead of all
 #   REDIS_CONFIG, REDIS_RUN, REDIS_DATA   folders, where they are others
@@ -31,6 +32,7 @@ umask 077
     echo "dir ${REDIS_DATA:-/data}"
     echo "requirepass \"$REDIS_PASSWORD\""
     echo "masterauth \"$REDIS_PASSWORD\""
+    [ -z "${REDIS_MAXMEMORY:-}" ] || echo "maxmemory $REDIS_MAXMEMORY"
     [ -z "${REDIS_BIND:-}" ] || echo "bind $REDIS_BIND"
     [ -z "${ANNOUNCE_HOST:-}" ] || echo "cluster-announce-ip $(announced)"
     # Free text that other nodes can be asked for; nothing is sent to syslog.
