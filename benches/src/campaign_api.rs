@@ -2,7 +2,7 @@
 //! takes, on the same server, with as many connections.
 //!
 //! In turns, each on a database of its own, so that a machine that is busier for a while troubles both. The statements of
-//! the baseline are prepared, and their limits are the session's: it does a little less than the API's transactions do.
+//! the baseline are prepared and its limits are the session's, as the API's are.
 
 use crate::figure::Figure;
 use crate::server::{Connection, Server};

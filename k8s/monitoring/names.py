@@ -18,6 +18,7 @@ ELSEWHERE = {
     "kube_pod_container_status_restarts_total": {"container"},
     "kube_pod_container_status_waiting_reason": {"container", "reason"},
     "kube_job_status_failed": {"job_name"},
+    "kube_pod_status_ready": {"condition"},
     "kube_horizontalpodautoscaler_status_current_replicas": {"horizontalpodautoscaler"},
     "kube_horizontalpodautoscaler_spec_max_replicas": {"horizontalpodautoscaler"},
     "certmanager_certificate_expiration_timestamp_seconds": {"name"},
@@ -44,6 +45,7 @@ VALUES_OF = {
     ("index_left_out_records", "reason"): ["not_understood", "unreadable"],
     ("trace_spans_dropped_total", "reason"): ["queue_full", "not_taken"],
     ("kube_pod_container_status_waiting_reason", "reason"): ["CrashLoopBackOff"],
+    ("kube_pod_status_ready", "condition"): ["true", "false", "unknown"],
     ("events_dropped_total", "topic"): ["bids", "clicks", "user_counters", "prices"],
 }
 WORDS = set("""sum min max count by without rate increase histogram_quantile sum_over_time max_over_time count_over_time absent

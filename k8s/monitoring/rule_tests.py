@@ -212,6 +212,8 @@ TESTS = {
         Case("of others than those", False, of_cluster("autoscalers"), 20, of='of!="autoscalers"'),
         Case("all is told", False, of_cluster(), 20)],
     ("ReplicaUnseen", ""): gauge("up", f'{POD},service="bidding-service"', 0, 1, 10),
+    ("StoreNotReady", ""): gauge("kube_pod_status_ready", f'{NS},condition="true",pod="postgres-archive-0"', 0, 1, 20) + [
+        Case("a job that is done", False, {f'kube_pod_status_ready{{{NS},condition="true",pod="redis-cluster-init-7-4-2-abcde"}}': constant(0, 20)}, 20)],
     ("JobFailed", ""): gauge("kube_job_status_failed", f'{NS},job_name="migrations"', 1, 0, 10),
     ("ScalerAtMaximum", ""): both(scaler(10, 10), scaler(9, 10), 20),
     ("OpenFilesNearLimit", ""): both(files(900), files(700), 10),

@@ -39,8 +39,8 @@ const BATCH: u32 = 500;
 /// Campaigns of one read, each with its creatives.
 const READ_TOGETHER: usize = 32;
 const READS_AT_ONCE: usize = 4;
-/// What comes in one moment is sent together.
-const GATHER: Duration = Duration::from_millis(20);
+/// What comes in one moment is sent together; a change that comes alone is sent at once.
+const GATHER: Duration = Duration::from_millis(50);
 /// How often the backlog is counted.
 const COUNT: Duration = Duration::from_millis(500);
 

@@ -27,13 +27,16 @@ const ATTEMPTS: u32 = 4;
 /// `sqlx` names its statements all the same, and only forgets the names.
 const NO_STATEMENT_CACHE: &str = "statement-cache-capacity=0";
 
-/// The limits are of the transaction, not of the session, which a pooler may share out. The last one keeps a process
-/// that froze or lost its network from holding the store's lock.
-macro_rules! begin {
+/// Limits of a session of our own. The last one keeps a process that froze or lost its network from holding the store's lock.
+const LIMITS: &str =
+    "SET statement_timeout = '10s'; SET lock_timeout = '3s'; SET idle_in_transaction_session_timeout = '5s'";
+
+/// A pooler shares sessions out: the limits are of each transaction.
+macro_rules! begin_shared {
     ($first:literal) => {
         concat!(
             $first,
-            "; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '3s'; \
+            "; DEALLOCATE ALL; SET LOCAL statement_timeout = '10s'; SET LOCAL lock_timeout = '3s'; \
              SET LOCAL idle_in_transaction_session_timeout = '5s'"
         )
     };
@@ -47,18 +50,18 @@ struct Begin {
 }
 
 const WRITE: Begin = Begin {
-    own: begin!("BEGIN"),
-    shared: begin!("BEGIN; DEALLOCATE ALL"),
+    own: "BEGIN",
+    shared: begin_shared!("BEGIN"),
 };
 /// What a crash may take back.
 const WRITE_LAZILY: Begin = Begin {
-    own: begin!("BEGIN; SET LOCAL synchronous_commit = off"),
-    shared: begin!("BEGIN; SET LOCAL synchronous_commit = off; DEALLOCATE ALL"),
+    own: "BEGIN; SET LOCAL synchronous_commit = off",
+    shared: begin_shared!("BEGIN; SET LOCAL synchronous_commit = off"),
 };
 /// All of one instant, however many statements it takes.
 const READ: Begin = Begin {
-    own: begin!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
-    shared: begin!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; DEALLOCATE ALL"),
+    own: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    shared: begin_shared!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -249,7 +252,7 @@ async fn probe(host: &PgConnectOptions, role: Role) -> Result<(), sqlx::Error> {
     connection.close().await
 }
 
-/// A lone statement has no transaction's limits: on a connection of our own the session's hold for it.
+/// On a connection of our own the limits are the session's: they hold for a lone statement, too, and cost a transaction nothing.
 async fn welcome(
     connection: &mut PgConnection,
     role: Role,
@@ -257,8 +260,7 @@ async fn welcome(
 ) -> Result<(), sqlx::Error> {
     check_role(connection, role).await?;
     if !shares_connections {
-        let limit = sqlx::raw_sql("SET statement_timeout = '10s'");
-        limit.execute(connection).await?;
+        sqlx::raw_sql(LIMITS).execute(connection).await?;
     }
     Ok(())
 }

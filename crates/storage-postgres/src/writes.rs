@@ -3,8 +3,8 @@
 //!
 //! Writes pass the store's lock one after the other, each until its commit is on the disk. Together they take one turn
 //! at it, one revision and one flush, and each still gets its own answer: a conflict is told to whose it is while the
-//! others go on; where one of them fails otherwise, nothing of the transaction holds and each is done again alone.
-//! Two transactions are under way at a time: what is before the lock in one is done while the other's commit is flushed.
+//! others go on; where one of them fails otherwise, nothing of the transaction holds and each is done again alone. One
+//! transaction at a time: with two the groups were smaller, and fewer writes came through.
 
 use crate::campaigns::{in_transaction, write_all};
 use crate::database::Database;
@@ -17,8 +17,6 @@ use storage::campaign_store::{Write, Written};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Transactions under way: one before the store's lock, one that has it.
-const AT_ONCE: usize = 2;
 /// Documents of one transaction; one write of more goes alone.
 const DOCUMENTS_TOGETHER: usize = 64;
 /// A database that is slow or away must not gather requests without end.
@@ -36,8 +34,8 @@ pub(crate) struct Writes {
 #[derive(Default)]
 struct Waiting {
     writes: VecDeque<Asked>,
-    /// Tasks that take them.
-    serving: usize,
+    /// A task takes them.
+    is_served: bool,
 }
 
 struct Asked {
@@ -62,22 +60,20 @@ impl Writes {
             since: Instant::now(),
             answer,
         };
-        if self.needs_another(asked)? {
+        if self.is_left_to_serve(asked)? {
             tokio::spawn(self.clone().serve());
         }
         answered.await.unwrap_or_else(|_| Err(too_busy()))
     }
 
-    /// Whether a task more is to take them.
-    fn needs_another(&self, asked: Asked) -> Result<bool, StorageError> {
+    /// Whether nobody serves them.
+    fn is_left_to_serve(&self, asked: Asked) -> Result<bool, StorageError> {
         let mut waiting = self.waiting();
         if waiting.writes.len() >= MOST_WAITING {
             return Err(too_busy());
         }
         waiting.writes.push_back(asked);
-        let needs_another = waiting.serving < AT_ONCE;
-        waiting.serving += usize::from(needs_another);
-        Ok(needs_another)
+        Ok(!std::mem::replace(&mut waiting.is_served, true))
     }
 
     async fn serve(self: Arc<Self>) {
@@ -112,7 +108,7 @@ impl Writes {
             group.push(asked);
         }
         if group.is_empty() {
-            waiting.serving = waiting.serving.saturating_sub(1);
+            waiting.is_served = false;
             return None;
         }
         // In one order in every process: most groups that lock the same documents wait for each other once. Writes of several
@@ -171,9 +167,7 @@ struct Serving<'a> {
 impl Drop for Serving<'_> {
     fn drop(&mut self) {
         if !self.is_done {
-            let mut waiting = self.writes.waiting();
-            waiting.serving = waiting.serving.saturating_sub(1);
-            waiting.writes.clear();
+            *self.writes.waiting() = Waiting::default();
         }
     }
 }
