@@ -127,7 +127,7 @@ apiVersion: v1
 kind: PersistentVolume
 metadata: {name: volume-$number}
 spec:
-  capacity: {storage: 1Gi}
+  capacity: {storage: 10Gi}
   accessModes: [ReadWriteOnce]
   persistentVolumeReclaimPolicy: Retain
   local: {path: $NODE_DIR/volumes/$number}

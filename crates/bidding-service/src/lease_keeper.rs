@@ -73,6 +73,8 @@ pub(crate) struct LeaseKeeper {
     accounts: Mutex<Accounts>,
     /// New accounts, and those whose sleep somebody ended: the next heartbeat looks at them.
     called: Mutex<Vec<Arc<Held>>>,
+    /// Accounts that were awake when their campaign changed: a heartbeat for news looks at them, too.
+    changed: Mutex<Vec<Arc<Held>>>,
     /// A campaign is new or has changed: nobody has a lease of it, or too much.
     news: Notify,
     ended: Mutex<EndedBids>,
@@ -125,6 +127,7 @@ impl LeaseKeeper {
             metrics,
             accounts: Mutex::default(),
             called: Mutex::default(),
+            changed: Mutex::default(),
             news: Notify::new(),
             ended: Mutex::default(),
             heartbeats: tokio::sync::Mutex::new(Heartbeats::new(seed)),
@@ -187,9 +190,9 @@ impl LeaseKeeper {
     }
 
     fn cell_for(&self, accounts: &mut Accounts, campaign: &Arc<ServingCampaign>) -> Arc<LeaseCell> {
-        let mut is_news = false;
+        let mut is_new = false;
         let held = accounts.entry(campaign.campaign.id.clone()).or_insert_with(|| {
-            is_news = true;
+            is_new = true;
             self.metrics.counts_in(campaign.campaign.spec.budget.currency);
             let held = Arc::new(Held {
                 group: self.ledger.0.group_of(&campaign.campaign.spec.advertiser_id),
@@ -199,8 +202,12 @@ impl LeaseKeeper {
             self.called().push(held.clone());
             held
         });
-        is_news |= self.touch(held, |account, cell| account.update(campaign, cell));
-        if is_news {
+        let is_changed = self.touch(held, |account, cell| account.update(campaign, cell));
+        if is_changed {
+            let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+            changed.push(held.clone());
+        }
+        if is_new || is_changed {
             self.news.notify_one();
         }
         held.cell.clone()

@@ -32,6 +32,15 @@ impl Group {
         self.awake.extend(called);
     }
 
+    /// One that is awake goes behind `end`, which moves down before it; where it sleeps, somebody else has called it.
+    pub(super) fn move_behind(&mut self, held: &Arc<Held>, end: &mut usize) {
+        let position = self.awake.iter().position(|awake| Arc::ptr_eq(awake, held));
+        if let Some(position) = position.filter(|position| position < end) {
+            *end -= 1;
+            self.awake.swap(position, *end);
+        }
+    }
+
     /// Wakes who saw an opportunity, and of those who are due as many as there is `room` for.
     pub(super) fn wake(&mut self, now: Now, room: &mut usize) {
         self.wake_where(|held, sleep| {

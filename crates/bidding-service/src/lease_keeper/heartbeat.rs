@@ -10,7 +10,7 @@ use domain::id::CampaignId;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use storage::StorageError;
 use storage::spend_ledger::LeaseRequest;
 
@@ -118,16 +118,21 @@ impl Heartbeats {
         }
     }
 
-    /// From which of its accounts on each group's are newly called.
-    fn take_in(&mut self, called: Vec<Arc<Held>>) -> BTreeMap<u32, usize> {
+    /// From which of its accounts on each group's are newly called, or changed.
+    fn take_in(&mut self, called: Vec<Arc<Held>>, changed: &[Arc<Held>]) -> BTreeMap<u32, usize> {
         let mut by_group: BTreeMap<u32, Vec<Arc<Held>>> = BTreeMap::new();
         for held in called {
             by_group.entry(held.group).or_default().push(held);
         }
         let mut begins = BTreeMap::new();
+        for held in changed {
+            let group = self.groups.entry(held.group).or_default();
+            let end = begins.entry(held.group).or_insert(group.awake.len());
+            group.move_behind(held, end);
+        }
         for (number, called) in by_group {
             let group = self.groups.entry(number).or_default();
-            begins.insert(number, group.awake.len());
+            begins.entry(number).or_insert(group.awake.len());
             group.take_in(called);
         }
         begins
@@ -172,7 +177,9 @@ impl LeaseKeeper {
     /// # Errors
     /// When one of their groups does not answer.
     pub(super) async fn quick_beat(&self) -> Result<(), Unanswered> {
-        if self.called().is_empty() {
+        let is_empty =
+            |of: &Mutex<Vec<Arc<Held>>>| of.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        if is_empty(&self.called) && is_empty(&self.changed) {
             return Ok(());
         }
         self.beat_for(Whom::Called).await
@@ -223,7 +230,8 @@ impl LeaseKeeper {
     /// What every account that is awake needs.
     async fn ask_all<'a>(&self, heartbeats: &'a mut Heartbeats, beat: Beat, whom: Whom) -> Vec<Round<'a>> {
         let called = std::mem::take(&mut *self.called());
-        let begins = heartbeats.take_in(called);
+        let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        let begins = heartbeats.take_in(called, &changed);
         let most_resting = match whom {
             Whom::Everybody => {
                 heartbeats.wake(beat.sent);

@@ -1,5 +1,6 @@
 //! When heartbeats are sent, over a ledger that is slow or fails.
 
+use super::tests::changed;
 use super::*;
 use crate::metrics::BiddingMetrics;
 use async_trait::async_trait;
@@ -197,7 +198,7 @@ async fn a_new_campaign_is_leased_before_the_next_heartbeat() {
     assert_eq!(ledger.began.lock().unwrap().len(), 1);
     let mut other = ServingCampaign::clone(&super::tests::campaign(1_000));
     other.campaign.id = CampaignId::from("cmp_2");
-    let _cell = keeper.serves(&Arc::new(other));
+    let _cell = keeper.serves(&Arc::new(other.clone()));
     tokio::time::sleep(Duration::from_millis(1_000)).await;
     let began = ledger.began.lock().unwrap().clone();
     let after_ms: Vec<u128> = began.iter().map(|at| (*at - began[0]).as_millis()).collect();
@@ -207,6 +208,10 @@ async fn a_new_campaign_is_leased_before_the_next_heartbeat() {
         (400..450).contains(&after_ms[1]) && (1_000..1_050).contains(&after_ms[2]),
         "{after_ms:?}"
     );
+    // One that is awake, and changes: looked at again as soon.
+    keeper.serves(&changed(&other, |campaign| campaign.limits.daily_nanos = Some(1)));
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(ledger.began.lock().unwrap().len(), 4);
     shutdown.background().cancel();
     running.await.unwrap();
 }
