@@ -192,7 +192,7 @@ impl Metrics {
             .register(Kind::Gauge, &[], GaugeVec::new(Opts::new(name, help), labels)?)
     }
 
-    /// A histogram with the given upper bounds, such as [`DURATION_BUCKETS_SECONDS`].
+    /// A histogram with the given upper bounds.
     pub fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> prometheus::Result<Histogram> {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
         self.catalogue
