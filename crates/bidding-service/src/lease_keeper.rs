@@ -204,8 +204,7 @@ impl LeaseKeeper {
         });
         let is_changed = self.touch(held, |account, cell| account.update(campaign, cell));
         if is_changed {
-            let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-            changed.push(held.clone());
+            self.changed().push(held.clone());
         }
         if is_new || is_changed {
             self.news.notify_one();
@@ -301,6 +300,10 @@ impl LeaseKeeper {
 
     fn called(&self) -> MutexGuard<'_, Vec<Arc<Held>>> {
         self.called.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed(&self) -> MutexGuard<'_, Vec<Arc<Held>>> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How long the ledger holds a lease beyond its renewal: nothing bid on it can be won later.

@@ -10,7 +10,7 @@ use domain::id::CampaignId;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use storage::StorageError;
 use storage::spend_ledger::LeaseRequest;
 
@@ -69,7 +69,7 @@ struct Round<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whom {
     Everybody,
-    /// Those that are new or have been called since the last time.
+    /// Those that are new, have changed or have been called since the last time.
     Called,
 }
 
@@ -177,9 +177,7 @@ impl LeaseKeeper {
     /// # Errors
     /// When one of their groups does not answer.
     pub(super) async fn quick_beat(&self) -> Result<(), Unanswered> {
-        let is_empty =
-            |of: &Mutex<Vec<Arc<Held>>>| of.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
-        if is_empty(&self.called) && is_empty(&self.changed) {
+        if self.called().is_empty() && self.changed().is_empty() {
             return Ok(());
         }
         self.beat_for(Whom::Called).await
@@ -230,7 +228,7 @@ impl LeaseKeeper {
     /// What every account that is awake needs.
     async fn ask_all<'a>(&self, heartbeats: &'a mut Heartbeats, beat: Beat, whom: Whom) -> Vec<Round<'a>> {
         let called = std::mem::take(&mut *self.called());
-        let changed = std::mem::take(&mut *self.changed.lock().unwrap_or_else(PoisonError::into_inner));
+        let changed = std::mem::take(&mut *self.changed());
         let begins = heartbeats.take_in(called, &changed);
         let most_resting = match whom {
             Whom::Everybody => {
