@@ -75,6 +75,10 @@ impl Resource for Campaigns {
     async fn show(api: &Api, documents: &[Document]) -> Result<Vec<Value>, ApiError> {
         serving_status::show(api, documents).await
     }
+
+    async fn show_new(api: &Api, document: &Document) -> Result<Value, ApiError> {
+        serving_status::show_new(api, document).await
+    }
 }
 
 /// What the platform takes is not the tenant's to say.

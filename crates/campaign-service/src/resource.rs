@@ -30,7 +30,7 @@ pub(crate) struct Draft {
 }
 
 /// One kind of object.
-pub(crate) trait Resource: Send + Sync + 'static {
+pub(crate) trait Resource: Send + Sync + Sized + 'static {
     const KIND: Kind;
     /// The first segment of its URLs.
     const PATH: &'static str;
@@ -80,6 +80,11 @@ pub(crate) trait Resource: Send + Sync + 'static {
             .iter()
             .map(|document| document.body.clone())
             .collect()))
+    }
+
+    /// One that is about to be stored: nothing is below it yet.
+    fn show_new(api: &Api, document: &Document) -> impl Future<Output = Result<Value, ApiError>> + Send {
+        show_one::<Self>(api, document)
     }
 }
 

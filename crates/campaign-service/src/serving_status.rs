@@ -40,47 +40,71 @@ pub(crate) async fn show(api: &Api, documents: &[Document]) -> Result<Vec<Value>
         return Ok(Vec::new());
     }
     let campaigns: Vec<Campaign> = documents.iter().map(stored).collect::<Result<_, _>>()?;
-    let exchanges = active_exchanges(api).await?;
     let advertisers = advertisers(api, &campaigns).await?;
     let reads: Vec<_> = documents
         .iter()
         .map(|document| creatives(api, &document.id))
         .collect();
     let creatives: Vec<Vec<Creative>> = stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await?;
+    // Their reviews alone say anything of exchanges.
+    let exchanges = match creatives.iter().all(Vec::is_empty) {
+        true => Vec::new(),
+        false => active_exchanges(api).await?,
+    };
     let ids: Vec<_> = campaigns
         .iter()
         .map(|campaign| (campaign.spec.advertiser_id.clone(), campaign.id.clone()))
         .collect();
     let mut balances = balances(api, &ids).await;
-    let mut shown = Vec::with_capacity(documents.len());
-    for ((document, campaign), creatives) in documents.iter().zip(&campaigns).zip(&creatives) {
-        let own = balances
-            .as_mut()
-            .map(|all| all.remove(&campaign.id).unwrap_or_default());
-        let reasons = reasons(
-            campaign,
-            &Circumstances {
-                advertiser: advertisers
-                    .get(campaign.spec.advertiser_id.as_str())
-                    .copied()
-                    .unwrap_or_default(),
+    let shown = documents.iter().zip(&campaigns).zip(&creatives);
+    Ok(shown
+        .map(|((document, campaign), creatives)| {
+            let own = balances
+                .as_mut()
+                .map(|all| all.remove(&campaign.id).unwrap_or_default());
+            let around = Circumstances {
+                advertiser: status_of(&advertisers, campaign),
                 creatives,
                 exchanges: &exchanges,
                 balances: own.as_deref(),
                 now_ms: api.now_ms(),
-            },
-        );
-        let mut body = document.body.clone();
-        let status = if balances.is_none() {
-            "unknown"
-        } else {
-            reasons.first().copied().unwrap_or("serving")
-        };
-        body["serving_status"] = json!(status);
-        body["serving_reasons"] = json!(reasons);
-        shown.push(body);
-    }
-    Ok(shown)
+            };
+            with_status(document, campaign, &around)
+        })
+        .collect())
+}
+
+/// A campaign about to be stored, which has neither creatives nor accounts: they are not asked for.
+pub(crate) async fn show_new(api: &Api, document: &Document) -> Result<Value, ApiError> {
+    let campaign: Campaign = stored(document)?;
+    let advertisers = advertisers(api, std::slice::from_ref(&campaign)).await?;
+    let around = Circumstances {
+        advertiser: status_of(&advertisers, &campaign),
+        creatives: &[],
+        exchanges: &[],
+        balances: Some(&[]),
+        now_ms: api.now_ms(),
+    };
+    Ok(with_status(document, &campaign, &around))
+}
+
+fn status_of(advertisers: &HashMap<String, AdvertiserStatus>, campaign: &Campaign) -> AdvertiserStatus {
+    advertisers
+        .get(campaign.spec.advertiser_id.as_str())
+        .copied()
+        .unwrap_or_default()
+}
+
+fn with_status(document: &Document, campaign: &Campaign, around: &Circumstances<'_>) -> Value {
+    let reasons = reasons(campaign, around);
+    let status = match around.balances {
+        Some(_) => reasons.first().copied().unwrap_or("serving"),
+        None => "unknown",
+    };
+    let mut body = document.body.clone();
+    body["serving_status"] = json!(status);
+    body["serving_reasons"] = json!(reasons);
+    body
 }
 
 /// Every reason against, the weightiest first.

@@ -149,11 +149,11 @@ pub(super) async fn outcome(
 }
 
 pub(super) async fn success(api: &Api, outcome: &Outcome) -> Result<Value, ApiError> {
-    Ok(json!({
-        "status": if outcome.is_new { 201 } else { 200 },
-        "etag": etag(outcome.document.version),
-        "campaign": show_one::<Campaigns>(api, &outcome.document).await?,
-    }))
+    let (status, campaign) = match outcome.is_new {
+        true => (201, Campaigns::show_new(api, &outcome.document).await?),
+        false => (200, show_one::<Campaigns>(api, &outcome.document).await?),
+    };
+    Ok(json!({"status": status, "etag": etag(outcome.document.version), "campaign": campaign}))
 }
 
 /// The operation's problem, its pointers from the root of the request.

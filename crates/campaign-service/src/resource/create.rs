@@ -1,6 +1,6 @@
 //! `POST /{resource}`: a new object, once for each `Idempotency-Key`.
 
-use super::{Draft, Resource, show_one};
+use super::{Draft, Resource};
 use crate::answer::Answer;
 use crate::api::Api;
 use crate::auth::Caller;
@@ -40,7 +40,7 @@ pub(crate) async fn create_below<R: Resource>(
         Ok(draft) => draft,
         Err(error) => return repeat_or(api, post.keyed.as_ref(), error).await,
     };
-    let body = show_one::<R>(api, &draft.document).await?;
+    let body = R::show_new(api, &draft.document).await?;
     let location = format!("/{}/{}", R::PATH, draft.document.id);
     let answer = Answer::created(body, draft.document.version, location);
     write_once(api, caller, draft, answer, post.keyed.as_ref(), now_ms).await
