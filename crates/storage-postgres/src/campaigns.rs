@@ -18,8 +18,17 @@ use storage::{CampaignStore, StorageError};
 /// again while that may help.
 macro_rules! in_transaction {
     ($database:expr, $begin:ident, |$connection:ident| $work:expr) => {
+        crate::campaigns::tried_in_transaction!($database, $begin, |$connection| $work)
+            .map_err(storage::StorageError::from)
+    };
+}
+pub(crate) use in_transaction;
+
+/// The same, for those who look at why it failed.
+macro_rules! tried_in_transaction {
+    ($database:expr, $begin:ident, |$connection:ident| $work:expr) => {
         $database
-            .attempt(async || {
+            .tried(async || {
                 let mut transaction = $database.$begin().await?;
                 let $connection: &mut sqlx::PgConnection = &mut transaction;
                 let outcome = $work.await;
@@ -28,7 +37,7 @@ macro_rules! in_transaction {
             .await
     };
 }
-pub(crate) use in_transaction;
+pub(crate) use tried_in_transaction;
 
 /// `at_a_glance!(database, |connection| work)`: one statement that reads, and so sees one instant without a transaction: one
 /// round trip instead of three. Beside a pooler that keeps no statements it has to be a transaction.
@@ -38,7 +47,7 @@ macro_rules! at_a_glance {
             in_transaction!($database, read, |$connection| $work)
         } else {
             $database
-                .attempt(async || {
+                .tried(async || {
                     let glance = async || {
                         let mut lent = $database.lend().await?;
                         let $connection: &mut sqlx::PgConnection = &mut lent;
@@ -48,6 +57,7 @@ macro_rules! at_a_glance {
                     $database.on_a_connection_that_works(glance).await
                 })
                 .await
+                .map_err(StorageError::from)
         }
     };
 }

@@ -196,7 +196,7 @@ impl Database {
     }
 
     /// Runs the operation again while its failure says that it has changed nothing.
-    pub(crate) async fn attempt<T, Fut>(&self, mut operation: impl FnMut() -> Fut) -> Result<T, StorageError>
+    pub(crate) async fn tried<T, Fut>(&self, mut operation: impl FnMut() -> Fut) -> Result<T, Failure>
     where
         Fut: Future<Output = Result<T, Failure>>,
     {
@@ -207,11 +207,11 @@ impl Database {
                 Ok(Err(failure)) => failure,
                 Err(_) => {
                     self.turn_to_the_right_host().await;
-                    return Err(does_not_answer());
+                    return Err(does_not_answer().into());
                 }
             };
             if attempt == ATTEMPTS || !failure.may_be_repeated() {
-                return Err(failure.into());
+                return Err(failure);
             }
             tracing::debug!(attempt, ?failure, "a transaction is repeated");
             // Apart from each other, so that those that collided do not collide again.

@@ -28,7 +28,7 @@ impl ReportStore for PostgresStore {
     async fn apply(&self, batch: Arc<ReportBatch>, now_ms: i64) -> Result<Applied, StorageError> {
         let days = rollups::days_of(&batch.contributions, now_ms);
         self.primary
-            .attempt(async || {
+            .tried(async || {
                 self.attach_days(&days).await?;
                 let mut transaction = self.primary.write().await?;
                 let outcome = apply(&mut transaction, &batch, now_ms).await;
@@ -38,6 +38,7 @@ impl ReportStore for PostgresStore {
                 transaction.finish(outcome).await
             })
             .await
+            .map_err(StorageError::from)
     }
 
     async fn offsets(&self, partitions: &[(Topic, u32)]) -> Result<Vec<i64>, StorageError> {

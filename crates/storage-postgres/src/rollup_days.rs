@@ -1,16 +1,24 @@
 //! The partitions of `rollups`: one a UTC day, attached before its first row, dropped whole when it is too old.
 
-use crate::campaigns::in_transaction;
+use crate::campaigns::{in_transaction, tried_in_transaction};
 use crate::error::Failure;
 use crate::reports::DAY_MS;
 use crate::store::PostgresStore;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use storage::StorageError;
+use tokio::time::{Instant, sleep};
 
 /// "ads\0days" as a number: who attaches or drops a partition holds this lock.
 const PARTITIONS_LOCK: i64 = 0x6164_7300_6461_7973;
+
+/// Dropping locks the whole of `rollups`: while it waits for a report to end, those who come after it wait behind it.
+const LOCK_BRIEFLY: &str = "SET LOCAL lock_timeout = '100ms'";
+/// For how long it is tried again while there is always some report; then the next round has its turn.
+const PATIENCE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Days whose partition this process has seen. A hint only: another process may drop one, and inserting says so.
 #[derive(Default)]
@@ -44,12 +52,22 @@ impl PostgresStore {
         let mut dropped = 0;
         for day in partitions.iter().filter_map(|name| day_named(name)) {
             if day.saturating_add(1).saturating_mul(DAY_MS) <= before_ms {
-                in_transaction!(self.primary, write, |connection| drop_day(connection, day))?;
+                self.drop_when_unused(day).await?;
                 dropped += 1;
             }
         }
         self.known_days.forget();
         Ok(dropped)
+    }
+
+    async fn drop_when_unused(&self, day: i64) -> Result<(), StorageError> {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            match tried_in_transaction!(self.primary, write, |connection| drop_day(connection, day)) {
+                Err(failure) if failure.is_lock_timeout() && Instant::now() < give_up => sleep(PAUSE).await,
+                outcome => return Ok(outcome?),
+            }
+        }
     }
 
     /// A transaction of its own, before the one that inserts: attaching waits for no reader and no other writer.
@@ -118,7 +136,7 @@ async fn attach(connection: &mut PgConnection, days: &BTreeSet<i64>) -> Result<(
 
 async fn drop_day(connection: &mut PgConnection, day: i64) -> Result<(), Failure> {
     lock(connection).await?;
-    let sql = format!("DROP TABLE IF EXISTS {}", partition_name(day));
+    let sql = format!("{LOCK_BRIEFLY}; DROP TABLE IF EXISTS {}", partition_name(day));
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())
 }

@@ -6,9 +6,10 @@
 //! others go on; where one of them fails otherwise, nothing of the transaction holds and each is done again alone. One
 //! transaction at a time: with two the groups were smaller, and fewer writes came through.
 
-use crate::campaigns::{in_transaction, write_all};
+use crate::campaigns::{tried_in_transaction, write_all};
 use crate::database::Database;
 use crate::documents::kind_name;
+use crate::error::Failure;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -118,27 +119,31 @@ impl Writes {
     }
 
     async fn commit(&self, group: Vec<Asked>) {
-        let error = match self.committed(&group).await {
+        let failure = match self.committed(&group).await {
             Ok(answers) => {
                 let answers = group.into_iter().zip(answers);
                 return answers.for_each(|(asked, answer)| asked.tell(answer));
             }
-            Err(error) => error,
+            Err(failure) => failure,
         };
-        // Of what is unavailable nobody knows whether it took effect; anything else is told before the commit.
-        let is_undone = !matches!(error, StorageError::Unavailable(_));
+        // Of what is unavailable nobody knows whether it took effect; anything else is told before the commit, and so is
+        // that somebody holds what one of them wants.
+        let waited_in_vain = failure.is_lock_timeout();
+        let error = StorageError::from(failure);
+        let is_undone = waited_in_vain || !matches!(error, StorageError::Unavailable(_));
         if group.len() == 1 || !is_undone {
             return group.into_iter().for_each(|asked| asked.tell(Err(same(&error))));
         }
         for asked in group {
             let alone = self.committed(std::slice::from_ref(&asked)).await;
+            let alone = alone.map_err(StorageError::from);
             asked.tell(alone.and_then(|mut answers| answers.pop().unwrap_or_else(|| Err(too_busy()))));
         }
     }
 
-    async fn committed(&self, group: &[Asked]) -> Result<Vec<Answer>, StorageError> {
+    async fn committed(&self, group: &[Asked]) -> Result<Vec<Answer>, Failure> {
         let writes: Vec<&Write> = group.iter().map(|asked| &asked.write).collect();
-        in_transaction!(self.database, write, |connection| write_all(connection, &writes))
+        tried_in_transaction!(self.database, write, |connection| write_all(connection, &writes))
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {

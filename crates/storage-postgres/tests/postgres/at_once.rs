@@ -2,6 +2,7 @@
 
 use crate::server::{Server, Stores as _, store_at};
 use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use storage::campaign_store::{Announcement, Change, Document, Idempotent, Kind, Revision, Write, Written};
@@ -275,6 +276,28 @@ async fn writes_of_one_process_that_come_together_share_transactions_and_each_ge
     }
     let (_, after) = store.revision().await.unwrap();
     assert!(after > before);
+}
+
+/// Somebody, psql say, holds a document for longer than a write may wait: that write alone fails.
+#[tokio::test]
+async fn a_document_that_is_held_stops_no_other_write_of_its_group() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let database = server.database().await;
+    let store = server.store(&database).await;
+    let mut holder = PgConnection::connect(&server.url(&database)).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT 1 FROM documents WHERE kind = 'exchange' AND id = 'default' FOR UPDATE")
+        .execute(&mut holder)
+        .await
+        .unwrap();
+    let held = store.write(write_of(exchange("default", 2)));
+    let (one, other) = (exchange("one", 1), exchange("other", 1));
+    let (held, one, other) = tokio::join!(held, store.write(write_of(one)), store.write(write_of(other)));
+    assert!(matches!(held, Err(StorageError::Unavailable(_))), "{held:?}");
+    for free in [one, other] {
+        assert!(matches!(free, Ok(Written::Done)), "{free:?}");
+    }
 }
 
 /// Created together, in one statement, each document is what it would be alone.

@@ -3,6 +3,7 @@
 use crate::at_once::NOW_MS;
 use crate::server::{Server, Stores as _, store_at};
 use domain::event::{Dimensions, QUARTER_MS};
+use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use storage::event_log::Topic;
 use storage::report_store::{Advance, Applied, Contribution, Dimension, ReportBatch, ReportQuery, Totals};
@@ -144,6 +145,44 @@ async fn old_days_are_dropped_whole_and_may_come_again() {
     let late = impressions("late", NOW_MS - 3 * DAY_MS, 0..1);
     apply(&store, &[], late).await.unwrap();
     assert_eq!(impressions_by_site(&store, -4..-1).await, [("s0".to_owned(), 1)]);
+}
+
+/// A report that takes long, or a dump: dropping waits for it, and whoever comes meanwhile does not wait behind dropping.
+#[tokio::test]
+async fn an_old_day_that_is_read_is_dropped_later_and_keeps_nobody_waiting() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let database = server.database().await;
+    let store = Arc::new(server.store(&database).await);
+    apply(&store, &[], impressions("old", NOW_MS - 3 * DAY_MS, 0..1))
+        .await
+        .unwrap();
+    let mut reader = PgConnection::connect(&server.url(&database)).await.unwrap();
+    sqlx::raw_sql("BEGIN; SELECT count(*) FROM rollups")
+        .execute(&mut reader)
+        .await
+        .unwrap();
+    let dropping = tokio::spawn({
+        let store = store.clone();
+        async move { store.drop_rollups_before(NOW_MS - DAY_MS).await }
+    });
+    let wants = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'";
+    while sqlx::query_scalar::<_, i64>(wants)
+        .fetch_one(&mut reader)
+        .await
+        .unwrap()
+        == 0
+    {
+        tokio::task::yield_now().await;
+    }
+    apply(&store, &[], impressions("new", NOW_MS, 0..1))
+        .await
+        .unwrap();
+    assert!(!dropping.is_finished());
+    sqlx::raw_sql("COMMIT").execute(&mut reader).await.unwrap();
+    assert_eq!(dropping.await.unwrap().unwrap(), 1);
+    assert_eq!(impressions_by_site(&store, -4..1).await, [("s0".to_owned(), 1)]);
 }
 
 #[tokio::test]

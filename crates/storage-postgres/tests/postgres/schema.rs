@@ -62,6 +62,45 @@ fn contracts(statement: &str) -> bool {
     demands || CONTRACTS.iter().any(|words| statement.contains(words))
 }
 
+/// Whether writers of a table that exists already wait until all of its rows are read.
+fn stops_writers(statement: &str, made_here: &[String]) -> bool {
+    let Some((_, on)) = statement
+        .split_once("INDEX ")
+        .filter(|(create, _)| create.starts_with("CREATE"))
+        .and_then(|(_, index)| index.split_once(" ON "))
+    else {
+        return false;
+    };
+    let table = on.split([' ', '(']).next().unwrap_or_default();
+    !statement.contains(" CONCURRENTLY ") && !made_here.iter().any(|made| made == table)
+}
+
+fn tables_made(statements: &[String]) -> Vec<String> {
+    let named = statements
+        .iter()
+        .filter_map(|statement| statement.strip_prefix("CREATE TABLE "));
+    named
+        .map(|rest| rest.split([' ', '(']).next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+#[test]
+fn migrations_index_no_table_that_is_written_meanwhile() {
+    for (version, sql) in migrations() {
+        let statements = statements(&sql);
+        let made = tables_made(&statements);
+        for statement in &statements {
+            assert!(
+                !stops_writers(statement, &made),
+                "migration {version} stops writers for as long as it reads the table: {statement}"
+            );
+        }
+    }
+    let late = statements("CREATE TABLE a (b INT); CREATE INDEX c ON a (b); CREATE UNIQUE INDEX d ON e (f)");
+    let stops = late.iter().map(|one| stops_writers(one, &tables_made(&late)));
+    assert_eq!(stops.collect::<Vec<_>>(), [false, false, true]);
+}
+
 #[test]
 fn migrations_since_the_last_release_only_expand() {
     for (version, sql) in migrations() {

@@ -6,7 +6,7 @@ use super::groups::group_of;
 use crate::error::corrupt;
 use crate::router::{Call, GROUPS, Lane};
 use domain::id::{BidId, CampaignId};
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use redis::Value;
 use std::collections::BTreeMap;
 use storage::StorageError;
@@ -23,25 +23,15 @@ impl RedisLedger {
         limit: u32,
     ) -> Result<Vec<Settled>, StorageError> {
         let of_groups = join_all((0..GROUPS).map(|group| self.due(group, settled_before_ms, limit))).await;
-        let mut found: Vec<(i64, u32, BidId)> = Vec::new();
-        let mut failed = None;
-        for due in of_groups {
-            match due {
-                Ok(due) => found.extend(due),
-                Err(error) => failed = Some(error),
-            }
-        }
+        let mut found: Vec<(i64, u32, BidId)> = what_there_is(of_groups)?;
         found.sort_unstable();
         found.truncate(limit as usize);
-        if let (true, Some(error)) = (found.is_empty(), failed) {
-            return Err(error);
-        }
         let mut by_group: BTreeMap<u32, Vec<BidId>> = BTreeMap::new();
         for (_, group, bid_id) in found {
             by_group.entry(group).or_default().push(bid_id);
         }
         let read = by_group.iter().map(|(group, bids)| self.verdicts(*group, bids));
-        let mut settled: Vec<Settled> = try_join_all(read).await?.into_iter().flatten().collect();
+        let mut settled: Vec<Settled> = what_there_is(join_all(read).await)?;
         settled.sort_by_key(|of| (of.settled_at_ms, of.bid_id));
         Ok(settled)
     }
@@ -138,6 +128,22 @@ impl RedisLedger {
             return Ok(false);
         }
         self.is_replicated(&reply).await
+    }
+}
+
+/// Of groups that fail one by one; an error where there is nothing else.
+fn what_there_is<T>(of_groups: Vec<Result<Vec<T>, StorageError>>) -> Result<Vec<T>, StorageError> {
+    let mut found = Vec::new();
+    let mut failed = None;
+    for of_group in of_groups {
+        match of_group {
+            Ok(some) => found.extend(some),
+            Err(error) => failed = Some(error),
+        }
+    }
+    match failed {
+        Some(error) if found.is_empty() => Err(error),
+        _ => Ok(found),
     }
 }
 
