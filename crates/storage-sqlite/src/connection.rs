@@ -13,6 +13,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 256;
 /// At sqlx's 50, the thread that reads a thousand leases falls asleep twenty times on the way, and is woken each time.
 const BUFFERED_ROWS: usize = 1_024;
+/// Of a writing connection, in KiB: with SQLite's 2 MB a round of leases wrote its pages to the disk before its end.
+const WRITER_CACHE: &str = "-32768";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
@@ -52,7 +54,13 @@ impl Source {
 
     /// For writing. Only the first one of a process may create the file: later, a missing file is a fault.
     pub(crate) async fn writer(&self, create: bool) -> Result<Connection, sqlx::Error> {
-        let mut options = self.options.clone().create_if_missing(create);
+        // What an operation may have to undo is kept in memory, instead of in a file that is made and deleted each time.
+        let mut options = self
+            .options
+            .clone()
+            .create_if_missing(create)
+            .pragma("temp_store", "MEMORY")
+            .pragma("cache_size", WRITER_CACHE);
         if !self.in_memory() {
             options = options
                 .journal_mode(SqliteJournalMode::Wal)

@@ -191,7 +191,7 @@ fn inserts<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
 
 async fn store_accounts(connection: &mut SqliteConnection, rows: &[&Account]) -> Result<(), StorageError> {
     let mut sql = QueryBuilder::<Sqlite>::new(
-        "INSERT OR REPLACE INTO ledger_accounts (campaign_id, date, start_ms, end_ms, generation, revision, \
+        "INSERT INTO ledger_accounts (campaign_id, date, start_ms, end_ms, generation, revision, \
            daily_limit_nanos, limit_nanos, spent_nanos, pending_nanos, leased_nanos, over_delivery_nanos, \
            settled_bids, opportunities, bids) ",
     );
@@ -212,13 +212,22 @@ async fn store_accounts(connection: &mut SqliteConnection, rows: &[&Account]) ->
             .push_bind(account.opportunities)
             .push_bind(account.bids);
     });
+    // Not replaced: that deletes, and enters the row in its index again.
+    sql.push(
+        " ON CONFLICT DO UPDATE SET start_ms = excluded.start_ms, end_ms = excluded.end_ms, \
+           generation = excluded.generation, revision = excluded.revision, \
+           daily_limit_nanos = excluded.daily_limit_nanos, limit_nanos = excluded.limit_nanos, \
+           spent_nanos = excluded.spent_nanos, pending_nanos = excluded.pending_nanos, \
+           leased_nanos = excluded.leased_nanos, over_delivery_nanos = excluded.over_delivery_nanos, \
+           settled_bids = excluded.settled_bids, opportunities = excluded.opportunities, bids = excluded.bids",
+    );
     let stored = sql.build().execute(connection).await;
     stored.map(|_| ()).map_err(storage_error)
 }
 
 async fn store_leases(connection: &mut SqliteConnection, rows: &[&Lease]) -> Result<(), StorageError> {
     let mut sql = QueryBuilder::<Sqlite>::new(
-        "INSERT OR REPLACE INTO ledger_leases (campaign_id, date, bidder_id, leased_nanos, sequence, expires_ms, \
+        "INSERT INTO ledger_leases (campaign_id, date, bidder_id, leased_nanos, sequence, expires_ms, \
            renewal) ",
     );
     sql.push_values(rows, |mut row, lease| {
@@ -230,6 +239,10 @@ async fn store_leases(connection: &mut SqliteConnection, rows: &[&Lease]) -> Res
             .push_bind(lease.expires_ms)
             .push_bind(lease.renewal);
     });
+    sql.push(
+        " ON CONFLICT DO UPDATE SET leased_nanos = excluded.leased_nanos, sequence = excluded.sequence, \
+           expires_ms = excluded.expires_ms, renewal = excluded.renewal",
+    );
     let stored = sql.build().execute(connection).await;
     stored.map(|_| ()).map_err(storage_error)
 }
