@@ -24,11 +24,12 @@ fuzz_target!(|input: (u8, u8, &[u8])| {
         assert!(SEALER.open_click(0, text).is_err());
     }
     let bid_id = domain::id::BidId(u128::from(position));
-    let Ok(fields) = layout::read(kind, bid_id, bytes) else {
+    let Ok(fields) = layout::read(kind.envelope(), bid_id, bytes) else {
         return;
     };
-    let mut text = String::new();
-    SEALER.seal(kind, &fields, &mut text);
+    let arena = bumpalo::Bump::new();
+    let sealed = SEALER.seal_in(&arena, kind.envelope(), &fields);
+    let mut text = SEALER.token_in(&arena, kind, sealed).concat();
     // Expired by a clock that stands at its latest.
     let opened = SEALER.open(kind, i64::MIN, &text);
     assert!(opened.is_err() || opened.as_ref() == Ok(&fields), "{opened:?} {fields:?}");

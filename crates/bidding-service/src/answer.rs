@@ -79,12 +79,7 @@ impl Answerer {
                 continue;
             };
             let token = self.token(&offer, made.len());
-            let bid = offer.bid(NoticeUrls {
-                base: &self.public_url,
-                sealer: &self.sealer,
-                token: &token,
-                arena,
-            });
+            let bid = offer.bid(NoticeUrls::new(&self.public_url, &self.sealer, &token, arena));
             made.push(token.dimensions);
             let seat = offer.seat();
             match seats.iter_mut().find(|(known, _)| *known == seat) {

@@ -1,7 +1,7 @@
 //! The URLs of a bid, in the pieces that make them up. The exchange replaces `${...}` as plain text, so macros are
 //! never percent-encoded (OpenRTB 2.6, 4.4).
 
-use crate::token::{BidToken, TokenKind, TokenSealer};
+use crate::token::{BidToken, Envelope, Sealed, TokenKind, TokenSealer};
 use bumpalo::Bump;
 use domain::exchange::{Billing, PriceForm};
 
@@ -11,32 +11,42 @@ use domain::exchange::{Billing, PriceForm};
 #[derive(Clone, Copy)]
 pub(crate) struct NoticeUrls<'a, 't> {
     pub(crate) base: &'a str,
-    pub(crate) sealer: &'a TokenSealer,
     pub(crate) token: &'t BidToken,
     pub(crate) arena: &'a Bump,
+    sealer: &'a TokenSealer,
+    notices: Sealed<'a>,
 }
 
-impl<'a> NoticeUrls<'a, '_> {
-    pub(crate) fn win(&self) -> &'a [&'a str] {
-        self.pieces(&[
-            self.base,
-            "/notice/win?t=",
-            self.seal(TokenKind::Win),
-            self.minimum_macro(),
-            "&p=",
-            self.price_macro(),
-        ])
+impl<'a, 't> NoticeUrls<'a, 't> {
+    pub(crate) fn new(base: &'a str, sealer: &'a TokenSealer, token: &'t BidToken, arena: &'a Bump) -> Self {
+        Self {
+            base,
+            token,
+            arena,
+            sealer,
+            notices: sealer.seal_in(arena, Envelope::Notices, token),
+        }
     }
 
-    /// `None` where the pixel bills.
+    pub(crate) fn win(&self) -> &'a [&'a str] {
+        self.with_price("/notice/win?t=", TokenKind::Win)
+    }
+
+    /// Nothing where the pixel bills.
     pub(crate) fn billing(&self) -> &'a [&'a str] {
         if self.token.billing == Billing::Pixel {
             return &[];
         }
+        self.with_price("/notice/billing?t=", TokenKind::Billing)
+    }
+
+    fn with_price(&self, path: &'static str, kind: TokenKind) -> &'a [&'a str] {
+        let [envelope, proof] = self.sealer.token_in(self.arena, kind, self.notices);
         self.pieces(&[
             self.base,
-            "/notice/billing?t=",
-            self.seal(TokenKind::Billing),
+            path,
+            envelope,
+            proof,
             self.minimum_macro(),
             "&p=",
             self.price_macro(),
@@ -44,10 +54,12 @@ impl<'a> NoticeUrls<'a, '_> {
     }
 
     pub(crate) fn loss(&self) -> &'a [&'a str] {
+        let [envelope, proof] = self.sealer.token_in(self.arena, TokenKind::Loss, self.notices);
         self.pieces(&[
             self.base,
             "/notice/loss?t=",
-            self.seal(TokenKind::Loss),
+            envelope,
+            proof,
             "&r=${AUCTION_LOSS}",
             self.minimum_macro(),
         ])
@@ -59,17 +71,23 @@ impl<'a> NoticeUrls<'a, '_> {
             Billing::Pixel => ["&p=", self.price_macro()],
             Billing::Notice => ["", ""],
         };
-        let token = self.seal(TokenKind::Impression);
+        let token = self.sealed_alone(TokenKind::Impression);
         self.joined(&[self.base, "/event/impression?t=", token, price[0], price[1]])
     }
 
     pub(crate) fn click(&self) -> &'a str {
-        self.joined(&[self.base, "/event/click?t=", self.seal(TokenKind::Click)])
+        let token = self.sealed_alone(TokenKind::Click);
+        self.joined(&[self.base, "/event/click?t=", token])
     }
 
     /// The token of every video event of the bid.
     pub(crate) fn video_token(&self) -> &'a str {
-        self.seal(TokenKind::Video)
+        self.sealed_alone(TokenKind::Video)
+    }
+
+    fn sealed_alone(&self, kind: TokenKind) -> &'a str {
+        let sealed = self.sealer.seal_in(self.arena, kind.envelope(), self.token);
+        self.sealer.token_in(self.arena, kind, sealed)[0]
     }
 
     fn minimum_macro(&self) -> &'static str {
@@ -88,12 +106,6 @@ impl<'a> NoticeUrls<'a, '_> {
             // Most exchanges that encrypt put the encrypted price in the place of the plain macro.
             PriceForm::Plain | PriceForm::Encrypted { suffix: None, .. } => "${AUCTION_PRICE}",
         }
-    }
-
-    fn seal(&self, kind: TokenKind) -> &'a str {
-        let mut text = String::with_capacity(768);
-        self.sealer.seal(kind, self.token, &mut text);
-        self.arena.alloc_str(&text)
     }
 
     fn pieces(&self, pieces: &[&'a str]) -> &'a [&'a str] {

@@ -1,8 +1,9 @@
 //! Sealed tokens: what the URL of a notice or an event carries.
 //!
 //! Whoever sees a URL may call it, and markup is public. So a token is encrypted and authenticated
-//! (AES-256-GCM-SIV, RFC 8452) under a key of its kind: it shows neither price nor user, cannot be altered, and
-//! one made for a pixel opens nothing else. It holds only what its kind needs, and it expires.
+//! (AES-256-GCM-SIV, RFC 8452) under a key of its kind: it shows neither price nor user, cannot be altered, and one made
+//! for a pixel opens nothing else. It holds only what its kind needs, and it expires. The notices of one bid are sealed once
+//! for all three, and each has a proof of its own (HMAC-SHA256), so that who was told of a loss cannot bill.
 
 mod click;
 pub(crate) mod layout;
@@ -12,7 +13,7 @@ mod tests;
 mod wire;
 
 pub(crate) use click::Click;
-pub(crate) use sealer::TokenSealer;
+pub(crate) use sealer::{Sealed, TokenSealer};
 
 use bidding_engine::Market;
 use domain::currency::Currency;
@@ -56,7 +57,22 @@ impl TokenKind {
         Self::Conversion,
     ];
 
-    /// The label under which the kind's key is derived; changing one makes every token out there worthless.
+    pub(crate) fn envelope(self) -> Envelope {
+        match self {
+            Self::Win | Self::Billing | Self::Loss => Envelope::Notices,
+            Self::Impression => Envelope::Impression,
+            Self::Click => Envelope::Click,
+            Self::Video => Envelope::Video,
+            Self::Conversion => Envelope::Conversion,
+        }
+    }
+
+    /// Others share its envelope.
+    fn has_proof(self) -> bool {
+        self.envelope() == Envelope::Notices
+    }
+
+    /// The label under which the key of the kind's proof is derived; changing one makes every token out there worthless.
     fn label(self) -> &'static str {
         match self {
             Self::Win => "win",
@@ -70,7 +86,39 @@ impl TokenKind {
     }
 }
 
-/// Everything a notice needs to know about its bid. What a kind leaves out comes back as its default.
+/// What is sealed together, under one key. What the exchange is told is no secret between its notices; markup is kept short,
+/// and each of its URLs has an envelope of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Envelope {
+    Notices,
+    Impression,
+    Click,
+    Video,
+    Conversion,
+}
+
+impl Envelope {
+    const ALL: [Self; 5] = [
+        Self::Notices,
+        Self::Impression,
+        Self::Click,
+        Self::Video,
+        Self::Conversion,
+    ];
+
+    /// As [`TokenKind::label`].
+    fn label(self) -> &'static str {
+        match self {
+            Self::Notices => "envelope: notices",
+            Self::Impression => "envelope: impression",
+            Self::Click => "envelope: click",
+            Self::Video => "envelope: video",
+            Self::Conversion => "envelope: conversion",
+        }
+    }
+}
+
+/// Everything a notice needs to know about its bid. What an envelope leaves out comes back as its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BidToken {
     pub(crate) bid_id: BidId,
@@ -97,7 +145,7 @@ pub(crate) struct BidToken {
     /// Which event says that money is owed.
     pub(crate) billing: Billing,
     pub(crate) price_form: PriceForm,
-    /// Where the bid met its rivals; in win, billing and loss, where the price is learned from what came of it.
+    /// Where the bid met its rivals; for notices, since the price is learned from what came of it.
     pub(crate) market: Option<Market>,
     /// To count when the creative is shown.
     pub(crate) counters: Vec<CounterKey>,

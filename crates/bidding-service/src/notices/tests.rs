@@ -140,9 +140,7 @@ impl Site {
     }
 
     fn url(&self, path: &str, kind: TokenKind, token: &BidToken, rest: &str) -> String {
-        let mut url = format!("{path}?t=");
-        self.sealer.seal(kind, token, &mut url);
-        url + rest
+        format!("{path}?t={}{rest}", self.sealer.seal(kind, token))
     }
 
     async fn call(&self, method: Method, url: &str) -> axum::http::Response<Body> {

@@ -1,7 +1,7 @@
 //! What the landing page of a click gets in `adp_click`, to say later what the click has led to.
 
 use super::wire::{Garbled, Reader, Writer};
-use super::{BidToken, TokenKind, layout};
+use super::{BidToken, Envelope, layout};
 use domain::currency::Currency;
 use domain::id::BidId;
 
@@ -19,7 +19,7 @@ pub(crate) struct Click {
 
 impl Click {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        layout::write(TokenKind::Conversion, &self.bid, out);
+        layout::write(Envelope::Conversion, &self.bid, out);
         let mut out = Writer(out);
         out.signed(self.clicked_at_ms);
         out.signed(self.counts_until_ms);
@@ -29,7 +29,7 @@ impl Click {
     pub(super) fn read(bid_id: BidId, bytes: &[u8]) -> Result<Self, Garbled> {
         let mut from = Reader(bytes);
         let click = Self {
-            bid: layout::read_from(TokenKind::Conversion, bid_id, &mut from)?,
+            bid: layout::read_from(Envelope::Conversion, bid_id, &mut from)?,
             clicked_at_ms: from.signed()?,
             counts_until_ms: from.signed()?,
             currency: match from.text()? {

@@ -1,7 +1,7 @@
-//! Which fields a token of each kind holds, and in what order.
+//! Which fields an envelope holds, and in what order.
 
 use super::wire::{Garbled, Reader, Writer};
-use super::{BidToken, TokenKind};
+use super::{BidToken, Envelope};
 use bidding_engine::Market;
 use domain::currency::Currency;
 use domain::event::Dimensions;
@@ -12,19 +12,17 @@ use domain::period::Day;
 use storage::user_states::CounterKey;
 
 /// Raised when the order or meaning of fields changes; tokens of another version are not read.
-pub(super) const VERSION: u8 = 1;
+pub(super) const VERSION: u8 = 2;
 
 const TEST: u8 = 1;
 const PIXEL_BILLS: u8 = 2;
 const HAS_USER: u8 = 4;
 const HAS_MARKET: u8 = 8;
 
-/// The groups of fields that a kind needs.
+/// The groups of fields that an envelope has.
 struct Needs {
-    /// Whose lease, how much, until when.
-    reservation: bool,
-    /// What turns a clearing price into a charge.
-    price: bool,
+    /// Whose lease, how much, until when; and what turns a clearing price into a charge.
+    money: bool,
     user: bool,
     landing: bool,
     /// What a price is learned from.
@@ -32,24 +30,20 @@ struct Needs {
 }
 
 impl Needs {
-    fn of(kind: TokenKind, billing: Billing) -> Self {
-        let bills = match kind {
-            TokenKind::Win | TokenKind::Billing => true,
-            TokenKind::Impression => billing == Billing::Pixel,
-            TokenKind::Loss | TokenKind::Click | TokenKind::Video | TokenKind::Conversion => false,
-        };
+    fn of(envelope: Envelope, billing: Billing) -> Self {
+        let is_notice = envelope == Envelope::Notices;
+        let is_impression = envelope == Envelope::Impression;
         Self {
-            reservation: bills || kind == TokenKind::Loss,
-            price: bills,
-            user: kind == TokenKind::Impression,
-            landing: kind == TokenKind::Click,
-            market: matches!(kind, TokenKind::Win | TokenKind::Billing | TokenKind::Loss),
+            money: is_notice || (is_impression && billing == Billing::Pixel),
+            user: is_impression,
+            landing: envelope == Envelope::Click,
+            market: is_notice,
         }
     }
 }
 
-pub(super) fn write(kind: TokenKind, token: &BidToken, out: &mut Vec<u8>) {
-    let needs = Needs::of(kind, token.billing);
+pub(super) fn write(envelope: Envelope, token: &BidToken, out: &mut Vec<u8>) {
+    let needs = Needs::of(envelope, token.billing);
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     let mut out = Writer(out);
     out.byte(VERSION);
@@ -64,12 +58,10 @@ pub(super) fn write(kind: TokenKind, token: &BidToken, out: &mut Vec<u8>) {
     out.text(token.creative_id.0.as_str());
     out.signed(token.creative_version);
     write_dimensions(token, &mut out);
-    if needs.reservation {
+    if needs.money {
         out.text(token.bidder_id.as_str());
         out.signed(token.reserved_nanos);
         out.signed(token.billing_window_ms);
-    }
-    if needs.price {
         write_price(token, &mut out);
     }
     if needs.user {
@@ -87,15 +79,12 @@ pub(super) fn write(kind: TokenKind, token: &BidToken, out: &mut Vec<u8>) {
     }
     if let Some(market) = token.market.filter(|_| needs.market) {
         out.unsigned(market.0);
-        if !needs.price {
-            out.signed(token.price_cpm_micros);
-        }
     }
 }
 
-pub(crate) fn read(kind: TokenKind, bid_id: BidId, bytes: &[u8]) -> Result<BidToken, Garbled> {
+pub(crate) fn read(envelope: Envelope, bid_id: BidId, bytes: &[u8]) -> Result<BidToken, Garbled> {
     let mut from = Reader(bytes);
-    let token = read_from(kind, bid_id, &mut from)?;
+    let token = read_from(envelope, bid_id, &mut from)?;
     if from.0.is_empty() {
         Ok(token)
     } else {
@@ -104,7 +93,11 @@ pub(crate) fn read(kind: TokenKind, bid_id: BidId, bytes: &[u8]) -> Result<BidTo
 }
 
 /// What is left in `from` is the caller's.
-pub(super) fn read_from(kind: TokenKind, bid_id: BidId, from: &mut Reader<'_>) -> Result<BidToken, Garbled> {
+pub(super) fn read_from(
+    envelope: Envelope,
+    bid_id: BidId,
+    from: &mut Reader<'_>,
+) -> Result<BidToken, Garbled> {
     if from.byte()? != VERSION {
         return Err(Garbled);
     }
@@ -123,14 +116,12 @@ pub(super) fn read_from(kind: TokenKind, bid_id: BidId, from: &mut Reader<'_>) -
         },
         ..BidToken::blank()
     };
-    let needs = Needs::of(kind, token.billing);
+    let needs = Needs::of(envelope, token.billing);
     read_dimensions(&mut token, from)?;
-    if needs.reservation {
+    if needs.money {
         token.bidder_id = BidderId::from(from.text()?);
         token.reserved_nanos = from.signed()?;
         token.billing_window_ms = from.signed()?;
-    }
-    if needs.price {
         read_price(&mut token, from)?;
     }
     if needs.user {
@@ -149,9 +140,6 @@ pub(super) fn read_from(kind: TokenKind, bid_id: BidId, from: &mut Reader<'_>) -
     }
     if needs.market && flags & HAS_MARKET != 0 {
         token.market = Some(Market(from.unsigned()?));
-        if !needs.price {
-            token.price_cpm_micros = from.signed()?;
-        }
     }
     Ok(token)
 }
@@ -269,7 +257,7 @@ fn read_dimensions(token: &mut BidToken, from: &mut Reader<'_>) -> Result<(), Ga
 }
 
 impl BidToken {
-    /// All defaults: what stands for the fields that a kind leaves out.
+    /// All defaults: what stands for the fields that an envelope leaves out.
     pub(super) fn blank() -> Self {
         Self {
             bid_id: BidId(0),

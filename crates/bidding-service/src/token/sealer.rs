@@ -1,20 +1,26 @@
 //! Seals and opens tokens.
 //!
-//! base64url( length of kid | kid | bid id | ciphertext | tag ). Everything before the ciphertext is
-//! authenticated with it. The nonce comes from the bid id, which is unique; should one ever repeat, SIV gives
-//! away no more than that two equal tokens are equal.
+//! base64url( length of kid | kid | bid id | ciphertext | tag ), and behind a notice's base64url( proof ). Everything before
+//! the ciphertext is authenticated with it. The nonce comes from the bid id, which is unique; should one ever repeat, SIV
+//! gives away no more than that two equal envelopes are equal. The proof is of the notice's kind, over the tag, which stands
+//! for all before it.
 
 use super::wire::Reader;
-use super::{BadToken, BidToken, Click, TokenKind, layout};
+use super::{BadToken, BidToken, Click, Envelope, TokenKind, layout};
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce, Tag};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bumpalo::Bump;
 use domain::id::BidId;
 use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 const TAG_BYTES: usize = 16;
+/// Of HMAC-SHA256, the first half.
+const PROOF_BYTES: usize = 16;
+const PROOF_CHARACTERS: usize = 22;
 const BID_ID_BYTES: usize = 16;
 
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -28,8 +34,17 @@ pub(crate) struct TokenSealer {
 
 struct Secret {
     kid: String,
-    /// One of each kind, in the order of [`TokenKind::ALL`].
-    ciphers: [Aes256GcmSiv; TokenKind::ALL.len()],
+    /// In the order of [`Envelope::ALL`].
+    ciphers: [Aes256GcmSiv; Envelope::ALL.len()],
+    /// In the order of [`TokenKind::ALL`].
+    proofs: [Hmac<Sha256>; TokenKind::ALL.len()],
+}
+
+/// An envelope in an arena, to which the proof of one of its kinds is still to be added.
+#[derive(Clone, Copy)]
+pub(crate) struct Sealed<'a> {
+    text: &'a str,
+    tag: Tag,
 }
 
 impl std::fmt::Debug for TokenSealer {
@@ -43,20 +58,35 @@ impl std::fmt::Debug for TokenSealer {
 impl Secret {
     fn derive(kid: &str, key: &[u8]) -> Self {
         let root = Hkdf::<Sha256>::new(Some(b"adplatform notice token"), key);
-        let ciphers = TokenKind::ALL.map(|kind| {
+        let derived = |label: &str| {
             let mut derived = [0_u8; 32];
-            root.expand(kind.label().as_bytes(), &mut derived)
+            root.expand(label.as_bytes(), &mut derived)
                 .expect("32 bytes are within what HKDF-SHA256 gives");
-            Aes256GcmSiv::new(&derived.into())
-        });
+            derived
+        };
         Self {
             kid: kid.to_owned(),
-            ciphers,
+            ciphers: Envelope::ALL.map(|envelope| Aes256GcmSiv::new(&derived(envelope.label()).into())),
+            proofs: TokenKind::ALL.map(|kind| {
+                Hmac::new_from_slice(&derived(kind.label())).expect("HMAC takes keys of any length")
+            }),
         }
     }
 
-    fn cipher(&self, kind: TokenKind) -> &Aes256GcmSiv {
-        &self.ciphers[kind as usize]
+    fn cipher(&self, envelope: Envelope) -> &Aes256GcmSiv {
+        &self.ciphers[envelope as usize]
+    }
+
+    fn proof(&self, kind: TokenKind, tag: &Tag) -> [u8; PROOF_BYTES] {
+        let whole = self.proofs[kind as usize].clone().chain_update(tag).finalize();
+        let mut proof = [0; PROOF_BYTES];
+        proof.copy_from_slice(&whole.into_bytes()[..PROOF_BYTES]);
+        proof
+    }
+
+    fn proves(&self, kind: TokenKind, tag: &Tag, proof: &[u8]) -> bool {
+        let computed = self.proofs[kind as usize].clone().chain_update(tag);
+        !kind.has_proof() || (proof.len() == PROOF_BYTES && computed.verify_truncated_left(proof).is_ok())
     }
 }
 
@@ -80,18 +110,45 @@ impl TokenSealer {
         Ok(Self { secrets })
     }
 
-    /// Appends the token to `out`, in characters that need no escaping in a URL.
-    pub(crate) fn seal(&self, kind: TokenKind, token: &BidToken, out: &mut String) {
-        self.seal_body(kind, token.bid_id, |bytes| layout::write(kind, token, bytes), out);
+    /// For every kind of the envelope, in characters that need no escaping in a URL.
+    pub(crate) fn seal_in<'a>(&self, arena: &'a Bump, envelope: Envelope, token: &BidToken) -> Sealed<'a> {
+        let (bytes, tag) = self.seal_bytes(envelope, token.bid_id, |bytes| {
+            layout::write(envelope, token, bytes);
+        });
+        let text = encoded_in(arena, &bytes);
+        Sealed { text, tag }
+    }
+
+    /// The two parts of the token.
+    pub(crate) fn token_in<'a>(&self, arena: &'a Bump, kind: TokenKind, sealed: Sealed<'a>) -> [&'a str; 2] {
+        if !kind.has_proof() {
+            return [sealed.text, ""];
+        }
+        let proof = self.secrets[0].proof(kind, &sealed.tag);
+        [sealed.text, encoded_in(arena, &proof)]
+    }
+
+    /// As an answer has it.
+    #[cfg(test)]
+    pub(crate) fn seal(&self, kind: TokenKind, token: &BidToken) -> String {
+        let arena = Bump::new();
+        let sealed = self.seal_in(&arena, kind.envelope(), token);
+        self.token_in(&arena, kind, sealed).concat()
     }
 
     /// Appends what goes to the landing page.
     pub(crate) fn seal_click(&self, click: &Click, out: &mut String) {
         let write = |bytes: &mut Vec<u8>| click.write(bytes);
-        self.seal_body(TokenKind::Conversion, click.bid.bid_id, write, out);
+        let (bytes, _tag) = self.seal_bytes(Envelope::Conversion, click.bid.bid_id, write);
+        URL_SAFE_NO_PAD.encode_string(&bytes, out);
     }
 
-    fn seal_body(&self, kind: TokenKind, bid_id: BidId, write: impl FnOnce(&mut Vec<u8>), out: &mut String) {
+    fn seal_bytes(
+        &self,
+        envelope: Envelope,
+        bid_id: BidId,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> (Vec<u8>, Tag) {
         let secret = &self.secrets[0];
         let mut bytes = Vec::with_capacity(512);
         bytes.push(secret.kid.len() as u8);
@@ -101,18 +158,17 @@ impl TokenSealer {
         write(&mut bytes);
         let (header, body) = bytes.split_at_mut(header_bytes);
         let tag = secret
-            .cipher(kind)
+            .cipher(envelope)
             .encrypt_inout_detached(&nonce(bid_id), header, body.into())
             .expect("a token is far below the 64 GiB that AES-GCM-SIV takes");
         bytes.extend_from_slice(&tag);
-        URL_SAFE_NO_PAD.encode_string(&bytes, out);
+        (bytes, tag)
     }
 
     /// What was sealed for this kind, while it is valid. Takes any text; altered by one bit it is [`BadToken::Forged`].
     pub(crate) fn open(&self, kind: TokenKind, now_ms: i64, text: &str) -> Result<BidToken, BadToken> {
-        let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadToken::Forged)?;
-        let (bid_id, body) = self.decrypt(kind, &mut bytes).ok_or(BadToken::Forged)?;
-        let token = layout::read(kind, bid_id, body).map_err(|_| BadToken::Forged)?;
+        let read = |bid_id, body: &[u8]| layout::read(kind.envelope(), bid_id, body).ok();
+        let token = self.decrypted(kind, text, read).ok_or(BadToken::Forged)?;
         if now_ms < token.expires_at_ms(kind) {
             Ok(token)
         } else {
@@ -122,11 +178,10 @@ impl TokenSealer {
 
     /// What [`TokenSealer::seal_click`] sealed, while the click counts.
     pub(crate) fn open_click(&self, now_ms: i64, text: &str) -> Result<Click, BadToken> {
-        let mut bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| BadToken::Forged)?;
-        let (bid_id, body) = self
-            .decrypt(TokenKind::Conversion, &mut bytes)
+        let read = |bid_id, body: &[u8]| Click::read(bid_id, body).ok();
+        let click = self
+            .decrypted(TokenKind::Conversion, text, read)
             .ok_or(BadToken::Forged)?;
-        let click = Click::read(bid_id, body).map_err(|_| BadToken::Forged)?;
         if now_ms < click.counts_until_ms {
             Ok(click)
         } else {
@@ -134,8 +189,17 @@ impl TokenSealer {
         }
     }
 
-    fn decrypt<'a>(&self, kind: TokenKind, bytes: &'a mut [u8]) -> Option<(BidId, &'a [u8])> {
-        let mut reader = Reader(bytes);
+    fn decrypted<T>(
+        &self,
+        kind: TokenKind,
+        text: &str,
+        read: impl FnOnce(BidId, &[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let behind = if kind.has_proof() { PROOF_CHARACTERS } else { 0 };
+        let (envelope, proof) = text.split_at_checked(text.len().checked_sub(behind)?)?;
+        let mut bytes = URL_SAFE_NO_PAD.decode(envelope).ok()?;
+        let proof = URL_SAFE_NO_PAD.decode(proof).ok()?;
+        let mut reader = Reader(&bytes);
         let kid_bytes = usize::from(reader.byte().ok()?);
         let kid = reader.bytes(kid_bytes).ok()?;
         let secret = self.secrets.iter().find(|secret| secret.kid.as_bytes() == kid)?;
@@ -146,12 +210,22 @@ impl TokenSealer {
         let (header, rest) = bytes.split_at_mut(1 + kid_bytes + BID_ID_BYTES);
         let (body, tag) = rest.split_at_mut(body_bytes);
         let tag = Tag::try_from(&*tag).ok()?;
+        if !secret.proves(kind, &tag, &proof) {
+            return None;
+        }
         secret
-            .cipher(kind)
+            .cipher(kind.envelope())
             .decrypt_inout_detached(&nonce(bid_id), header, (&mut *body).into(), &tag)
             .ok()?;
-        Some((bid_id, body))
+        read(bid_id, body)
     }
+}
+
+fn encoded_in<'a>(arena: &'a Bump, bytes: &[u8]) -> &'a str {
+    let length = base64::encoded_len(bytes.len(), false).unwrap_or_default();
+    let text = arena.alloc_slice_fill_copy(length, 0_u8);
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, text).unwrap_or_default();
+    std::str::from_utf8(&text[..written]).unwrap_or_default()
 }
 
 /// The bidder's random half of the bid id and the low half of its counter.

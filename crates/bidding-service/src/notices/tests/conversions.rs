@@ -166,8 +166,7 @@ async fn a_forged_click_and_one_before_the_look_back_count_nothing() {
     let two = site.click(2).await;
     let conversion = async |click: &str| site.get(&format!("/event/conversion?adp_click={click}")).await;
     assert_eq!(conversion("forged").await, StatusCode::FORBIDDEN);
-    let mut click_token = String::new();
-    site.sealer.seal(TokenKind::Click, &token(), &mut click_token);
+    let click_token = site.sealer.seal(TokenKind::Click, &token());
     assert_eq!(conversion(&click_token).await, StatusCode::FORBIDDEN);
     site.clock.advance(2 * DAY_MS - 1);
     assert_eq!(conversion(&two).await, StatusCode::OK);
