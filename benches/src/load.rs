@@ -27,7 +27,7 @@ pub(crate) struct Run {
     pub cpu_us_per_request: f64,
 }
 
-/// Warms the server up for a fifth of the time, then measures.
+/// Warms the server up, then measures.
 pub(crate) fn run(server: &Server, conditions: Conditions) -> anyhow::Result<Run> {
     run_with(server, conditions, None)
 }
@@ -38,7 +38,7 @@ pub(crate) fn run_with(
     conditions: Conditions,
     requests: Option<&Path>,
 ) -> anyhow::Result<Run> {
-    generate(server, conditions.rate, (conditions.seconds / 5).max(3), requests)?;
+    generate(server, conditions.rate, conditions.warm_up_seconds, requests)?;
     let before = server.cpu_us()?;
     let load = generate(server, conditions.rate, conditions.seconds, requests)?;
     let used = server.cpu_us()? - before;

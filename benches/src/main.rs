@@ -36,6 +36,9 @@ struct Args {
     /// Seconds under load for each server
     #[arg(long, default_value_t = 15)]
     seconds: u64,
+    /// Seconds under load before those; without it a fifth of them
+    #[arg(long)]
+    warm_up: Option<u64>,
     /// Requests a second
     #[arg(long, default_value_t = 5_000)]
     rate: u64,
@@ -48,6 +51,7 @@ struct Args {
 #[derive(Clone, Copy)]
 pub struct Conditions {
     pub seconds: u64,
+    pub warm_up_seconds: u64,
     pub rate: u64,
     pub campaigns: usize,
 }
@@ -56,6 +60,7 @@ fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let conditions = Conditions {
         seconds: args.seconds,
+        warm_up_seconds: args.warm_up.unwrap_or((args.seconds / 5).max(3)),
         rate: args.rate,
         campaigns: args.campaigns,
     };

@@ -5,7 +5,7 @@ use storage::StorageError;
 
 /// Answers of a server that is there and cannot do it now. They stand at the beginning of the error or, from inside a
 /// script of Redis 6, somewhere in it.
-const NOT_NOW: [&str; 13] = [
+const NOT_NOW: [&str; 16] = [
     "OOM ",
     "READONLY ",
     "MISCONF ",
@@ -18,7 +18,11 @@ const NOT_NOW: [&str; 13] = [
     "NOAUTH ",
     "WRONGPASS ",
     "NOPERM ",
+    // A script met a key that is on its way to another node, as Redis 6 and 7.2 say it, and as 7.4 and Valkey 8 do.
     "non local key",
+    "rehashing of the slot",
+    "a slot not served",
+    "the cluster is down",
 ];
 
 pub(crate) fn unavailable(why: impl std::fmt::Display) -> StorageError {
@@ -85,6 +89,12 @@ mod tests {
                 "ERR",
                 "Script attempted to access a non local key in a cluster node",
             ),
+            extension(
+                "ERR",
+                "Unable to execute command 'exists' in script because undeclared keys were accessed during rehashing of \
+                 the slot script: 1f0",
+            ),
+            extension("ERR", "Script attempted to access a slot not served"),
             extension("CLUSTERDOWN", "the cluster is down"),
             RedisError::from(std::io::Error::other("gone")),
         ] {
