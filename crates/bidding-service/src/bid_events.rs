@@ -5,9 +5,12 @@
 //! Records of one producer carry a sequence without gaps and one key, hence one partition and their order: a
 //! reader that has seen a sequence ignores its repeat, so an append that failed half-way is simply repeated.
 
+mod packed;
+
 use domain::event::{BidCount, BidCounts, Dimensions, SCHEMA, quarter_start_ms};
 use domain::id::BidderId;
 use futures_util::future::BoxFuture;
+use packed::Packed;
 use platform::{Clock, Shutdown};
 use prometheus::IntCounter;
 use std::collections::HashMap;
@@ -34,7 +37,7 @@ const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 struct BidMade {
     quarter_start_ms: i64,
-    dimensions: Dimensions,
+    dimensions: Packed,
 }
 
 /// The bid path's end.
@@ -68,10 +71,10 @@ impl BidEvents {
         Self { queue, dropped }
     }
 
-    pub(crate) fn bid_made(&self, bid_at_ms: i64, dimensions: Dimensions) {
+    pub(crate) fn bid_made(&self, bid_at_ms: i64, dimensions: &Dimensions) {
         let made = BidMade {
             quarter_start_ms: quarter_start_ms(bid_at_ms),
-            dimensions,
+            dimensions: Packed::of(dimensions),
         };
         if self.queue.try_send(made).is_err() {
             self.dropped.inc();
@@ -86,7 +89,7 @@ struct Counting {
     producer: BidderId,
     clock: Clock,
     dropped: IntCounter,
-    counts: HashMap<(i64, Dimensions), u64>,
+    counts: HashMap<(i64, Packed), u64>,
     /// Numbered and perhaps stored already: repeated as they are until acknowledged.
     unsent: Vec<NewRecord>,
     next_sequence: u64,
@@ -195,9 +198,9 @@ impl Counting {
         let mut counts: Vec<BidCount> = self
             .counts
             .drain()
-            .map(|((quarter_start_ms, dimensions), bids)| BidCount {
+            .map(|((quarter_start_ms, packed), bids)| BidCount {
                 quarter_start_ms,
-                dimensions,
+                dimensions: packed.dimensions(),
                 bids,
             })
             .collect();

@@ -10,7 +10,7 @@ pub(crate) mod layout;
 mod sealer;
 #[cfg(test)]
 mod tests;
-mod wire;
+pub(crate) mod wire;
 
 pub(crate) use click::Click;
 pub(crate) use sealer::{Sealed, TokenSealer};

@@ -257,7 +257,7 @@ impl Thinking<'_> {
                 bidder.shading.bid_made(market, decision.price_cpm_micros);
             }
         }
-        for dimensions in buffers.made.drain(..).filter(|_| !asked.request.test) {
+        for dimensions in buffers.made.iter().filter(|_| !asked.request.test) {
             bidder.events.bid_made(asked.at_ms, dimensions);
         }
         Answered::Bid(Bytes::copy_from_slice(&buffers.out))

@@ -104,10 +104,10 @@ impl Counted {
 async fn what_was_bid_is_what_the_records_say_the_last_second_included() {
     let counted = counted(0);
     for at_ms in [0, 1, 900_000] {
-        counted.events.bid_made(at_ms, of("a"));
+        counted.events.bid_made(at_ms, &of("a"));
     }
     tokio::time::sleep(EVERY * 2).await;
-    counted.events.bid_made(2, of("b"));
+    counted.events.bid_made(2, &of("b"));
     let records = counted.stop().await;
     let sequences: Vec<u64> = records.iter().map(|record| record.sequence).collect();
     assert_eq!(sequences, (1..=records.len() as u64).collect::<Vec<_>>());
@@ -129,9 +129,9 @@ async fn what_was_bid_is_what_the_records_say_the_last_second_included() {
 #[tokio::test(start_paused = true)]
 async fn an_append_that_failed_is_repeated_as_it_was() {
     let counted = counted(2);
-    counted.events.bid_made(0, of("a"));
+    counted.events.bid_made(0, &of("a"));
     tokio::time::sleep(EVERY + EVERY / 2).await;
-    counted.events.bid_made(0, of("b"));
+    counted.events.bid_made(0, &of("b"));
     let records = counted.stop().await;
     let first: Vec<&BidCounts> = records.iter().filter(|record| record.sequence == 1).collect();
     assert_eq!(first.len(), 3);
@@ -143,7 +143,7 @@ async fn an_append_that_failed_is_repeated_as_it_was() {
 async fn many_combinations_become_several_records() {
     let counted = counted(0);
     for campaign in 0..COUNTS_PER_RECORD + 1 {
-        counted.events.bid_made(0, of(&campaign.to_string()));
+        counted.events.bid_made(0, &of(&campaign.to_string()));
     }
     let records = counted.stop().await;
     let bids: u64 = records
@@ -164,7 +164,7 @@ async fn a_full_queue_drops_and_counts() {
     let counted = counted(0);
     // Nothing yields here, so nobody takes anything out.
     for _ in 0..QUEUE + 3 {
-        counted.events.bid_made(0, of("a"));
+        counted.events.bid_made(0, &of("a"));
     }
     assert_eq!(counted.events.dropped.get(), 3);
 }
@@ -175,7 +175,7 @@ async fn a_log_that_hangs_costs_no_bid_its_count() {
     counted.log.hangs.store(true, Ordering::Relaxed);
     for _ in 0..6 {
         for _ in 0..QUEUE / 2 {
-            counted.events.bid_made(0, of("a"));
+            counted.events.bid_made(0, &of("a"));
         }
         tokio::time::sleep(EVERY * 3).await;
     }
@@ -192,7 +192,7 @@ async fn a_log_that_hangs_costs_no_bid_its_count() {
 async fn a_log_that_hangs_does_not_hold_the_process_at_its_end() {
     let counted = counted(0);
     counted.log.hangs.store(true, Ordering::Relaxed);
-    counted.events.bid_made(0, of("a"));
+    counted.events.bid_made(0, &of("a"));
     counted.shutdown.request("test");
     let ended = counted.shutdown.finished().await;
     assert_eq!(ended, platform::shutdown::Ended::Clean);
