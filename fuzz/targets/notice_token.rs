@@ -13,12 +13,22 @@ mod service {
     pub(crate) mod token;
 }
 
+const KINDS: [TokenKind; 7] = [
+    TokenKind::Win,
+    TokenKind::Billing,
+    TokenKind::Loss,
+    TokenKind::Impression,
+    TokenKind::Click,
+    TokenKind::Video,
+    TokenKind::Conversion,
+];
+
 static SEALER: LazyLock<TokenSealer> =
     LazyLock::new(|| TokenSealer::new(&[("k1", [7_u8; 32]), ("k0", [8_u8; 32])]).unwrap());
 
 fuzz_target!(|input: (u8, u8, &[u8])| {
     let (kind, position, bytes) = input;
-    let kind = TokenKind::ALL[usize::from(kind) % TokenKind::ALL.len()];
+    let kind = KINDS[usize::from(kind) % KINDS.len()];
     if let Ok(text) = std::str::from_utf8(bytes) {
         assert_eq!(SEALER.open(kind, 0, text), Err(BadToken::Forged));
         assert!(SEALER.open_click(0, text).is_err());

@@ -47,16 +47,6 @@ pub(crate) enum TokenKind {
 }
 
 impl TokenKind {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Win,
-        Self::Billing,
-        Self::Loss,
-        Self::Impression,
-        Self::Click,
-        Self::Video,
-        Self::Conversion,
-    ];
-
     pub(crate) fn envelope(self) -> Envelope {
         match self {
             Self::Win | Self::Billing | Self::Loss => Envelope::Notices,
@@ -67,24 +57,18 @@ impl TokenKind {
         }
     }
 
-    /// Others share its envelope.
-    fn has_proof(self) -> bool {
-        self.envelope() == Envelope::Notices
-    }
-
-    /// The label under which the key of the kind's proof is derived; changing one makes every token out there worthless.
-    fn label(self) -> &'static str {
-        match self {
-            Self::Win => "win",
-            Self::Billing => "billing",
-            Self::Loss => "loss",
-            Self::Impression => "impression",
-            Self::Click => "click",
-            Self::Video => "video",
-            Self::Conversion => "conversion",
-        }
+    /// Which of [`PROOFS`] it has, if it shares its envelope.
+    fn proof(self) -> Option<usize> {
+        PROOFS.iter().position(|(kind, _)| *kind == self)
     }
 }
+
+/// With the labels under which their keys are derived, as [`Envelope::label`].
+const PROOFS: [(TokenKind, &str); 3] = [
+    (TokenKind::Win, "proof of a win"),
+    (TokenKind::Billing, "proof of a billing"),
+    (TokenKind::Loss, "proof of a loss"),
+];
 
 /// What is sealed together, under one key. What the exchange is told is no secret between its notices; markup is kept short,
 /// and each of its URLs has an envelope of its own.
@@ -106,14 +90,14 @@ impl Envelope {
         Self::Conversion,
     ];
 
-    /// As [`TokenKind::label`].
+    /// Under which its key is derived; changing one makes every token out there worthless.
     fn label(self) -> &'static str {
         match self {
-            Self::Notices => "envelope: notices",
-            Self::Impression => "envelope: impression",
-            Self::Click => "envelope: click",
-            Self::Video => "envelope: video",
-            Self::Conversion => "envelope: conversion",
+            Self::Notices => "notices",
+            Self::Impression => "impression",
+            Self::Click => "click",
+            Self::Video => "video",
+            Self::Conversion => "conversion",
         }
     }
 }

@@ -23,9 +23,7 @@ impl Packed {
             placement,
             site_or_bundle,
         } = dimensions;
-        let mut bytes = Vec::with_capacity(256);
-        let mut out = Writer(&mut bytes);
-        for text in [
+        let texts = [
             advertiser,
             campaign,
             creative,
@@ -38,7 +36,12 @@ impl Packed {
             size,
             placement,
             site_or_bundle,
-        ] {
+        ];
+        // With its length before it, which of most is one byte.
+        let bytes = texts.iter().map(|text| text.len() + 1).sum();
+        let mut bytes = Vec::with_capacity(bytes);
+        let mut out = Writer(&mut bytes);
+        for text in texts {
             out.text(text);
         }
         Self(bytes.into())

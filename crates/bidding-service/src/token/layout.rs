@@ -11,8 +11,13 @@ use domain::money::Terms;
 use domain::period::Day;
 use storage::user_states::CounterKey;
 
-/// Raised when the order or meaning of fields changes; tokens of another version are not read.
-pub(super) const VERSION: u8 = 2;
+/// Raised when the order or meaning of an envelope's fields changes; tokens of another version are not read.
+fn version(envelope: Envelope) -> u8 {
+    match envelope {
+        Envelope::Notices => 2,
+        Envelope::Impression | Envelope::Click | Envelope::Video | Envelope::Conversion => 1,
+    }
+}
 
 const TEST: u8 = 1;
 const PIXEL_BILLS: u8 = 2;
@@ -46,7 +51,7 @@ pub(super) fn write(envelope: Envelope, token: &BidToken, out: &mut Vec<u8>) {
     let needs = Needs::of(envelope, token.billing);
     let flag = |on: bool, bit: u8| if on { bit } else { 0 };
     let mut out = Writer(out);
-    out.byte(VERSION);
+    out.byte(version(envelope));
     out.byte(
         flag(token.test, TEST)
             | flag(token.billing == Billing::Pixel, PIXEL_BILLS)
@@ -98,7 +103,7 @@ pub(super) fn read_from(
     bid_id: BidId,
     from: &mut Reader<'_>,
 ) -> Result<BidToken, Garbled> {
-    if from.byte()? != VERSION {
+    if from.byte()? != version(envelope) {
         return Err(Garbled);
     }
     let flags = from.byte()?;

@@ -6,7 +6,7 @@
 //! for all before it.
 
 use super::wire::Reader;
-use super::{BadToken, BidToken, Click, Envelope, TokenKind, layout};
+use super::{BadToken, BidToken, Click, Envelope, PROOFS, TokenKind, layout};
 use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use aes_gcm_siv::{Aes256GcmSiv, Nonce, Tag};
 use base64::Engine;
@@ -36,8 +36,8 @@ struct Secret {
     kid: String,
     /// In the order of [`Envelope::ALL`].
     ciphers: [Aes256GcmSiv; Envelope::ALL.len()],
-    /// In the order of [`TokenKind::ALL`].
-    proofs: [Hmac<Sha256>; TokenKind::ALL.len()],
+    /// In the order of [`PROOFS`].
+    proofs: [Hmac<Sha256>; PROOFS.len()],
 }
 
 /// An envelope in an arena, to which the proof of one of its kinds is still to be added.
@@ -67,8 +67,8 @@ impl Secret {
         Self {
             kid: kid.to_owned(),
             ciphers: Envelope::ALL.map(|envelope| Aes256GcmSiv::new(&derived(envelope.label()).into())),
-            proofs: TokenKind::ALL.map(|kind| {
-                Hmac::new_from_slice(&derived(kind.label())).expect("HMAC takes keys of any length")
+            proofs: PROOFS.map(|(_, label)| {
+                Hmac::new_from_slice(&derived(label)).expect("HMAC takes keys of any length")
             }),
         }
     }
@@ -77,16 +77,16 @@ impl Secret {
         &self.ciphers[envelope as usize]
     }
 
-    fn proof(&self, kind: TokenKind, tag: &Tag) -> [u8; PROOF_BYTES] {
-        let whole = self.proofs[kind as usize].clone().chain_update(tag).finalize();
-        let mut proof = [0; PROOF_BYTES];
-        proof.copy_from_slice(&whole.into_bytes()[..PROOF_BYTES]);
-        proof
+    /// `None`: the kind needs none.
+    fn proof(&self, kind: TokenKind, tag: &Tag) -> Option<Hmac<Sha256>> {
+        Some(self.proofs[kind.proof()?].clone().chain_update(tag))
     }
 
     fn proves(&self, kind: TokenKind, tag: &Tag, proof: &[u8]) -> bool {
-        let computed = self.proofs[kind as usize].clone().chain_update(tag);
-        !kind.has_proof() || (proof.len() == PROOF_BYTES && computed.verify_truncated_left(proof).is_ok())
+        match self.proof(kind, tag) {
+            Some(computed) => proof.len() == PROOF_BYTES && computed.verify_truncated_left(proof).is_ok(),
+            None => proof.is_empty(),
+        }
     }
 }
 
@@ -121,11 +121,9 @@ impl TokenSealer {
 
     /// The two parts of the token.
     pub(crate) fn token_in<'a>(&self, arena: &'a Bump, kind: TokenKind, sealed: Sealed<'a>) -> [&'a str; 2] {
-        if !kind.has_proof() {
-            return [sealed.text, ""];
-        }
         let proof = self.secrets[0].proof(kind, &sealed.tag);
-        [sealed.text, encoded_in(arena, &proof)]
+        let proof = proof.map(|proof| encoded_in(arena, &proof.finalize().into_bytes()[..PROOF_BYTES]));
+        [sealed.text, proof.unwrap_or_default()]
     }
 
     /// As an answer has it.
@@ -195,7 +193,7 @@ impl TokenSealer {
         text: &str,
         read: impl FnOnce(BidId, &[u8]) -> Option<T>,
     ) -> Option<T> {
-        let behind = if kind.has_proof() { PROOF_CHARACTERS } else { 0 };
+        let behind = kind.proof().map_or(0, |_| PROOF_CHARACTERS);
         let (envelope, proof) = text.split_at_checked(text.len().checked_sub(behind)?)?;
         let mut bytes = URL_SAFE_NO_PAD.decode(envelope).ok()?;
         let proof = URL_SAFE_NO_PAD.decode(proof).ok()?;
@@ -222,10 +220,12 @@ impl TokenSealer {
 }
 
 fn encoded_in<'a>(arena: &'a Bump, bytes: &[u8]) -> &'a str {
-    let length = base64::encoded_len(bytes.len(), false).unwrap_or_default();
+    let length = base64::encoded_len(bytes.len(), false).expect("a token is far below what memory holds");
     let text = arena.alloc_slice_fill_copy(length, 0_u8);
-    let written = URL_SAFE_NO_PAD.encode_slice(bytes, text).unwrap_or_default();
-    std::str::from_utf8(&text[..written]).unwrap_or_default()
+    let written = URL_SAFE_NO_PAD
+        .encode_slice(bytes, text)
+        .expect("the text is as long as that");
+    std::str::from_utf8(&text[..written]).expect("base64 is ASCII")
 }
 
 /// The bidder's random half of the bid id and the low half of its counter.

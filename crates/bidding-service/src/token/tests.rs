@@ -3,6 +3,16 @@ use bidding_engine::Market;
 use domain::exchange::PriceUnit;
 use proptest::prelude::*;
 
+const KINDS: [TokenKind; 7] = [
+    TokenKind::Win,
+    TokenKind::Billing,
+    TokenKind::Loss,
+    TokenKind::Impression,
+    TokenKind::Click,
+    TokenKind::Video,
+    TokenKind::Conversion,
+];
+
 fn sealer() -> TokenSealer {
     TokenSealer::new(&[("2026b", [7_u8; 32]), ("2026a", [3_u8; 32])]).unwrap()
 }
@@ -41,7 +51,7 @@ fn kept_by(kind: TokenKind, token: &BidToken) -> BidToken {
 }
 
 fn kinds() -> impl Strategy<Value = TokenKind> {
-    prop::sample::select(TokenKind::ALL.to_vec())
+    prop::sample::select(KINDS.to_vec())
 }
 
 fn currencies() -> impl Strategy<Value = Currency> {
@@ -150,7 +160,7 @@ proptest! {
     fn no_text_is_a_token_or_a_panic(text in ".{0,200}", bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         use base64::Engine;
         let encoded = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&bytes);
-        for kind in TokenKind::ALL {
+        for kind in KINDS {
             prop_assert_eq!(sealer().open(kind, 0, &text), Err(BadToken::Forged));
             prop_assert_eq!(sealer().open_click(0, &text), Err(BadToken::Forged));
             prop_assert_eq!(sealer().open(kind, 0, &encoded), Err(BadToken::Forged));
