@@ -17,6 +17,7 @@ def mistakes(objects):
     yield from _accounts(objects)
     yield from _variables(objects)
     yield from _hosts(objects)
+    yield from _poolers(objects)
     yield from _jobs(objects)
     yield from _custom(objects)
 
@@ -148,6 +149,15 @@ def _hosts(objects):
         for host, port in SHORT.findall(text):
             if host not in LOCAL and not objects.find("Service", host, namespace):
                 yield f"{owner} names {host}:{port}, a host that nothing makes"
+
+
+def _poolers(objects):
+    """Who goes by a pooler knows it: what he sets for a session is another's."""
+    names = {pooler["metadata"]["name"] for pooler in objects.of("Pooler")}
+    for owner, _, text in _texts(objects):
+        for host in re.findall(r"postgres://[^\s]*@([\w-]+)", text):
+            if host in names and "statement-cache-capacity=0" not in text:
+                yield f"{owner} goes by the pooler {host} without statement-cache-capacity=0"
 
 
 def _texts(objects):

@@ -2,9 +2,9 @@
 //!
 //! Promises: what was acknowledged was committed; a server that is away, starting, full, read-only or being replaced is
 //! [`storage::StorageError::Unavailable`], within seconds, and work goes on by itself once a primary is back. Every
-//! method is one transaction with limits of its own, or one statement that reads, so the adapter works beside a
-//! transaction pooler (PgBouncer from 1.21 with `max_prepared_statements`, before it with `statement-cache-capacity=0` in
-//! the URL).
+//! method is one transaction with limits of its own, or one statement that reads. Beside a transaction pooler
+//! `statement-cache-capacity=0` in the URL says so: each method is a transaction then, its limits are its own and not the
+//! session's, and no statement is taken for prepared.
 //!
 //! What it takes for granted: the server keeps what it acknowledged (`synchronous_commit` on, and a synchronous standby
 //! where one is promoted). A promoted standby that lost commits would hand out revisions twice, as would
