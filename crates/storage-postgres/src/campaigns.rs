@@ -69,7 +69,7 @@ impl CampaignStore for PostgresStore {
     }
 
     async fn list(&self, kind: Kind, query: &ListQuery) -> Result<Vec<Document>, StorageError> {
-        at_a_glance!(self.primary, |connection| campaign_list::list(
+        in_transaction!(self.primary, read, |connection| campaign_list::list(
             connection, kind, query
         ))
     }

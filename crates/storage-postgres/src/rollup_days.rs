@@ -7,18 +7,13 @@ use crate::store::PostgresStore;
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 use storage::StorageError;
-use tokio::time::{Instant, sleep};
 
 /// "ads\0days" as a number: who attaches or drops a partition holds this lock.
 const PARTITIONS_LOCK: i64 = 0x6164_7300_6461_7973;
 
 /// Dropping locks the whole of `rollups`: while it waits for a report to end, those who come after it wait behind it.
 const LOCK_BRIEFLY: &str = "SET LOCAL lock_timeout = '100ms'";
-/// For how long it is tried again while there is always some report; then the next round has its turn.
-const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Days whose partition this process has seen. A hint only: another process may drop one, and inserting says so.
 #[derive(Default)]
@@ -40,7 +35,8 @@ impl KnownDays {
 }
 
 impl PostgresStore {
-    /// Drops the rollups of every UTC day that ended at or before the instant; how many days. Repeat it daily.
+    /// Drops the rollups of every UTC day that ended at or before the instant; how many days. A day that is in use stays for
+    /// the next time. Repeat it daily.
     pub async fn drop_rollups_before(&self, before_ms: i64) -> Result<u64, StorageError> {
         let partitions: Vec<String> = in_transaction!(self.primary, read, |connection| async {
             let names = sqlx::query_scalar(
@@ -52,22 +48,17 @@ impl PostgresStore {
         let mut dropped = 0;
         for day in partitions.iter().filter_map(|name| day_named(name)) {
             if day.saturating_add(1).saturating_mul(DAY_MS) <= before_ms {
-                self.drop_when_unused(day).await?;
-                dropped += 1;
+                match tried_in_transaction!(self.primary, write, |connection| drop_day(connection, day)) {
+                    Err(failure) if failure.is_lock_timeout() => {}
+                    outcome => {
+                        outcome?;
+                        dropped += 1;
+                    }
+                }
             }
         }
         self.known_days.forget();
         Ok(dropped)
-    }
-
-    async fn drop_when_unused(&self, day: i64) -> Result<(), StorageError> {
-        let give_up = Instant::now() + PATIENCE;
-        loop {
-            match tried_in_transaction!(self.primary, write, |connection| drop_day(connection, day)) {
-                Err(failure) if failure.is_lock_timeout() && Instant::now() < give_up => sleep(PAUSE).await,
-                outcome => return Ok(outcome?),
-            }
-        }
     }
 
     /// A transaction of its own, before the one that inserts: attaching waits for no reader and no other writer.

@@ -135,6 +135,10 @@ impl Writes {
             return group.into_iter().for_each(|asked| asked.tell(Err(same(&error))));
         }
         for asked in group {
+            if asked.since.elapsed() > LONGEST_WAIT {
+                asked.tell(Err(too_busy()));
+                continue;
+            }
             let alone = self.committed(std::slice::from_ref(&asked)).await;
             let alone = alone.map_err(StorageError::from);
             asked.tell(alone.and_then(|mut answers| answers.pop().unwrap_or_else(|| Err(too_busy()))));

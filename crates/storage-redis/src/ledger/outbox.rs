@@ -23,7 +23,8 @@ impl RedisLedger {
         limit: u32,
     ) -> Result<Vec<Settled>, StorageError> {
         let of_groups = join_all((0..GROUPS).map(|group| self.due(group, settled_before_ms, limit))).await;
-        let mut found: Vec<(i64, u32, BidId)> = what_there_is(of_groups)?;
+        let mut failed = None;
+        let mut found: Vec<(i64, u32, BidId)> = what_there_is(of_groups, &mut failed);
         found.sort_unstable();
         found.truncate(limit as usize);
         let mut by_group: BTreeMap<u32, Vec<BidId>> = BTreeMap::new();
@@ -31,9 +32,12 @@ impl RedisLedger {
             by_group.entry(group).or_default().push(bid_id);
         }
         let read = by_group.iter().map(|(group, bids)| self.verdicts(*group, bids));
-        let mut settled: Vec<Settled> = what_there_is(join_all(read).await)?;
+        let mut settled: Vec<Settled> = what_there_is(join_all(read).await, &mut failed);
         settled.sort_by_key(|of| (of.settled_at_ms, of.bid_id));
-        Ok(settled)
+        match failed {
+            Some(error) if settled.is_empty() => Err(error),
+            _ => Ok(settled),
+        }
     }
 
     async fn due(
@@ -131,20 +135,19 @@ impl RedisLedger {
     }
 }
 
-/// Of groups that fail one by one; an error where there is nothing else.
-fn what_there_is<T>(of_groups: Vec<Result<Vec<T>, StorageError>>) -> Result<Vec<T>, StorageError> {
+/// Of groups that fail one by one.
+fn what_there_is<T>(
+    of_groups: Vec<Result<Vec<T>, StorageError>>,
+    failed: &mut Option<StorageError>,
+) -> Vec<T> {
     let mut found = Vec::new();
-    let mut failed = None;
     for of_group in of_groups {
         match of_group {
             Ok(some) => found.extend(some),
-            Err(error) => failed = Some(error),
+            Err(error) => *failed = Some(error),
         }
     }
-    match failed {
-        Some(error) if found.is_empty() => Err(error),
-        _ => Ok(found),
-    }
+    found
 }
 
 /// `charge over-delivery settled-at length-of-campaign length-of-date`, then the three texts without a gap.
