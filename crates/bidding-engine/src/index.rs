@@ -97,8 +97,8 @@ impl Index {
     }
 
     /// Whether any campaign asks for the deal.
-    pub(crate) fn knows_deal(&self, deal_hash: u64) -> bool {
-        self.deals.contains_key(&deal_hash)
+    pub(crate) fn knows_deal(&self, deal_hashes: [u64; 2]) -> bool {
+        deal_hashes.iter().any(|hash| self.deals.contains_key(hash))
     }
 
     fn dimensions<'a>(

@@ -4,12 +4,13 @@ use crate::campaign::{CompiledCampaign, format_word};
 use crate::conditions::{Conditions, floor_of_all};
 use crate::creative::begun_seconds;
 use crate::facts::Facts;
-use crate::hash::{exact, mix};
+use crate::hash::{TextHash, exact, mix};
 use crate::words::size;
 use crate::{Decision, ExchangeState, Now, UserView};
 use bumpalo::Bump;
 use domain::creative::Format;
 use domain::currency::Currency;
+use domain::deal::at_exchange;
 use openrtb::BidRequest;
 use openrtb::codes::auction_type;
 use openrtb::native::NativeRequest;
@@ -97,8 +98,8 @@ impl Formats {
 pub(crate) struct Slot {
     /// In `imp.pmp.deals`; `None` is the open auction.
     pub(crate) deal: Option<usize>,
-    /// Of the deal's id.
-    pub(crate) deal_hash: u64,
+    /// Of the deal's id, at whatever exchange, and at this one.
+    pub(crate) deal_hashes: [u64; 2],
     pub(crate) floor: Floor,
     pub(crate) filled: Filled,
     /// A bid in the campaign's own currency is its maximum for one impression.
@@ -128,10 +129,10 @@ pub(crate) enum Floor {
 }
 
 impl Slot {
-    fn new(ask: &Ask<'_>, imp: &Imp<'_>, deal: Option<usize>, deal_hash: u64) -> Self {
+    fn new(ask: &Ask<'_>, imp: &Imp<'_>, deal: Option<usize>, deal_hashes: [u64; 2]) -> Self {
         let mut slot = Self {
             deal,
-            deal_hash,
+            deal_hashes,
             floor: floor_of_all(ask, imp, deal.and_then(|deal| imp.pmp.deals.get(deal))),
             filled: Filled::default(),
             // A deal's may be its floor.
@@ -196,15 +197,17 @@ pub(crate) fn goes_on(imp: &Imp<'_>, decisions: &[Decision], slots: &mut [Slot])
 pub(crate) fn read_slots(ask: &Ask<'_>, imp: &Imp<'_>, slots: &mut Vec<Slot>) {
     slots.clear();
     if !imp.pmp.private_auction {
-        slots.push(Slot::new(ask, imp, None, 0));
+        slots.push(Slot::new(ask, imp, None, [0; 2]));
     }
     for (position, deal) in imp.pmp.deals.iter().enumerate() {
-        let deal_hash = exact(deal.id);
+        let here = at_exchange(&ask.exchange.serving().exchange.id, deal.id).into_iter();
+        let here = here.fold(TextHash::new(), TextHash::exact);
+        let deal_hashes = [exact(deal.id), here.finish()];
         if !slots
             .iter()
-            .any(|slot| slot.deal.is_some() && slot.deal_hash == deal_hash)
+            .any(|slot| slot.deal.is_some() && slot.deal_hashes == deal_hashes)
         {
-            slots.push(Slot::new(ask, imp, Some(position), deal_hash));
+            slots.push(Slot::new(ask, imp, Some(position), deal_hashes));
         }
     }
 }
@@ -214,7 +217,10 @@ impl Slot {
     pub(crate) fn suits(&self, campaign: &CompiledCampaign) -> bool {
         match self.deal {
             None => campaign.open_auction,
-            Some(_) => campaign.deals.binary_search(&self.deal_hash).is_ok(),
+            Some(_) => self
+                .deal_hashes
+                .iter()
+                .any(|hash| campaign.deals.binary_search(hash).is_ok()),
         }
     }
 

@@ -88,7 +88,7 @@ impl Search<'_> {
         // A deal that nobody wants is as good as won. Where that is all, the search goes on to find the reason.
         let index = self.snapshot.index();
         let slots = self.offer.slots.iter();
-        let is_unwanted = slots.map(|slot| slot.deal.is_some() && !index.knows_deal(slot.deal_hash));
+        let is_unwanted = slots.map(|slot| slot.deal.is_some() && !index.knows_deal(slot.deal_hashes));
         self.buffers.is_won.clear();
         self.buffers.is_won.extend(is_unwanted);
         if self.is_decided() {

@@ -1,5 +1,6 @@
 //! `/deals`: an advertiser's agreements with sellers. A campaign may name one by its id (`dea_…`) where it may also name an
-//! exchange's own deal id: what is published is the exchange's id, or, while the deal is paused, one that no request has.
+//! exchange's own deal id: what is published is the exchange and its id of the deal, or, while the deal is paused, one that no
+//! request has.
 
 use crate::api::{Api, timestamp};
 use crate::auth::Caller;
@@ -8,7 +9,7 @@ use crate::error::ApiError;
 use crate::named::{self, Named};
 use crate::resource::{Draft, Resource, body, patched, stored, word};
 use domain::campaign::Campaign;
-use domain::deal::{Deal, DealSpec, DealStatus};
+use domain::deal::{Deal, DealSpec, DealStatus, at_exchange};
 use domain::id::DealId;
 use domain::targeting::Targeting;
 use domain::validation::deal::deal as validate;
@@ -134,7 +135,7 @@ pub(crate) async fn serve_by_exchanges_ids(
         };
         let deal: Deal = serde_json::from_value(found.body)?;
         if deal.spec.status == DealStatus::Active && deal.spec.advertiser_id == owner {
-            *id = deal.spec.deal_id;
+            *id = at_exchange(&deal.spec.exchange, &deal.spec.deal_id).concat();
         }
         // Else it stays our own id, which no exchange has.
     }

@@ -5,6 +5,15 @@ use crate::id::{AdvertiserId, DealId, ExchangeId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// Stands in no text that a client may set.
+const BEHIND_EXCHANGE: &str = "\u{1f}";
+
+/// A deal of one exchange, in the pieces of the text that campaigns are published with: two exchanges may give two deals the
+/// same id.
+pub fn at_exchange<'a>(exchange: &'a ExchangeId, deal_id: &'a str) -> [&'a str; 3] {
+    [exchange.as_str(), BEHIND_EXCHANGE, deal_id]
+}
+
 /// What a client may set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -59,7 +59,8 @@ pub struct Targeting {
     /// Own lists (`aud_…`) and `user.data` segments (`segment:PROVIDER:ID`).
     #[serde(skip_serializing_if = "AllowBlock::is_any")]
     pub audiences: AllowBlock,
-    /// Ids of deals to bid on; with `open_auction: false`, on nothing else.
+    /// Deals to bid on; with `open_auction: false`, on nothing else. By an id that an exchange gave, at whatever exchange;
+    /// or by that of a record (`dea_…`), at its exchange.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub deals: Vec<String>,
     pub open_auction: bool,

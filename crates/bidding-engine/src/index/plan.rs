@@ -90,7 +90,9 @@ impl<'a> Plan<'a> {
         let mut steps = ArenaVec::with_capacity_in(3, arena);
         let is_open = offer.slots.iter().any(|slot| slot.deal.is_none());
         let deals = offer.slots.iter().filter(|slot| slot.deal.is_some());
-        let members = deals.filter_map(|slot| index.deals.get(&slot.deal_hash));
+        let members = deals
+            .flat_map(|slot| slot.deal_hashes)
+            .filter_map(|hash| index.deals.get(&hash));
         steps.push(Step {
             reason: NoBidReason::Deal,
             allow: Some(Allow {

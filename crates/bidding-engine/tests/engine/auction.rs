@@ -177,6 +177,21 @@ fn each_deal_and_the_open_auction_get_a_bid_of_their_own() {
     assert_eq!(found, expected.map(|(id, deal)| (id.to_owned(), deal)));
 }
 
+/// Two exchanges may give two sellers' deals the same id.
+#[test]
+fn a_deal_of_an_exchange_is_met_there_alone() {
+    let mut world = World::of([
+        campaign("there").cpm(5).deals(&["elsewhere\u{1f}d"]),
+        campaign("here").cpm(4).deals(&["default\u{1f}d"]),
+        campaign("anywhere").cpm(3).deals(&["d"]),
+    ]);
+    let request = pmp(1, json!([{"id": "d"}]));
+    let answer = world.bid(&request);
+    assert_eq!(world.id(&answer.decisions[0]), "here");
+    let mut alone = World::of([campaign("there").deals(&["elsewhere\u{1f}d"])]);
+    assert_eq!(alone.reason(&request), Some(Deal));
+}
+
 #[test]
 fn a_private_auction_takes_deals_only_and_a_deal_campaign_may_want_nothing_else() {
     let mut open = World::of([campaign("a")]);

@@ -118,7 +118,13 @@ pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
         ),
         list(&["default", "other"]),
         list(&["aud_1", "segment:p:7"]),
-        select(&[&[] as &[&str], &[], &["d1"], &["d1", "d2"]]),
+        select(&[
+            &[] as &[&str],
+            &[],
+            &["d1"],
+            &["d1", "d2"],
+            &["default\u{1f}d1", "other\u{1f}d2"],
+        ]),
         prop::bool::weighted(0.8),
     );
     let targeting = targeting.prop_map(

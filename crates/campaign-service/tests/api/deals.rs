@@ -64,7 +64,7 @@ async fn every_mistake_of_a_deal_is_told() {
 }
 
 #[tokio::test]
-async fn a_campaign_bids_on_a_named_deal_by_the_exchanges_id_while_it_is_active() {
+async fn a_campaign_bids_on_a_named_deal_at_its_exchange_while_it_is_active() {
     let app = TestApp::start().await;
     let (own, stranger) = (app.advertiser().await, app.advertiser().await);
     let deal = app.admin().post("/deals", deal_of(&own)).await.created();
@@ -86,7 +86,7 @@ async fn a_campaign_bids_on_a_named_deal_by_the_exchanges_id_while_it_is_active(
         })
         .await;
     };
-    published(json!(["ex-7", "raw"])).await;
+    published(json!(["default\u{1f}ex-7", "raw"])).await;
     let path = format!("/deals/{deal}");
     app.admin().patch(&path, json!({"status": "paused"})).await.ok();
     published(json!([deal, "raw"])).await;
@@ -94,7 +94,7 @@ async fn a_campaign_bids_on_a_named_deal_by_the_exchanges_id_while_it_is_active(
         .patch(&path, json!({"status": "active", "deal_id": "ex-8"}))
         .await
         .ok();
-    published(json!(["ex-8", "raw"])).await;
+    published(json!(["default\u{1f}ex-8", "raw"])).await;
     // Clients see what they wrote.
     let shown = app.admin().get(&format!("/campaigns/{campaign}")).await.ok();
     assert_eq!(shown["targeting"]["deals"], json!([deal, "raw"]));
