@@ -1,11 +1,17 @@
 //! `latency`: what the client sees at a constant rate, open loop, against a bare endpoint. The load is that of `bid`.
 
 use crate::figure::Figure;
-use crate::{Conditions, bid};
+use crate::server::Server;
+use crate::{Conditions, bid, load, load_request};
 
 pub(crate) fn run(conditions: Conditions) -> anyhow::Result<Vec<Figure>> {
-    let runs = bid::both(conditions)?;
-    let (run, baseline) = (runs.run.load, runs.baseline.load);
+    let prepared = bid::prepare(conditions)?;
+    let bidder = Server::bidding(prepared.data_dir())?;
+    let run = load::run_with(&bidder, conditions, Some(prepared.requests()))?.load;
+    let answer_bytes = bidder.answer_bytes(&load_request::biddable(0))?;
+    drop(bidder);
+    let bare = Server::bare(answer_bytes)?;
+    let baseline = load::run_with(&bare, conditions, Some(prepared.requests()))?.load;
     eprintln!(
         "latency: {} campaigns, {:.0} requests/s, statuses {:?}",
         conditions.campaigns, run.answered_per_second, run.statuses

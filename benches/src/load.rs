@@ -54,6 +54,17 @@ pub(crate) fn run_with(
     })
 }
 
+/// The load of a bench, unmeasured.
+pub(crate) fn warm_up(server: &Server, conditions: Conditions, requests: &Path) -> anyhow::Result<()> {
+    generate(
+        server,
+        conditions.rate,
+        conditions.warm_up_seconds,
+        Some(requests),
+    )
+    .map(drop)
+}
+
 fn generate(server: &Server, rate: u64, seconds: u64, requests: Option<&Path>) -> anyhow::Result<Load> {
     generate_over(64, server, rate, seconds, requests)
 }

@@ -8,6 +8,7 @@ mod load;
 mod load_request;
 mod server;
 mod spread;
+mod turns;
 
 mod analytics;
 mod bid;
@@ -33,10 +34,10 @@ struct Args {
     /// One JSON object a line
     #[arg(long)]
     json: bool,
-    /// Seconds under load for each server
+    /// Seconds under load for each server; a third of them where servers take turns
     #[arg(long, default_value_t = 15)]
     seconds: u64,
-    /// Seconds under load before those; without it a fifth of them
+    /// Seconds under load before those; without it a fifth of them. Where servers take turns, before the first
     #[arg(long)]
     warm_up: Option<u64>,
     /// Requests a second

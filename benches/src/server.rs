@@ -123,6 +123,23 @@ impl Server {
         cpu_us(&self.child.id().to_string())
     }
 
+    /// Nothing of it runs until [`Server::resume`].
+    pub(crate) fn pause(&self) -> anyhow::Result<()> {
+        self.signal("-STOP")
+    }
+
+    pub(crate) fn resume(&self) -> anyhow::Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> anyhow::Result<()> {
+        let sent = Command::new("kill")
+            .args([signal, &self.child.id().to_string()])
+            .status()?;
+        anyhow::ensure!(sent.success(), "kill {signal} failed");
+        Ok(())
+    }
+
     /// Memory that the process has in use.
     pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
         let text = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()))?;

@@ -1,0 +1,52 @@
+//! Two servers under the same load in turns, in short rounds and each first as often as the other, so that what the
+//! machine does beside falls on both; the round in the middle counts. Whose turn it is not stands still.
+
+use crate::load::{self, Run};
+use crate::server::Server;
+use crate::{Conditions, figure::Figure};
+use std::path::Path;
+
+const ROUNDS: usize = 10;
+/// Under load before each turn: leases that ran out meanwhile come again.
+const WARM_UP_SECONDS: u64 = 3;
+
+/// Server CPU time per request of the first against the second; `check` sees each run of the first.
+pub(crate) fn cpu_us_per_request(
+    bench: &'static str,
+    (server, baseline): (&Server, &Server),
+    conditions: Conditions,
+    requests: &Path,
+    check: impl Fn(&Run) -> anyhow::Result<()>,
+) -> anyhow::Result<Figure> {
+    let turn = Conditions {
+        seconds: (conditions.seconds / 3).max(3),
+        warm_up_seconds: WARM_UP_SECONDS,
+        ..conditions
+    };
+    let cost = |server: &Server, other: &Server| {
+        other.pause()?;
+        let run = load::run_with(server, turn, Some(requests));
+        other.resume()?;
+        run
+    };
+    let mut rounds = Vec::with_capacity(ROUNDS);
+    for number in 0..ROUNDS {
+        let (run, base) = if number % 2 == 0 {
+            (cost(server, baseline)?, cost(baseline, server)?)
+        } else {
+            let base = cost(baseline, server)?;
+            (cost(server, baseline)?, base)
+        };
+        check(&run)?;
+        let pair = (run.cpu_us_per_request, base.cpu_us_per_request);
+        let ratio = pair.0 / pair.1;
+        eprintln!(
+            "{bench}: round {number}: {:.1} us / {:.1} us = {ratio:.2}",
+            pair.0, pair.1
+        );
+        rounds.push(pair);
+    }
+    rounds.sort_by(|one, other| (one.0 / one.1).total_cmp(&(other.0 / other.1)));
+    let (value, baseline) = rounds[ROUNDS / 2];
+    Ok(Figure::new(bench, "cpu_us_per_request", "us", value, baseline))
+}
