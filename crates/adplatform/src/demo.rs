@@ -10,6 +10,7 @@ mod tally;
 mod verdict;
 
 use crate::house::{House, HouseOptions};
+use crate::output::print_line;
 use anyhow::Context;
 use api::Api;
 use catalogue::Running;
@@ -61,9 +62,9 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<bool> {
     let ended = house.finished().await;
     let verdict = traded?;
     if args.json {
-        println!("{}", serde_json::to_string(&verdict)?);
+        print_line(serde_json::to_string(&verdict)?)?;
     } else {
-        println!("\n{verdict}");
+        print_line(format_args!("\n{verdict}"))?;
     }
     Ok(verdict.holds() && ended == platform::shutdown::Ended::Clean)
 }

@@ -1,6 +1,7 @@
 //! `adplatform dev`: the platform alone, until it is told to stop. Without settings, on embedded storage.
 
 use crate::house::{House, HouseOptions};
+use crate::output::print_line;
 use platform::shutdown::Ended;
 use platform::{ProcessSettings, SettingHelp};
 use std::collections::BTreeSet;
@@ -57,7 +58,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<Ended> {
     .await?;
     house.listen_for_signals()?;
     house.ready().await?;
-    println!("{}", greeting(&house));
+    print_line(greeting(&house))?;
     Ok(house.finished().await)
 }
 

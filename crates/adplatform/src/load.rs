@@ -5,6 +5,7 @@ pub(crate) mod connection;
 pub(crate) mod figures;
 pub(crate) mod schedule;
 
+use crate::output::print_line;
 use crate::traffic::Traffic;
 use anyhow::Context;
 use bytes::Bytes;
@@ -82,9 +83,9 @@ pub(crate) async fn run(args: &LoadArgs) -> anyhow::Result<()> {
     let elapsed = begin.elapsed().max(args.duration);
     let summary = figures.summary(args.rate, elapsed);
     if args.json {
-        println!("{}", serde_json::to_string(&summary)?);
+        print_line(serde_json::to_string(&summary)?)?;
     } else {
-        println!("{summary}");
+        print_line(&summary)?;
     }
     anyhow::ensure!(summary.answered > 0, "nothing was answered by {}", args.url);
     Ok(())

@@ -5,6 +5,7 @@ mod dev;
 mod duration;
 mod house;
 mod load;
+mod output;
 mod prepare;
 mod reconcile;
 mod restored;
@@ -12,6 +13,8 @@ mod topic;
 mod traffic;
 mod wiring;
 
+use crate::output::print_line;
+use crate::prepare::Told;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use platform::telemetry::{self, LogFormat, LogSettings};
 use platform::{Backends, Clock, Mistakes, ProcessSettings, Settings};
@@ -91,14 +94,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Load(args) => load::run(&args).await.map(|()| ExitCode::SUCCESS),
         Command::Reconcile => reconcile().await,
         Command::Restored(args) => restored::run(&args).await.map(|()| ExitCode::SUCCESS),
-        Command::Migrate(args) => {
-            log_if_asked();
-            prepare::migrate(&args).await.map(|()| ExitCode::SUCCESS)
-        }
-        Command::Topics(args) => {
-            log_if_asked();
-            prepare::topics(&args).await.map(|()| ExitCode::SUCCESS)
-        }
+        Command::Migrate(args) => prepare::migrate(&args, told()).await.map(|()| ExitCode::SUCCESS),
+        Command::Topics(args) => prepare::topics(&args, told()).await.map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -109,10 +106,13 @@ async fn reconcile() -> anyhow::Result<ExitCode> {
     let stores = wiring::existing(&backends, &Clock::system()).await?;
     let lines = reconcile::compare(&*stores.ledger, &*stores.log, &*stores.reports).await?;
     for line in &lines {
-        println!("{line}");
+        print_line(line)?;
     }
     let different = lines.iter().filter(|line| !line.agrees()).count();
-    println!("{} campaign days, {different} with differences", lines.len());
+    print_line(format_args!(
+        "{} campaign days, {different} with differences",
+        lines.len()
+    ))?;
     Ok(if different == 0 {
         ExitCode::SUCCESS
     } else {
@@ -121,11 +121,13 @@ async fn reconcile() -> anyhow::Result<ExitCode> {
 }
 
 /// What a job says is for a person, unless `LOG_FORMAT=json` says otherwise.
-fn log_if_asked() {
+fn told() -> Told {
     let log = log_settings();
-    if log.is_json_asked {
-        telemetry::init("adplatform", &log);
+    if !log.is_json_asked {
+        return Told::ToAPerson;
     }
+    telemetry::init("adplatform", &log);
+    Told::InTheLog
 }
 
 fn log_settings() -> LogSettings {

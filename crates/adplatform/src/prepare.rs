@@ -3,6 +3,7 @@
 //! Both are safe to run again and by several at once, and wait for a server that is not there yet. What they say is for a
 //! person, or lines of the log where `LOG_FORMAT=json` asks for them, as images do.
 
+use crate::output::print_line;
 use crate::{duration, wiring};
 use anyhow::Context;
 use platform::config::{Backend, Backends};
@@ -12,6 +13,13 @@ use std::time::{Duration, Instant};
 use storage::StorageError;
 
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How a job says what it did.
+#[derive(Clone, Copy)]
+pub(crate) enum Told {
+    ToAPerson,
+    InTheLog,
+}
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct MigrateArgs {
@@ -34,49 +42,48 @@ pub(crate) struct TopicsArgs {
 }
 
 /// Brings the schema of the database up to date.
-pub(crate) async fn migrate(args: &MigrateArgs) -> anyhow::Result<()> {
+pub(crate) async fn migrate(args: &MigrateArgs, told: Told) -> anyhow::Result<()> {
     let backends = read(&[Backend::Database])?;
     let schema = wiring::Schema::of(&backends)?;
     let clock = Clock::system();
-    patiently("the database", args.patience, || schema.migrate(&clock)).await?;
-    say(&format!("the schema of {} is up to date", schema.name()));
-    Ok(())
+    patiently(told, "the database", args.patience, || schema.migrate(&clock)).await?;
+    told.say(&format!("the schema of {} is up to date", schema.name()))
 }
 
 /// Makes the topics of the platform in Kafka.
-pub(crate) async fn topics(args: &TopicsArgs) -> anyhow::Result<()> {
+pub(crate) async fn topics(args: &TopicsArgs, told: Told) -> anyhow::Result<()> {
     let backends = read(&[Backend::Kafka])?;
     let Some(topics) = wiring::kafka_log(&backends)? else {
-        say(&format!(
+        return told.say(&format!(
             "KAFKA_BROKERS is not set: the log is embedded in {} and needs no topics",
             backends.embedded_url
         ));
-        return Ok(());
     };
     let min_insync = args
         .min_insync_replicas
         .unwrap_or(args.replication_factor.saturating_sub(1).max(1));
-    let lines = patiently("kafka", args.patience, || async {
+    let lines = patiently(told, "kafka", args.patience, || async {
         Ok(topics.create(args.replication_factor, min_insync).await)
     })
     .await?;
-    for line in lines {
-        say(&line);
-    }
-    Ok(())
+    lines.iter().try_for_each(|line| told.say(line))
 }
 
-fn say(outcome: &str) {
-    if is_logged() {
-        tracing::info!(outcome, "prepared");
-    } else {
-        println!("{outcome}");
+impl Told {
+    fn say(self, outcome: &str) -> anyhow::Result<()> {
+        match self {
+            Self::ToAPerson => print_line(outcome)?,
+            Self::InTheLog => tracing::info!(outcome, "prepared"),
+        }
+        Ok(())
     }
-}
 
-/// Telemetry is begun for a job only where its log is JSON.
-fn is_logged() -> bool {
-    tracing::enabled!(tracing::Level::ERROR)
+    fn waits_for(self, server: &str, error: &StorageError) {
+        match self {
+            Self::ToAPerson => eprintln!("waiting for {server}: {error}"),
+            Self::InTheLog => tracing::warn!(server, %error, "waiting for a server"),
+        }
+    }
 }
 
 fn read(needed: &[Backend]) -> anyhow::Result<Backends> {
@@ -88,6 +95,7 @@ fn read(needed: &[Backend]) -> anyhow::Result<Backends> {
 
 /// Repeats what is safe to repeat while the server is away, and tells once that it waits.
 async fn patiently<T, Trying>(
+    told: Told,
     server: &str,
     patience: Duration,
     mut work: impl FnMut() -> Trying,
@@ -110,11 +118,7 @@ where
             return Err(error).with_context(|| format!("{server} did not answer within {seconds} s"));
         }
         if !is_told {
-            if is_logged() {
-                tracing::warn!(server, %error, "waiting for a server");
-            } else {
-                eprintln!("waiting for {server}: {error}");
-            }
+            told.waits_for(server, &error);
             is_told = true;
         }
         tokio::time::sleep(PAUSE).await;

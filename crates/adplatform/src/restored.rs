@@ -9,6 +9,7 @@
 //!
 //! Safe to run again: another generation, everything published once more.
 
+use crate::output::print_line;
 use crate::{topic, wiring};
 use anyhow::Context;
 use domain::creative::CreativeStatus;
@@ -65,17 +66,17 @@ pub(crate) async fn run(args: &RestoredArgs) -> anyhow::Result<()> {
     announce(store, of_topics.collect(), clock.unix_ms()).await?;
 
     for (what, id, _) in &differences {
-        println!("{id}  {}", what.told());
+        print_line(format_args!("{id}  {}", what.told()))?;
     }
     let count = |wanted: Difference| differences.iter().filter(|(what, ..)| *what == wanted).count();
-    println!(
+    print_line(format_args!(
         "generation {generation}: everything is published again; of {} objects in the topics {} are withdrawn, {} went \
          back to an earlier state, {} could not be read",
         campaigns.values.len() + exchanges.values.len(),
         count(Difference::Lost),
         count(Difference::Changed),
         count(Difference::Unreadable),
-    );
+    ))?;
     Ok(())
 }
 

@@ -2,11 +2,11 @@
 
 use crate::campaign_list;
 use crate::error::storage_error;
+use crate::idempotency::{keep_answer, kept_answer};
 use crate::store::SqliteStore;
 use async_trait::async_trait;
 use domain::creative::Creative;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{FromRow, Row, SqliteConnection};
 use storage::campaign_store::{
@@ -14,8 +14,6 @@ use storage::campaign_store::{
     Write, Written,
 };
 use storage::{CampaignStore, StorageError};
-
-const IDEMPOTENCY_HOLD_MS: i64 = 24 * 60 * 60 * 1_000;
 
 pub(crate) fn kind_name(kind: Kind) -> &'static str {
     match kind {
@@ -409,49 +407,6 @@ async fn announce(
         .bind(id)
         .bind(now_ms)
         .bind(traceparent)
-        .execute(connection)
-        .await
-        .map_err(storage_error)?;
-    Ok(())
-}
-
-async fn kept_answer(
-    connection: &mut SqliteConnection,
-    key: String,
-    now_ms: i64,
-) -> Result<Option<Idempotent>, StorageError> {
-    let row: Option<(String, String)> =
-        sqlx::query_as("SELECT request_hash, answer FROM idempotency WHERE key = ? AND expires_at_ms > ?")
-            .bind(&key)
-            .bind(now_ms)
-            .fetch_optional(connection)
-            .await
-            .map_err(storage_error)?;
-    row.map(|(request_hash, answer)| {
-        Ok(Idempotent {
-            key,
-            request_hash,
-            answer: serde_json::from_str::<Value>(&answer)?,
-        })
-    })
-    .transpose()
-}
-
-async fn keep_answer(
-    connection: &mut SqliteConnection,
-    idempotent: &Idempotent,
-    now_ms: i64,
-) -> Result<(), StorageError> {
-    sqlx::query("DELETE FROM idempotency WHERE expires_at_ms <= ?")
-        .bind(now_ms)
-        .execute(&mut *connection)
-        .await
-        .map_err(storage_error)?;
-    sqlx::query("INSERT INTO idempotency (key, request_hash, answer, expires_at_ms) VALUES (?, ?, ?, ?)")
-        .bind(&idempotent.key)
-        .bind(&idempotent.request_hash)
-        .bind(idempotent.answer.to_string())
-        .bind(now_ms.saturating_add(IDEMPOTENCY_HOLD_MS))
         .execute(connection)
         .await
         .map_err(storage_error)?;

@@ -20,6 +20,7 @@ mod error;
 mod event_log;
 #[cfg(test)]
 mod fault_tests;
+mod idempotency;
 mod ledger;
 mod readers;
 mod reports;
