@@ -52,6 +52,7 @@ need_cargo_deny() {
 
 # Counts each test of `cargo test`, not the command as one.
 tests() {
+    local begin=$SECONDS
     say "tests"
     cargo test --workspace --no-fail-fast 2>&1 | tee "$log"
     local status=${PIPESTATUS[0]} counts
@@ -63,6 +64,7 @@ tests() {
         failed=$((failed + 1))
     fi
     grep -h '^SKIPPED' "$log" | sort -u
+    echo "tests: $((SECONDS - begin)) s"
 }
 
 # What images compile in. They build OpenSSL from source; here the system's does, in a tenth of the time.
@@ -88,6 +90,7 @@ export REQUIRE_SERVICES=1
 step "servers" need_servers
 step "format" cargo fmt --all --check
 step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
+step "tests are built" cargo test --workspace --no-run --quiet
 tests
 step "Kafka over TLS" kafka_over_tls
 step "documentation" documentation

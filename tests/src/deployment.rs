@@ -9,6 +9,7 @@ use crate::{Platform, eventually};
 use reqwest::StatusCode;
 use serde_json::json;
 use tempfile::TempDir;
+use test_servers::proxy::Fault;
 
 const ADMIN_KEY: &str = "administrator-of-the-deployment";
 const NOTICE_SECRET: &str = "k1:a-notice-key-of-more-than-thirty-two-bytes";
@@ -30,6 +31,25 @@ impl Deployment {
         Self::on(Backends::start().await?, &[]).await
     }
 
+    /// As [`Deployment::start`]; the services come first, and no backend can be reached until each has said that it is not
+    /// ready.
+    pub async fn start_before_its_backends() -> Option<Self> {
+        let mut backends = Backends::start().await?;
+        backends.set_network(Fault::Cut);
+        let mut deployment = Self::assembled(backends, &[]);
+        let client = deployment.platform.client.clone();
+        deployment.services().for_each(Service::start);
+        for service in deployment.services() {
+            eventually("it is there and not ready", || async {
+                (!service.is_ready(&client).await?).then_some(())
+            })
+            .await;
+        }
+        deployment.backends.set_network(Fault::None);
+        deployment.prepared().await;
+        Some(deployment)
+    }
+
     /// As [`Deployment::start`], on a database whose WAL is archived at least every `seconds`.
     pub async fn start_with_archive(seconds: u32) -> Option<Self> {
         Self::on(Backends::start_with_archive(seconds).await?, &[]).await
@@ -46,6 +66,14 @@ impl Deployment {
     }
 
     async fn on(backends: Backends, more: &[(&'static str, &str)]) -> Option<Self> {
+        let mut deployment = Self::assembled(backends, more);
+        // Before anything is prepared: the order is nobody's concern.
+        deployment.services().for_each(Service::start);
+        deployment.prepared().await;
+        Some(deployment)
+    }
+
+    fn assembled(backends: Backends, more: &[(&'static str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = backends.settings();
         settings.extend([
@@ -86,23 +114,23 @@ impl Deployment {
             processes: Vec::new(),
             _folder: None,
         };
-        let mut deployment = Self {
+        Self {
             backends,
             campaigns,
             bidders,
             analytics,
             platform,
             folder,
-        };
-        // Before anything is prepared: the order is nobody's concern.
-        deployment.services().for_each(Service::start);
+        }
+    }
+
+    async fn prepared(&mut self) {
         for command in ["migrate", "topics"] {
-            let (done, said) = deployment.adplatform(&[command]);
+            let (done, said) = self.adplatform(&[command]);
             assert!(done, "{command}: {said}");
         }
-        deployment.ready().await;
-        deployment.let_this_machine_bid().await;
-        Some(deployment)
+        self.ready().await;
+        self.let_this_machine_bid().await;
     }
 
     pub fn services(&mut self) -> impl Iterator<Item = &mut Service> {

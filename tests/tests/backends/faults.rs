@@ -42,6 +42,7 @@ async fn nothing_acknowledged_is_lost_whatever_goes_away() {
     weather.passed_with_every_bidder_up("every connection lost");
 
     weather.deployment.backends.postgres.stop();
+    weather.bids_again("PostgreSQL went away").await;
     sleep(AWAY).await;
     weather.deployment.backends.postgres.resume().await;
     weather.takes_changes_again("PostgreSQL was away").await;
@@ -59,6 +60,8 @@ async fn nothing_acknowledged_is_lost_whatever_goes_away() {
     weather.passed_with_every_bidder_up("a Redis master killed");
 
     weather.deployment.backends.kafka.stop().await;
+    weather.bids_again("Kafka went away").await;
+    weather.is_paid_again("Kafka went away").await;
     sleep(KAFKA_AWAY).await;
     weather.deployment.backends.kafka.restart().await;
     weather.bids_again("Kafka was away").await;
@@ -66,11 +69,14 @@ async fn nothing_acknowledged_is_lost_whatever_goes_away() {
 
     weather.deployment.backends.kafka.kill();
     weather.deployment.backends.ledger.kill_all();
+    weather.is_paid_again("Kafka and Redis went away together").await;
+    weather.kill_a_bidder_with_a_spool().await;
     sleep(AWAY).await;
     weather.deployment.backends.kafka.restart().await;
     weather.deployment.backends.ledger.restart_all().await;
+    weather.deployment.ready().await;
     weather.bids_again("Kafka and Redis were away together").await;
-    weather.passed_with_every_bidder_up("Kafka and Redis away together");
+    weather.passed("Kafka and Redis away together, and a bidder killed");
 
     for number in 0..weather.deployment.services().count() {
         let service = weather.deployment.services().nth(number).unwrap();

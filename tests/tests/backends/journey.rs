@@ -69,3 +69,15 @@ async fn a_campaign_bids_is_billed_and_reported_on_real_backends() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_that_start_before_every_backend_are_not_ready_and_then_trade() {
+    let _alone = crate::ALONE.lock().await;
+    let Some(deployment) = Deployment::start_before_its_backends().await else {
+        return;
+    };
+    let platform = &deployment.platform;
+    let campaign = platform.live_campaign(2 * USD, 100 * USD).await;
+    let response = platform.bid_on(&banner_request("r")).await;
+    assert_eq!(only_bid(&response)["cid"], campaign.id.as_str());
+}

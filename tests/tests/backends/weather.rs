@@ -93,6 +93,32 @@ impl Weather {
         );
     }
 
+    /// Waits until a billing is acknowledged, whatever is away.
+    pub(crate) async fn is_paid_again(&self, after: &str) {
+        let begun = self.trader.seen.billed();
+        eventually(&format!("billings are acknowledged: {after}"), || async {
+            (self.trader.seen.billed() > begun).then_some(())
+        })
+        .await;
+    }
+
+    /// What it acknowledged is in its spool alone.
+    pub(crate) async fn kill_a_bidder_with_a_spool(&mut self) {
+        let client = self.deployment.platform.client.clone();
+        let bidders = &mut self.deployment.bidders;
+        let number = eventually("a bidder keeps notices in its spool", || async {
+            for (number, bidder) in bidders.iter().enumerate() {
+                if bidder.metric(&client, "spool_records").await? > 0.0 {
+                    return Some(number);
+                }
+            }
+            None
+        })
+        .await;
+        bidders[number].kill_9();
+        bidders[number].start();
+    }
+
     /// Waits until a change is acknowledged again.
     pub(crate) async fn takes_changes_again(&self, after: &str) {
         let acknowledged = || self.editor.changes.acknowledged.lock().unwrap().len();
@@ -145,6 +171,13 @@ impl Weather {
         })
         .await;
         assert_eq!(seen.unacknowledged.load(Ordering::Relaxed), 0);
+        for bidder in &deployment.bidders {
+            eventually("the spools are empty", || async {
+                let records = bidder.metric(&platform.client, "spool_records").await?;
+                (records == 0.0).then_some(())
+            })
+            .await;
+        }
         let owed = seen.billed() * CLEARED_NANOS;
         let totals = eventually("the report has every billing", || async {
             let totals = platform
