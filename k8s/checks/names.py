@@ -155,7 +155,7 @@ def _poolers(objects):
     """Who goes by a pooler knows it: what he sets for a session is another's."""
     names = {pooler["metadata"]["name"] for pooler in objects.of("Pooler")}
     for owner, _, text in _texts(objects):
-        for host in re.findall(r"postgres://[^\s]*@([\w-]+)", text):
+        for host in re.findall(r"postgres(?:ql)?://.*?@([\w-]+)", text):
             if host in names and "statement-cache-capacity=0" not in text:
                 yield f"{owner} goes by the pooler {host} without statement-cache-capacity=0"
 

@@ -63,7 +63,7 @@ BACKEND = [*PATH, "backend"]
 # What is broken, how, and a word of the complaint.
 PRODUCTION = [
     ("a pooler unknown to who goes by it", put("ExternalSecret", "database-secret", ["spec", "target", "template", "data", "url"],
-        "postgres://a:b@postgres-pooler.ad-platform.svc.cluster.local:5432/x"), "without statement-cache-capacity=0"),
+        "postgres://{{ .username }}:{{ .password }}@postgres-pooler.ad-platform.svc.cluster.local:5432/x"), "without statement-cache-capacity=0"),
     ("a Service's target", put("Service", "campaign-service", ["spec", "ports", 0, "targetPort"], "nope"), "leads to port nope"),
     ("a Service's selector", put("Service", "campaign-service", ["spec", "selector"], {"app": "x"}), "selects no pod"),
     ("a probe's port", put(*API, [*CONTAINER, "readinessProbe", "httpGet", "port"], 1), "asks port 1"),

@@ -12,8 +12,10 @@
 use crate::output::print_line;
 use crate::{topic, wiring};
 use anyhow::Context;
+use domain::campaign::Campaign;
 use domain::creative::CreativeStatus;
 use domain::serving::{ServingCampaign, ServingExchange};
+use domain::targeting::AllowBlock;
 use platform::config::{Backend, Backends};
 use platform::{Clock, Settings};
 use serde::Deserialize;
@@ -153,10 +155,19 @@ async fn campaign(
             .creatives
             .iter()
             .filter(|creative| creative.spec.status == CreativeStatus::Active);
-        record.campaign == bundle.campaign
+        told_alike(&record.campaign) == told_alike(&bundle.campaign)
             && record.advertiser.status == bundle.advertiser.spec.status
             && record.creatives.iter().eq(active)
     }))
+}
+
+/// Without what is published otherwise than it is stored: deals and audiences.
+fn told_alike(campaign: &Campaign) -> Campaign {
+    let mut campaign = campaign.clone();
+    let targeting = &mut campaign.spec.targeting;
+    targeting.deals.clear();
+    targeting.audiences = AllowBlock::default();
+    campaign
 }
 
 async fn exchange(

@@ -10,7 +10,7 @@ use crate::{Decision, ExchangeState, Now, UserView};
 use bumpalo::Bump;
 use domain::creative::Format;
 use domain::currency::Currency;
-use domain::deal::at_exchange;
+use domain::deal::{at_exchange, is_plain_id};
 use openrtb::BidRequest;
 use openrtb::codes::auction_type;
 use openrtb::native::NativeRequest;
@@ -199,7 +199,8 @@ pub(crate) fn read_slots(ask: &Ask<'_>, imp: &Imp<'_>, slots: &mut Vec<Slot>) {
     if !imp.pmp.private_auction {
         slots.push(Slot::new(ask, imp, None, [0; 2]));
     }
-    for (position, deal) in imp.pmp.deals.iter().enumerate() {
+    let deals = imp.pmp.deals.iter().enumerate();
+    for (position, deal) in deals.filter(|(_, deal)| is_plain_id(deal.id)) {
         let here = at_exchange(&ask.exchange.serving().exchange.id, deal.id).into_iter();
         let here = here.fold(TextHash::new(), TextHash::exact);
         let deal_hashes = [exact(deal.id), here.finish()];

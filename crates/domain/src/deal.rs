@@ -5,8 +5,13 @@ use crate::id::{AdvertiserId, DealId, ExchangeId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Stands in no text that a client may set.
+/// Stands in no text that a client may set, and in no id that is taken from a request.
 const BEHIND_EXCHANGE: &str = "\u{1f}";
+
+/// Whether it can be an exchange's id of a deal.
+pub fn is_plain_id(text: &str) -> bool {
+    !text.contains(BEHIND_EXCHANGE)
+}
 
 /// A deal of one exchange, in the pieces of the text that campaigns are published with: two exchanges may give two deals the
 /// same id.

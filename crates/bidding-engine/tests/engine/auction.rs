@@ -190,6 +190,9 @@ fn a_deal_of_an_exchange_is_met_there_alone() {
     assert_eq!(world.id(&answer.decisions[0]), "here");
     let mut alone = World::of([campaign("there").deals(&["elsewhere\u{1f}d"])]);
     assert_eq!(alone.reason(&request), Some(Deal));
+    // Nor may an exchange speak for another.
+    let forged = pmp(1, json!([{"id": "elsewhere\u{1f}d"}]));
+    assert_eq!(alone.reason(&forged), Some(Deal));
 }
 
 #[test]
