@@ -9,37 +9,22 @@ pub(super) struct Packed(Box<[u8]>);
 
 impl Packed {
     pub(super) fn of(dimensions: &Dimensions) -> Self {
-        let Dimensions {
-            advertiser,
-            campaign,
-            creative,
-            exchange,
-            deal,
-            country,
-            device,
-            os,
-            format,
-            size,
-            placement,
-            site_or_bundle,
-        } = dimensions;
         let texts = [
-            advertiser,
-            campaign,
-            creative,
-            exchange,
-            deal,
-            country,
-            device,
-            os,
-            format,
-            size,
-            placement,
-            site_or_bundle,
+            &dimensions.advertiser,
+            &dimensions.campaign,
+            &dimensions.creative,
+            &dimensions.exchange,
+            &dimensions.deal,
+            &dimensions.country,
+            &dimensions.device,
+            &dimensions.os,
+            &dimensions.format,
+            &dimensions.size,
+            &dimensions.placement,
+            &dimensions.site_or_bundle,
         ];
-        // With its length before it, which of most is one byte.
-        let bytes = texts.iter().map(|text| text.len() + 1).sum();
-        let mut bytes = Vec::with_capacity(bytes);
+        // Each with its length before it, which of most is one byte.
+        let mut bytes = Vec::with_capacity(texts.iter().map(|text| text.len() + 1).sum());
         let mut out = Writer(&mut bytes);
         for text in texts {
             out.text(text);
