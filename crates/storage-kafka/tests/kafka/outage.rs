@@ -1,17 +1,24 @@
 //! A broker that goes away and comes back.
 
 use crate::broker::{log_with_topics, settings};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage::contract::event_log::{read_all, record};
-use storage::event_log::Topic;
+use storage::event_log::{NewRecord, Topic};
 use storage::{EventLog, StorageError};
 use storage_kafka::{DELIVERY_TIMEOUT, KafkaLog, Settings};
 use test_servers::kafka::{Broker, Options};
 
 const NOW_MS: i64 = 1_800_000_000_000;
 const PATIENCE: Duration = Duration::from_secs(60);
+/// No topic takes much larger records.
+const LARGE_BYTES: usize = 7 << 20;
+/// So many of those have room in the queue.
+const QUEUED: usize = 13;
+/// Half a second that an append waits for room, and what a busy machine adds.
+const SOON: Duration = Duration::from_secs(2);
 
 /// Appends one record after the other until told to stop; the acknowledged ones.
 struct Writer {
@@ -231,6 +238,54 @@ async fn an_append_fails_in_bounded_time_while_a_broker_hangs() {
     assert!(probes <= 50, "{probes} of 1000 appends waited");
     broker.resume();
     until_appended(&log).await;
+}
+
+/// On one thread: if an append blocked it, nothing here would be in time.
+#[tokio::test]
+async fn what_finds_the_queue_full_is_refused_soon_and_what_is_in_it_is_kept() {
+    let Some(broker) = Broker::start().await else {
+        return;
+    };
+    let log = log_with_topics(&settings(&broker)).await;
+    until_appended(&log).await;
+    let before = stored(&log, Topic::Clicks).await;
+    broker.pause();
+    let began = Instant::now();
+    let mut appends: FuturesUnordered<_> = (0..2 * QUEUED)
+        .map(|number| {
+            let large = NewRecord {
+                key: format!("k{number}"),
+                value: Some(vec![b'v'; LARGE_BYTES]),
+            };
+            log.append(Topic::Clicks, vec![large], NOW_MS)
+        })
+        .collect();
+    // Nothing else can end while the broker hangs, and it does not hang for as long as a delivery may take.
+    for _ in 0..QUEUED {
+        match appends.next().await {
+            Some(Err(StorageError::Unavailable(why))) => assert_eq!(why, "the queue to kafka is full"),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(began.elapsed() < SOON, "refused after {:?}", began.elapsed());
+    broker.resume();
+    while let Some(appended) = appends.next().await {
+        appended.unwrap();
+    }
+    assert_eq!(stored(&log, Topic::Clicks).await - before, QUEUED as i64);
+    // The room is free again.
+    log.append(Topic::Clicks, vec![record("k", "v")], NOW_MS)
+        .await
+        .unwrap();
+}
+
+/// Records of the topic.
+async fn stored(log: &KafkaLog, topic: Topic) -> i64 {
+    let mut all = 0;
+    for partition in 0..log.partitions(topic).await.unwrap() {
+        all += log.end_offset(topic, partition).await.unwrap();
+    }
+    all
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
