@@ -1,7 +1,7 @@
 //! One service as a process of its own.
 
 use crate::eventually;
-use crate::program::command;
+use crate::program::{command, signal};
 use reqwest::StatusCode;
 use serde_json::Value;
 use std::fs::File;
@@ -85,6 +85,15 @@ impl Service {
         let mut child = self.running.take().expect("it runs");
         child.kill().unwrap();
         child.wait().unwrap();
+    }
+
+    /// SIGSTOP: nothing of it runs until [`Service::resume`], and what it holds open stays open.
+    pub fn pause(&self) {
+        signal(self.running.as_ref().expect("it runs"), "STOP");
+    }
+
+    pub fn resume(&self) {
+        signal(self.running.as_ref().expect("it runs"), "CONT");
     }
 
     /// The metric, or the sum over its series; `None` while it cannot be asked or has none.

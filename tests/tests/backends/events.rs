@@ -29,6 +29,24 @@ pub(crate) fn of_bids(bids: Range<u64>, now_ms: i64) -> Vec<(Topic, NewRecord)> 
     .collect()
 }
 
+/// Records that are no events of the topic that `like` is one of, in the partition of `like`, and what the reason begins with
+/// for which each is set aside.
+pub(crate) fn unreadable(like: &NewRecord) -> [(NewRecord, &'static str); 4] {
+    let event = String::from_utf8(like.value.clone().unwrap()).unwrap();
+    let later = event.replacen("\"schema\":1", "\"schema\":2", 1);
+    let cut = &event[..event.len() / 2];
+    [
+        (Some(b"\xff{".to_vec()), "not an event of this topic"),
+        (Some(cut.into()), "not an event of this topic"),
+        (Some(later.into()), "schema 2 is not known here, only 1"),
+        (None, "record has no value"),
+    ]
+    .map(|(value, reason)| {
+        let key = like.key.clone();
+        (NewRecord { key, value }, reason)
+    })
+}
+
 fn record(key: &str, event: &impl Serialize) -> NewRecord {
     NewRecord {
         key: key.to_owned(),
