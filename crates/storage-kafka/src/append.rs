@@ -1,10 +1,16 @@
-//! The producer: idempotent, acknowledged by all in-sync replicas, with a bounded queue.
+//! The producers: idempotent, acknowledged by all in-sync replicas, with a bounded queue.
+//!
+//! A connection has one request under way, so each topic has a producer, and with it connections, of its own. With more,
+//! librdkafka 2.12 takes records that a broker refused for stored once later ones of their partition are
+//! (`rd_kafka_dr_implicit_ack`): brokers would not have those out of order. But from a producer that is new to a partition they
+//! take any record for its first, and one that has just started may refuse a batch and take the next.
 
 use crate::delivery::{Deliveries, Delivery};
 use crate::link::Link;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use storage::StorageError;
@@ -32,7 +38,8 @@ pub(crate) struct Appender {
     config: ClientConfig,
     link: Arc<Link>,
     room: Arc<Semaphore>,
-    producer: Mutex<Option<Arc<ThreadedProducer<Deliveries>>>>,
+    /// By topic, made when they are first needed.
+    producers: Mutex<HashMap<String, Arc<ThreadedProducer<Deliveries>>>>,
     next_probe: Mutex<Instant>,
 }
 
@@ -42,7 +49,7 @@ impl Appender {
             config: config(base),
             link,
             room: Arc::new(Semaphore::new(ROOM_KIB)),
-            producer: Mutex::new(None),
+            producers: Mutex::default(),
             next_probe: Mutex::new(Instant::now()),
         }
     }
@@ -95,7 +102,7 @@ impl Appender {
         now_ms: i64,
         room: OwnedSemaphorePermit,
     ) -> Result<(), StorageError> {
-        let producer = self.producer()?;
+        let producer = self.producer(topic)?;
         let (delivery, outcome) = Delivery::new(room);
         for record in records {
             let mut message = BaseRecord::with_opaque_to(topic, delivery.clone())
@@ -122,7 +129,7 @@ impl Appender {
         error: &KafkaError,
     ) -> StorageError {
         if producer.client().fatal_error().is_some() {
-            self.replace(producer);
+            self.give_up(topic, producer);
         }
         match error.rdkafka_error_code() {
             Some(
@@ -135,23 +142,23 @@ impl Appender {
         }
     }
 
-    /// A producer that failed for good (its sequence numbers no longer fit) can only be given up.
-    fn replace(&self, failed: &Arc<ThreadedProducer<Deliveries>>) {
-        let mut producer = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-        if producer
-            .as_ref()
+    /// A producer that failed for good: its sequence numbers no longer fit. The next append makes a new one.
+    fn give_up(&self, topic: &str, failed: &Arc<ThreadedProducer<Deliveries>>) {
+        let mut producers = self.producers.lock().unwrap_or_else(PoisonError::into_inner);
+        if producers
+            .get(topic)
             .is_some_and(|current| Arc::ptr_eq(current, failed))
         {
-            tracing::warn!("the producer failed for good, making a new one");
-            let given_up = producer.take();
+            tracing::warn!(topic, "the producer failed for good, making a new one");
+            let given_up = producers.remove(topic);
             // Its end waits for its thread.
             std::thread::spawn(move || drop(given_up));
         }
     }
 
-    fn producer(&self) -> Result<Arc<ThreadedProducer<Deliveries>>, StorageError> {
-        let mut current = self.producer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(producer) = &*current {
+    fn producer(&self, topic: &str) -> Result<Arc<ThreadedProducer<Deliveries>>, StorageError> {
+        let mut producers = self.producers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(producer) = producers.get(topic) {
             return Ok(producer.clone());
         }
         let made = self
@@ -160,7 +167,7 @@ impl Appender {
         let producer: Arc<ThreadedProducer<Deliveries>> = Arc::new(
             made.map_err(|error| StorageError::Unavailable(format!("kafka: no producer: {error}")))?,
         );
-        *current = Some(producer.clone());
+        producers.insert(topic.to_owned(), producer.clone());
         Ok(producer)
     }
 }
@@ -186,6 +193,7 @@ fn config(base: &ClientConfig) -> ClientConfig {
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")
+        .set("max.in.flight.requests.per.connection", "1")
         .set("compression.type", "lz4")
         // As Java clients do, so that any tool finds a key where it is.
         .set("partitioner", "murmur2")

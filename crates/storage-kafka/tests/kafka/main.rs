@@ -7,5 +7,6 @@ mod broker;
 mod contract;
 mod members;
 mod outage;
+mod refused;
 mod security;
 mod topics;
