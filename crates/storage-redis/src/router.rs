@@ -3,7 +3,7 @@
 //! The `redis` crate's own routing hides which server answered. The ledger must know: a verdict counts only on the server
 //! whose run id the script was given, and `WAIT` only on the connection that wrote.
 
-use crate::connection::{Connection, Link};
+use crate::connection::{Connection, Link, Warned};
 use crate::error::{storage_error, unavailable};
 use crate::settings::{Settings, SettingsError};
 use crate::topology::{self, Address, Master, masters, owner, slot_of};
@@ -304,10 +304,11 @@ impl Router {
 
 impl Node {
     fn new(info: &ConnectionInfo) -> Self {
+        let warned = Warned::default();
         Self {
             host: address_of(info.addr()).map_or_else(String::new, |of| of.host),
-            renewals: Link::new(info.clone()),
-            notices: Link::new(info.clone()),
+            renewals: Link::new(info.clone(), warned.clone()),
+            notices: Link::new(info.clone(), warned),
         }
     }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "test code, its helper functions included")]
 
 mod contract;
+mod eviction;
 mod faults;
 mod harness;
 mod moves;
