@@ -9,4 +9,5 @@ mod faults;
 mod harness;
 mod moves;
 mod network;
+mod stale;
 mod trade;
