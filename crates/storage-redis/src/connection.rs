@@ -6,9 +6,9 @@
 use crate::error::{breaks_connection, storage_error, unavailable};
 use crate::settings::tcp;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisError, Value};
-use std::sync::Arc;
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, RedisError, Value};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use storage::StorageError;
 use tokio::sync::Mutex;
@@ -19,11 +19,15 @@ const ANSWER_WITHIN: Duration = Duration::from_millis(800);
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
 /// How long a write may take to reach a replica.
 const WAIT_MS: u32 = 400;
+/// The policy that refuses writes instead of throwing away what was written.
+const KEEPS_ALL: &str = "noeviction";
 
 pub(crate) struct Connection {
     redis: MultiplexedConnection,
     /// Another after each start of the server.
     pub(crate) run_id: String,
+    /// What the server does when its memory is full (`maxmemory-policy`).
+    policy: String,
     waits: Waits,
 }
 
@@ -43,13 +47,14 @@ impl Connection {
         let mut redis = Client::open(info.clone().set_tcp_settings(tcp()))?
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        let server: String = redis::cmd("INFO").arg("server").query_async(&mut redis).await?;
-        let run_id = server
-            .lines()
-            .find_map(|line| line.strip_prefix("run_id:"))
+        let mut asking = redis::pipe();
+        asking.cmd("INFO").arg("server").cmd("INFO").arg("memory");
+        let (server, memory): (String, String) = asking.query_async(&mut redis).await?;
+        let run_id = said(&server, "run_id")
             .ok_or_else(|| std::io::Error::other("the server does not say its run id"))?;
         Ok(Self {
-            run_id: run_id.trim().to_owned(),
+            run_id: run_id.to_owned(),
+            policy: said(&memory, "maxmemory_policy").unwrap_or_default().to_owned(),
             redis,
             waits: Waits::default(),
         })
@@ -82,10 +87,40 @@ impl Connection {
     }
 }
 
+/// A line of what `INFO` says.
+fn said<'a>(info: &'a str, name: &str) -> Option<&'a str> {
+    let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
+    info.lines().find_map(value).map(str::trim)
+}
+
+/// What was last warned of, of one server.
+#[derive(Clone, Default)]
+pub(crate) struct Warned(Arc<std::sync::Mutex<String>>);
+
+impl Warned {
+    /// Where keys are evicted, spent money is forgotten and spent again. A warning alone: of a server that belongs to others
+    /// the setting may be out of reach, and until the memory is full nothing is wrong.
+    fn of_eviction(&self, policy: &str, addr: &ConnectionAddr) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last == policy {
+            return;
+        }
+        if !matches!(policy, "" | KEEPS_ALL) {
+            tracing::warn!(
+                policy,
+                redis = %addr,
+                "redis may throw keys away when its memory is full: the spend ledger needs maxmemory-policy noeviction"
+            );
+        }
+        policy.clone_into(&mut last);
+    }
+}
+
 /// Where a connection is kept, made when it is first needed and again after it broke.
 pub(crate) struct Link {
     info: ConnectionInfo,
     kept: Mutex<Kept>,
+    warned: Warned,
 }
 
 #[derive(Default)]
@@ -95,10 +130,12 @@ struct Kept {
 }
 
 impl Link {
-    pub(crate) fn new(info: ConnectionInfo) -> Self {
+    /// `warned`: shared by all links to a server.
+    pub(crate) fn new(info: ConnectionInfo, warned: Warned) -> Self {
         Self {
             info,
             kept: Mutex::default(),
+            warned,
         }
     }
 
@@ -116,6 +153,7 @@ impl Link {
         let opened = tokio::time::timeout(CONNECT_WITHIN, Connection::open(&self.info)).await;
         let failed = match opened {
             Ok(Ok(connection)) => {
+                self.warned.of_eviction(&connection.policy, self.info.addr());
                 let connection = Arc::new(connection);
                 kept.connection = Some(connection.clone());
                 kept.failed = None;

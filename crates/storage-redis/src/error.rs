@@ -5,7 +5,7 @@ use storage::StorageError;
 
 /// Answers of a server that is there and cannot do it now. They stand at the beginning of the error or, from inside a
 /// script of Redis 6, somewhere in it.
-const NOT_NOW: [&str; 16] = [
+const NOT_NOW: [&str; 17] = [
     "OOM ",
     "READONLY ",
     "MISCONF ",
@@ -18,6 +18,8 @@ const NOT_NOW: [&str; 16] = [
     "NOAUTH ",
     "WRONGPASS ",
     "NOPERM ",
+    // A master became a replica while somebody waited for a replica of its.
+    "UNBLOCKED ",
     // A script met a key that is on its way to another node, as Redis 6 and 7.2 say it, and as 7.4 and Valkey 8 do.
     "non local key",
     "rehashing of the slot",
@@ -96,6 +98,10 @@ mod tests {
             ),
             extension("ERR", "Script attempted to access a slot not served"),
             extension("CLUSTERDOWN", "the cluster is down"),
+            extension(
+                "UNBLOCKED",
+                "force unblock from blocking operation, instance state changed (master -> replica?)",
+            ),
             RedisError::from(std::io::Error::other("gone")),
         ] {
             assert!(

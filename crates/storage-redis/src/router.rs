@@ -2,8 +2,13 @@
 //!
 //! The `redis` crate's own routing hides which server answered. The ledger must know: a verdict counts only on the server
 //! whose run id the script was given, and `WAIT` only on the connection that wrote.
+//!
+//! Nor does a master count that hung, was replaced and wakes: its books say that they are good, until others tell it. Who has
+//! not heard from a server lately asks all of them whose the group is, before anything is sent; an answer that was waited for too
+//! long is none. So a verdict of a replaced master is at most [`HEARD_LATELY`] and [`CALL_WITHIN`] younger than its replacement,
+//! and that one's books are rebuilt later than that, by the whole wait for its leases (T1 and 3 s).
 
-use crate::connection::{Connection, Link};
+use crate::connection::{Connection, Link, Warned};
 use crate::error::{storage_error, unavailable};
 use crate::settings::{Settings, SettingsError};
 use crate::topology::{self, Address, Master, masters, owner, slot_of};
@@ -20,6 +25,8 @@ const CALL_WITHIN: Duration = Duration::from_millis(1_000);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 const VIEW_WITHIN: Duration = Duration::from_millis(400);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// For so long after an answer a server is taken for what it was. A bidder asks each every second, for groups to rebuild.
+const HEARD_LATELY: Duration = Duration::from_secs(2);
 /// Of one call: a group that moved, a script that a new server does not know.
 const ATTEMPTS: u32 = 4;
 
@@ -67,6 +74,8 @@ struct Node {
     host: String,
     renewals: Link,
     notices: Link,
+    /// When the last question was sent that it answered in time.
+    heard_at: Mutex<Option<Instant>>,
 }
 
 #[derive(Clone)]
@@ -125,8 +134,12 @@ impl Router {
                     return Err(error);
                 }
             };
+            let sent_at = Instant::now();
             let error = match connection.send(&command(call, &connection)).await {
+                // This process hung, too, and the server may have been replaced before it answered.
+                Ok(_) if sent_at.elapsed() > CALL_WITHIN => return Err(unavailable("no answer in time")),
                 Ok(value) => {
+                    place.node.heard(sent_at);
                     return Ok(Reply {
                         value,
                         connection,
@@ -178,10 +191,11 @@ impl Router {
             let places = self.places.read().unwrap_or_else(PoisonError::into_inner);
             places.get(group as usize).cloned().flatten()
         };
-        if let Some(place) = known() {
-            return Ok(place);
+        match known() {
+            Some(place) if !self.is_cluster || place.node.was_heard_lately() => return Ok(place),
+            Some(_) => self.look_unless_within(HEARD_LATELY).await,
+            None => self.look(false).await,
         }
-        self.look(false).await;
         known().ok_or_else(|| unavailable("no node serves the group"))
     }
 
@@ -213,18 +227,23 @@ impl Router {
         }
     }
 
-    /// Asks every node known who serves what, and believes the highest configuration epoch: one node may be cut off.
-    /// One at a time; `is_told`: a node said that the map is wrong.
+    /// `is_told`: a node said that the map is wrong.
     async fn look(&self, is_told: bool) {
-        if !self.is_cluster {
-            return;
-        }
-        let mut looked = self.looked.lock().await;
         let pause = if is_told {
             BETWEEN_LOOKS / 10
         } else {
             BETWEEN_LOOKS
         };
+        self.look_unless_within(pause).await;
+    }
+
+    /// Asks every node known who serves what, and believes the highest configuration epoch: one node may be cut off.
+    /// One at a time.
+    async fn look_unless_within(&self, pause: Duration) {
+        if !self.is_cluster {
+            return;
+        }
+        let mut looked = self.looked.lock().await;
         if looked.is_some_and(|at| at.elapsed() < pause) {
             return;
         }
@@ -304,20 +323,34 @@ impl Router {
 
 impl Node {
     fn new(info: &ConnectionInfo) -> Self {
+        let warned = Warned::default();
         Self {
             host: address_of(info.addr()).map_or_else(String::new, |of| of.host),
-            renewals: Link::new(info.clone()),
-            notices: Link::new(info.clone()),
+            renewals: Link::new(info.clone(), warned.clone()),
+            notices: Link::new(info.clone(), warned),
+            heard_at: Mutex::default(),
         }
     }
 
     async fn answering(&self) -> Result<Arc<Connection>, StorageError> {
         let connection = self.notices.connection().await?;
+        let asked_at = Instant::now();
         if let Err(error) = connection.send(&redis::cmd("PING")).await {
             self.notices.failed(&connection, &error).await;
             return Err(storage_error(&error));
         }
+        self.heard(asked_at);
         Ok(connection)
+    }
+
+    fn heard(&self, asked_at: Instant) {
+        let mut heard_at = self.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
+        *heard_at = (*heard_at).max(Some(asked_at));
+    }
+
+    fn was_heard_lately(&self) -> bool {
+        let heard_at = *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
+        heard_at.is_some_and(|at| at.elapsed() < HEARD_LATELY)
     }
 
     async fn view(&self, host: &str, is_tls: bool) -> Option<Vec<Master>> {

@@ -10,10 +10,12 @@
 mod cluster;
 mod node;
 mod programs;
+mod slot_move;
 
 pub use cluster::Cluster;
 pub use node::Node;
 pub use programs::is_installed;
+pub use slot_move::SlotMove;
 
 /// How a server is set up. Everything left out: no password, no TLS, no limit of memory, nothing on disk.
 #[derive(Clone, Debug, Default)]

@@ -8,6 +8,7 @@ mod events;
 mod faults;
 mod journey;
 mod members;
+mod replica;
 mod schema;
 mod weather;
 

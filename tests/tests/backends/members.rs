@@ -15,7 +15,7 @@ use storage_kafka::KafkaLog;
 use test_servers::kafka::Broker;
 use test_servers::postgres::Server;
 
-const KEY: &str = "an-administrator-s-key";
+pub(crate) const KEY: &str = "an-administrator-s-key";
 /// Appended in one go, each with three events, each event twice.
 const BIDS: u64 = 4_000;
 /// The applier's transactions wait at the rollups, having moved the offsets and remembered the ids.
@@ -93,7 +93,7 @@ fn member(number: usize, folder: &Path, broker: &Broker, database_url: &str) -> 
     Service::new("analytics-service", folder.join(number.to_string()), &settings)
 }
 
-async fn totals(client: &reqwest::Client, service: &Service) -> Option<[i64; 3]> {
+pub(crate) async fn totals(client: &reqwest::Client, service: &Service) -> Option<[i64; 3]> {
     let url = format!(
         "{}/analytics/report?metrics=clicks,spend_nanos,bids",
         service.url()

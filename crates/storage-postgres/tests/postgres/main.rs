@@ -6,6 +6,7 @@
 mod at_once;
 mod contract;
 mod failover;
+mod limits;
 mod outage;
 mod pooler;
 mod replica;

@@ -7,10 +7,15 @@
 
 use crate::error::breaks_connection;
 use crate::settings::{Settings, SettingsError, tcp};
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use futures_util::future::try_join_all;
+use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisError, RedisResult, Value};
+use redis::cluster_routing::SingleNodeRoutingInfo;
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult,
+    ServerErrorKind, Value,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -31,8 +36,17 @@ pub(super) struct Door {
 
 enum Way {
     Node(Arc<Node>),
-    Cluster(Box<ClusterClient>, OnceLock<ClusterConnection>),
+    Cluster(Box<Cluster>),
 }
+
+struct Cluster {
+    following: Connecting,
+    /// Tells of a redirection instead of following it.
+    told: Connecting,
+}
+
+/// Connected when it is first needed.
+struct Connecting(ClusterClient, OnceLock<ClusterConnection>);
 
 struct Node {
     client: Client,
@@ -61,16 +75,24 @@ impl Door {
             reason: error.to_string(),
         };
         let way = if settings.cluster {
-            let mut builder = ClusterClient::builder(infos)
-                .connection_timeout(CONNECT_WITHIN)
-                .response_timeout(ANSWER_WITHIN)
-                .overall_response_timeout(Some(2 * ANSWER_WITHIN))
-                .tcp_settings(tcp())
-                .retries(CLUSTER_RETRIES);
-            if let Some(certificates) = settings.certificates()? {
-                builder = builder.certs(certificates);
-            }
-            Way::Cluster(Box::new(builder.build().map_err(unreadable)?), OnceLock::new())
+            let certificates = settings.certificates()?;
+            let connecting = |retries: u32| {
+                let mut builder = ClusterClient::builder(infos.clone())
+                    .connection_timeout(CONNECT_WITHIN)
+                    .response_timeout(ANSWER_WITHIN)
+                    .overall_response_timeout(Some(2 * ANSWER_WITHIN))
+                    .tcp_settings(tcp())
+                    .retries(retries);
+                if let Some(certificates) = &certificates {
+                    builder = builder.certs(certificates.clone());
+                }
+                let client = builder.build().map_err(unreadable)?;
+                Ok::<_, SettingsError>(Connecting(client, OnceLock::new()))
+            };
+            Way::Cluster(Box::new(Cluster {
+                following: connecting(CLUSTER_RETRIES)?,
+                told: connecting(0)?,
+            }))
         } else {
             // Never empty, says `connection_infos`.
             let info = infos.into_iter().next().ok_or(SettingsError::NoNode)?;
@@ -91,7 +113,7 @@ impl Door {
                 node.heard(generation, command.query_async(&mut connection.clone()))
                     .await
             }
-            Way::Cluster(..) => command.query_async(&mut self.cluster()?).await,
+            Way::Cluster(cluster) => command.query_async(&mut cluster.following.connection()).await,
         }
     }
 
@@ -103,17 +125,24 @@ impl Door {
                 node.heard(generation, pipeline.query_async(&mut connection.clone()))
                     .await
             }
-            Way::Cluster(..) => pipeline.query_async(&mut self.cluster()?).await,
+            Way::Cluster(cluster) => {
+                let mut following = cluster.following.connection();
+                match pipeline.query_async(&mut following).await {
+                    Err(error) if is_redirected(&error) => one_by_one(pipeline, cluster).await,
+                    answer => answer,
+                }
+            }
         }
     }
+}
 
-    fn cluster(&self) -> RedisResult<impl ConnectionLike + use<>> {
-        let Way::Cluster(client, connection) = &self.way else {
-            return Err(gone());
+impl Connecting {
+    fn connection(&self) -> ClusterConnection {
+        let connect = || {
+            let config = redis::cluster::ClusterConfig::new();
+            self.0.get_pending_async_connection_with_config(config)
         };
-        let connect =
-            || client.get_pending_async_connection_with_config(redis::cluster::ClusterConfig::new());
-        Ok(connection.get_or_init(connect).clone())
+        self.1.get_or_init(connect).clone()
     }
 }
 
@@ -254,6 +283,44 @@ impl Drop for Waiting<'_> {
             let _ = silent.compare_exchange(0, now_ms, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
+}
+
+/// While a slot moves, each of its keys is at one of two nodes, and what does not exist at the other.
+async fn one_by_one(pipeline: &Pipeline, cluster: &Cluster) -> RedisResult<All> {
+    let answers = pipeline
+        .cmd_iter()
+        .map(|command| wherever_it_is(command, cluster.told.connection()));
+    Ok(redis::from_redis_value(Value::Array(
+        try_join_all(answers).await?,
+    ))?)
+}
+
+/// ASKING holds for what comes next on the connection, whoever's that is: so both go in one piece, which the crate's own way
+/// of following does not see to.
+async fn wherever_it_is(command: &Cmd, mut cluster: ClusterConnection) -> RedisResult<Value> {
+    let sent_on = match command.query_async(&mut cluster).await {
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => error,
+        answer => return answer,
+    };
+    let Some((host, port)) = sent_on
+        .redirect_node()
+        .and_then(|(node, _slot)| node.rsplit_once(':'))
+        .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
+    else {
+        return Err(sent_on);
+    };
+    let mut asking = redis::pipe();
+    asking.cmd("ASKING").add_command(command.clone());
+    let there = SingleNodeRoutingInfo::ByAddress { host, port };
+    let mut answers = cluster.route_pipeline(asking, 0, 2, there).await?;
+    answers.pop().unwrap_or_default().extract_error()
+}
+
+fn is_redirected(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::Ask | ServerErrorKind::Moved | ServerErrorKind::TryAgain)
+    )
 }
 
 fn quick(info: ConnectionInfo) -> ConnectionInfo {

@@ -4,8 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "test code, its helper functions included")]
 
 mod contract;
+mod eviction;
 mod faults;
 mod harness;
 mod moves;
 mod network;
+mod stale;
 mod trade;

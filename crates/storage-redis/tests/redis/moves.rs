@@ -5,88 +5,23 @@ use crate::trade::{bid_ref, bill, busy, comes_back, is_unavailable, ledger, mast
 use storage::SpendLedger;
 use storage::spend_ledger::BillVerdict;
 use storage_redis::RedisLedger;
-use test_servers::redis::{Cluster, Node};
+use test_servers::redis::{Cluster, SlotMove};
 
-/// The slot of the laws' group on its way.
-struct Move<'c> {
-    slot: String,
-    source: &'c Node,
-    target: &'c Node,
+async fn begin<'c>(cluster: &'c Cluster, ledger: &RedisLedger) -> SlotMove<'c> {
+    SlotMove::begin(cluster, master(cluster, ledger).await.0).await
 }
 
-impl<'c> Move<'c> {
-    async fn begin(cluster: &'c Cluster, ledger: &RedisLedger) -> Self {
-        let (slot, from) = master(cluster, ledger).await;
-        let to = cluster.master_of(if slot < 8_192 { 16_383 } else { 0 }).await;
-        let this = Self {
-            slot: slot.to_string(),
-            source: &cluster.nodes()[from],
-            target: &cluster.nodes()[to],
-        };
-        this.set(this.target, "IMPORTING", &id(this.source).await).await;
-        this.set(this.source, "MIGRATING", &id(this.target).await).await;
-        this
-    }
-
-    async fn set(&self, node: &Node, what: &str, id: &str) {
-        let words = ["CLUSTER", "SETSLOT", &self.slot, what, id];
-        node.command(&words).await.unwrap();
-    }
-
-    /// Those that are still at the source.
-    async fn keys(&self) -> Vec<String> {
-        let words = ["CLUSTER", "GETKEYSINSLOT", &self.slot, "1000"];
-        let keys = self.source.command(&words).await.unwrap();
-        keys.lines().map(str::to_owned).collect()
-    }
-
-    async fn take(&self, key: &str) {
-        let port = self.target.port().to_string();
-        let words = ["MIGRATE", "127.0.0.1", &port, key, "0", "5000"];
-        self.source.command(&words).await.unwrap();
-    }
-
-    /// The source gives nothing away any more.
-    async fn give_up(&self) {
-        let words = ["CLUSTER", "SETSLOT", &self.slot, "STABLE"];
-        self.source.command(&words).await.unwrap();
-    }
-
-    /// From the target, which took it while importing.
-    async fn bring_back(&self, key: &str) {
-        // Of a slot that it gives away the source would take nothing back.
-        self.give_up().await;
-        let port = self.source.port().to_string();
-        let words = ["MIGRATE", "127.0.0.1", &port, key, "0", "5000"];
-        self.target.command(&words).await.unwrap();
-        self.set(self.source, "MIGRATING", &id(self.target).await).await;
-    }
-
-    /// Accounts, buckets and outbox, as they are at the source.
-    async fn books(&self) -> Vec<String> {
-        let mut books = Vec::new();
-        for key in self.keys().await {
-            if [":a:", ":b:", ":outbox"].iter().any(|part| key.contains(part)) && !key.ends_with("order") {
-                books.push(format!(
-                    "{key} {}",
-                    self.source.command(&["HGETALL", &key]).await.unwrap()
-                ));
-            }
-        }
-        books.sort();
-        books
-    }
-
-    async fn end(&self) {
-        let id = id(self.target).await;
-        for node in [self.target, self.source] {
-            self.set(node, "NODE", &id).await;
+/// Accounts, buckets and outbox, as they are at the source.
+async fn books(under_way: &SlotMove<'_>) -> Vec<String> {
+    let mut books = Vec::new();
+    for key in under_way.keys().await {
+        if [":a:", ":b:", ":outbox"].iter().any(|part| key.contains(part)) && !key.ends_with("order") {
+            let held = under_way.source.command(&["HGETALL", &key]).await.unwrap();
+            books.push(format!("{key} {held}"));
         }
     }
-}
-
-async fn id(node: &Node) -> String {
-    node.command(&["CLUSTER", "MYID"]).await.unwrap()
+    books.sort();
+    books
 }
 
 #[tokio::test]
@@ -96,7 +31,7 @@ async fn a_group_that_moves_is_followed_and_rebuilt() {
     };
     let ledger = ledger(cluster.addrs());
     busy(&ledger).await;
-    let under_way = Move::begin(&cluster, &ledger).await;
+    let under_way = begin(&cluster, &ledger).await;
     for (moved, key) in under_way.keys().await.iter().enumerate() {
         under_way.take(key).await;
         // Half here, half there: refused, and nothing half done.
@@ -120,9 +55,9 @@ async fn with_any_one_key_gone_ahead_a_settlement_is_refused_whole() {
     win(&ledger, 2, 10).await.unwrap();
     win(&ledger, 3, 10).await.unwrap();
     bill(&ledger, 3, 10).await.unwrap();
-    let under_way = Move::begin(&cluster, &ledger).await;
+    let under_way = begin(&cluster, &ledger).await;
     let keys = under_way.keys().await;
-    let books = under_way.books().await;
+    let books_before = books(&under_way).await;
     let unnamed = ["leases-due", "wins", "wins-due", "index", "days-due", "buckets"];
     for name in unnamed {
         let of_name = |key: &&String| key.ends_with(&format!(":{name}"));
@@ -136,7 +71,11 @@ async fn with_any_one_key_gone_ahead_a_settlement_is_refused_whole() {
         ] {
             assert!(is_unavailable(&refused), "{name}: {refused:?}");
         }
-        assert_eq!(under_way.books().await, books, "{name}: half of it was written");
+        assert_eq!(
+            books(&under_way).await,
+            books_before,
+            "{name}: half of it was written"
+        );
         under_way.bring_back(key.unwrap()).await;
     }
     under_way.give_up().await;
@@ -155,7 +94,7 @@ async fn the_outbox_is_read_and_emptied_where_it_has_moved_to() {
     let ledger = ledger(cluster.addrs());
     busy(&ledger).await;
     bill(&ledger, 2, 10).await.unwrap();
-    let under_way = Move::begin(&cluster, &ledger).await;
+    let under_way = begin(&cluster, &ledger).await;
     let keys = under_way.keys().await;
     let of_the_outbox = |key: &&String| {
         ["head", "outbox", "outbox-order"]

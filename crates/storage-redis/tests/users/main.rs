@@ -6,6 +6,7 @@
 mod contract;
 mod faults;
 mod memory;
+mod moves;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,0 +1,61 @@
+//! A server that is set to throw keys away when its memory is full.
+
+use crate::trade::{bill, busy, is_unavailable, ledger, renew};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use test_servers::redis::{Node, Options};
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn warnings(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines()
+            .filter(|line| line.contains("noeviction"))
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+#[tokio::test]
+async fn of_a_server_that_would_evict_money_the_log_warns_once() {
+    let evicting = Options::default().with("maxmemory-policy", "allkeys-lru");
+    let (Some(mut node), Some(keeping)) = (
+        Node::start(&evicting).await,
+        Node::start(&Options::default()).await,
+    ) else {
+        return;
+    };
+    let log = Log::default();
+    let to = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || to.clone()).finish();
+    let _listening = tracing::subscriber::set_default(subscriber);
+    busy(&ledger(vec![keeping.addr()])).await;
+    assert_eq!(log.warnings(), Vec::<String>::new());
+
+    // It is served all the same, by both its connections.
+    let ledger = ledger(vec![node.addr()]);
+    busy(&ledger).await;
+    // Nothing new is to be said by those that follow.
+    node.restart().await;
+    let (renewed, billed) = tokio::join!(renew(&ledger, 500), bill(&ledger, 2, 10));
+    assert!(is_unavailable(&renewed) && is_unavailable(&billed));
+    busy(&ledger).await;
+    let warnings = log.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    for word in ["WARN", "allkeys-lru", &node.addr()] {
+        assert!(warnings[0].contains(word), "{word}: {warnings:?}");
+    }
+}
