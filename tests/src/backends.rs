@@ -15,7 +15,7 @@ pub struct Backends {
     pub postgres: Server,
     standby: Server,
     pub ledger: Cluster,
-    users: Node,
+    pub users: Node,
     pub kafka: Broker,
     /// The ways to the primary and to the standby.
     databases: [Proxy; 2],
@@ -44,6 +44,7 @@ impl Backends {
             ..Options::default()
         };
         let users = Options {
+            append_only: true,
             behind_proxy: true,
             ..Options::default()
         };

@@ -33,14 +33,19 @@ pub fn campaign(advertiser_id: &str, max_cpm_micros: i64, daily_micros: i64) -> 
 
 impl Platform {
     pub async fn live_campaign(&self, max_cpm_micros: i64, daily_micros: i64) -> Campaign {
+        self.live_campaign_with(max_cpm_micros, daily_micros, json!({}))
+            .await
+    }
+
+    /// With more fields of its record.
+    pub async fn live_campaign_with(&self, max_cpm_micros: i64, daily_micros: i64, more: Value) -> Campaign {
         let advertiser = self.create("/advertisers", json!({"name": "Brand"})).await;
         let advertiser_id = advertiser["id"].as_str().unwrap().to_owned();
-        let campaign = self
-            .create(
-                "/campaigns",
-                campaign(&advertiser_id, max_cpm_micros, daily_micros),
-            )
-            .await;
+        let mut body = campaign(&advertiser_id, max_cpm_micros, daily_micros);
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
+        let campaign = self.create("/campaigns", body).await;
         let id = campaign["id"].as_str().unwrap().to_owned();
         self.create(&format!("/campaigns/{id}/creatives"), banner_300x250())
             .await;

@@ -1,10 +1,14 @@
 //! An exchange that trades with a bidder under load: offers at a steady pace, and sends every win and billing notice
-//! again until it is acknowledged, as exchanges do.
+//! again until it is acknowledged, as exchanges do. Some of its users are known; their browsers call the creative's pixel.
 
 use crate::fixtures::{banner_request, notice};
+use crate::markup;
+use crate::program::command;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -16,20 +20,30 @@ const NOTICE_PAUSE: Duration = Duration::from_millis(250);
 /// What every bid clears at, CPM of one dollar: 1,000,000 nanos an impression.
 const CLEARED: &str = "1";
 pub const CLEARED_NANOS: i64 = 1_000_000;
+/// Of fewer than a thousand answers, so many may be slow: one in a hundred of some hundreds would be chance.
+const FEW: usize = 10;
+/// So many users take turns with each other, and then come others.
+const USERS: usize = 50;
+/// Of each user, by each worker.
+const TURNS: usize = 4;
 
 /// What one exchange saw.
 #[derive(Default)]
 pub struct Seen {
     pub answers: AtomicU64,
     pub bids: AtomicU64,
+    /// By campaign.
+    bids_of: Mutex<BTreeMap<String, u64>>,
     /// Offers without an answer, or with one that is neither 200 nor 204.
     pub errors: AtomicU64,
     last_error: Mutex<String>,
     latencies: Mutex<Vec<Duration>>,
-    /// Of a probe after each offer, which does nothing: what this machine and the network cost just then.
+    /// Of a probe after each offer, of a server that does nothing: what this machine cost just then.
     probes: Mutex<Vec<Duration>>,
     /// Acknowledged billings by campaign.
     billed: Mutex<BTreeMap<String, i64>>,
+    /// Acknowledged impressions by campaign and known user.
+    shown: Mutex<BTreeMap<(String, String), u32>>,
     /// Billings that were sent and never acknowledged.
     pub unacknowledged: AtomicU64,
     notices_in_flight: AtomicU64,
@@ -54,7 +68,24 @@ impl Seen {
         self.billed.lock().unwrap().get(campaign_id).copied().unwrap_or(0)
     }
 
-    /// Of the answers since the last call: how many, the time that 99 % of them took at most, and the same of the probes.
+    pub fn bids_of(&self, campaign_id: &str) -> u64 {
+        self.bids_of
+            .lock()
+            .unwrap()
+            .get(campaign_id)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// What each known user was shown of the campaign.
+    pub fn shown_of(&self, campaign_id: &str) -> Vec<u32> {
+        let shown = self.shown.lock().unwrap();
+        let of_it = shown.iter().filter(|((campaign, _), _)| campaign == campaign_id);
+        of_it.map(|(_, impressions)| *impressions).collect()
+    }
+
+    /// Of the answers since the last call: how many, the time that 99 % of them (or all but ten) took at most, and the same of
+    /// the probes.
     pub fn take_p99(&self) -> (usize, Duration, Duration) {
         let (answers, p99) = take_p99(&self.latencies);
         (answers, p99, take_p99(&self.probes).1)
@@ -64,7 +95,8 @@ impl Seen {
 fn take_p99(latencies: &Mutex<Vec<Duration>>) -> (usize, Duration) {
     let mut latencies = std::mem::take(&mut *latencies.lock().unwrap());
     latencies.sort_unstable();
-    let p99 = latencies.get(latencies.len() * 99 / 100).copied();
+    let slowest = (latencies.len() / 100).max(FEW);
+    let p99 = latencies.iter().rev().nth(slowest).copied();
     (latencies.len(), p99.unwrap_or_default())
 }
 
@@ -73,11 +105,13 @@ pub struct Trader {
     pub seen: Arc<Seen>,
     stop: Arc<AtomicBool>,
     workers: JoinSet<()>,
+    probed: IdleServer,
 }
 
 impl Trader {
     /// Offers to the bidders in turn, `workers` at a time, each every `every`.
     pub fn start(bidders: Vec<String>, workers: usize, every: Duration) -> Self {
+        let probed = IdleServer::start();
         let seen = Arc::new(Seen::default());
         let stop = Arc::new(AtomicBool::new(false));
         let mut set = JoinSet::new();
@@ -85,6 +119,7 @@ impl Trader {
             let worker = Worker {
                 client: Client::builder().timeout(Duration::from_secs(5)).build().unwrap(),
                 bidders: bidders.clone(),
+                probe_url: probed.url.clone(),
                 seen: seen.clone(),
             };
             set.spawn(worker.run(number, every, stop.clone()));
@@ -93,6 +128,7 @@ impl Trader {
             seen,
             stop,
             workers: set,
+            probed,
         }
     }
 
@@ -102,6 +138,7 @@ impl Trader {
         while let Some(ended) = self.workers.join_next().await {
             ended.unwrap();
         }
+        drop(self.probed);
         while self.seen.notices_in_flight.load(Ordering::Acquire) > 0 {
             tokio::time::sleep(NOTICE_PAUSE).await;
         }
@@ -109,10 +146,46 @@ impl Trader {
     }
 }
 
+/// Not a bidder: what a bidder lacks is its own fault.
+struct IdleServer {
+    process: Child,
+    url: String,
+}
+
+impl IdleServer {
+    fn start() -> Self {
+        let mut process = command("idle-server")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        said.read_line(&mut url).unwrap();
+        let url = url.trim_end().to_owned();
+        Self { process, url }
+    }
+}
+
+impl Drop for IdleServer {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Of every second offer.
+fn user_of(offers: usize) -> Option<String> {
+    let turn = offers / 2;
+    let user = turn / (USERS * TURNS) * USERS + turn % USERS;
+    offers.is_multiple_of(2).then(|| format!("u{user}"))
+}
+
 #[derive(Clone)]
 struct Worker {
     client: Client,
     bidders: Vec<String>,
+    probe_url: String,
     seen: Arc<Seen>,
 }
 
@@ -125,16 +198,21 @@ impl Worker {
             ticks.tick().await;
             offers += 1;
             self.offer(offers).await;
-            self.probe(offers).await;
+            self.probe().await;
         }
     }
 
     async fn offer(&self, offers: usize) {
-        let bidder = &self.bidders[offers % self.bidders.len()];
+        // Not the offer's own number: else each bidder would have all of the known users or none.
+        let bidder = &self.bidders[offers / 2 % self.bidders.len()];
+        let mut request = banner_request(&format!("r{offers}"));
+        if let Some(user) = user_of(offers) {
+            request["user"]["buyeruid"] = user.into();
+        }
         let offer = self
             .client
             .post(format!("{bidder}/openrtb2/bid"))
-            .body(banner_request(&format!("r{offers}")).to_string());
+            .body(request.to_string());
         let began = Instant::now();
         let answer = match offer.send().await {
             Ok(answer) => answer,
@@ -155,10 +233,9 @@ impl Worker {
         }
     }
 
-    async fn probe(&self, offers: usize) {
-        let bidder = &self.bidders[offers % self.bidders.len()];
+    async fn probe(&self) {
         let began = Instant::now();
-        if self.client.get(format!("{bidder}/health")).send().await.is_ok() {
+        if self.client.get(&self.probe_url).send().await.is_ok() {
             self.seen.probes.lock().unwrap().push(began.elapsed());
         }
     }
@@ -168,6 +245,8 @@ impl Worker {
         let bids = response["seatbid"].as_array().into_iter().flatten();
         for bid in bids.flat_map(|seat| seat["bid"].as_array().into_iter().flatten()) {
             self.seen.bids.fetch_add(1, Ordering::Relaxed);
+            let campaign_id = bid["cid"].as_str().unwrap().to_owned();
+            *self.seen.bids_of.lock().unwrap().entry(campaign_id).or_default() += 1;
             self.seen.notices_in_flight.fetch_add(1, Ordering::Release);
             let (worker, bid) = (self.clone(), bid.clone());
             tokio::spawn(async move {
@@ -190,14 +269,26 @@ impl Worker {
         } else {
             self.seen.unacknowledged.fetch_add(1, Ordering::Relaxed);
         }
+        if let Some(user) = user_of(offers) {
+            self.show(bid, user, offers).await;
+        }
+    }
+
+    async fn show(&self, bid: &Value, user: String, offers: usize) {
+        let pixel = markup::url(bid["adm"].as_str().unwrap(), "/event/impression");
+        if self.until_acknowledged(&pixel, offers + 1).await {
+            let campaign_id = bid["cid"].as_str().unwrap().to_owned();
+            let mut shown = self.seen.shown.lock().unwrap();
+            *shown.entry((campaign_id, user)).or_default() += 1;
+        }
     }
 
     async fn until_acknowledged(&self, url: &str, attempt: usize) -> bool {
-        let path = url.split_once("/notice/").unwrap().1;
+        let path = url.splitn(4, '/').nth(3).unwrap();
         let give_up = Instant::now() + NOTICE_PATIENCE;
         for attempt in attempt.. {
             let bidder = &self.bidders[attempt % self.bidders.len()];
-            let answer = self.client.get(format!("{bidder}/notice/{path}")).send().await;
+            let answer = self.client.get(format!("{bidder}/{path}")).send().await;
             if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
                 return true;
             }

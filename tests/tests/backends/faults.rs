@@ -11,7 +11,7 @@ const KAFKA_AWAY: Duration = Duration::from_secs(60);
 const AWAY: Duration = Duration::from_secs(5);
 /// Each way: an answer from another continent.
 const SLOW: Duration = Duration::from_millis(40);
-const SLOW_FOR: Duration = Duration::from_secs(20);
+const SLOW_FOR: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_whatever_goes_away() {
@@ -58,6 +58,12 @@ async fn nothing_acknowledged_is_lost_whatever_goes_away() {
     weather.deployment.backends.ledger.wait_until_ok().await;
     weather.bids_again("a Redis master was killed").await;
     weather.passed_with_every_bidder_up("a Redis master killed");
+
+    weather.deployment.backends.users.kill();
+    weather.caps_withhold_bids("user states went away").await;
+    weather.deployment.backends.users.restart().await;
+    weather.known_users_are_bid_for("user states were away").await;
+    weather.passed_with_every_bidder_up("user states away");
 
     weather.deployment.backends.kafka.stop().await;
     weather.bids_again("Kafka went away").await;

@@ -7,29 +7,38 @@ use adplatform_tests::fixtures::{Campaign, USD};
 use adplatform_tests::service::Service;
 use adplatform_tests::trader::{CLEARED_NANOS, Trader};
 use reqwest::StatusCode;
+use serde_json::json;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// A bid's whole budget, by the client's clock. On a machine that is busy with all the servers besides, and under a build for
-/// debugging, a probe that does nothing takes its time too: what it took then is not the bid's.
+/// A bid's whole budget, by the client's clock.
 const BUDGET: Duration = Duration::from_millis(100);
+/// On a machine that is busy with all the servers besides, and under a build for debugging, a probe of a server that does
+/// nothing takes its time too: what it took then is not the bid's, up to this.
+const LONGEST_EXCUSE: Duration = Duration::from_millis(100);
 /// Micros a day: fifty impressions at what they clear at.
 const SMALL_BUDGET_MICROS: i64 = 50_000;
+/// To one user an hour, half of what a user is offered.
+const CAP: u32 = 8;
 
 pub(crate) struct Weather {
     pub(crate) deployment: Deployment,
     trader: Trader,
     editor: Editor,
     small: Campaign,
+    capped: Campaign,
 }
 
 impl Weather {
-    /// A campaign with money for everything, one that is soon spent, and an advertiser who never rests.
+    /// A campaign with money for everything, one that is soon spent, one that known users alone are shown, and not too often,
+    /// and an advertiser who never rests.
     pub(crate) async fn fair() -> Option<Self> {
         let deployment = Deployment::start().await?;
         let platform = &deployment.platform;
         let plenty = platform.live_campaign(2 * USD, 1_000 * USD).await;
         let small = platform.live_campaign(3 * USD, SMALL_BUDGET_MICROS).await;
+        let caps = json!({"frequency_caps": [{"impressions": CAP, "window": "hour"}]});
+        let capped = platform.live_campaign_with(5 * USD / 2, 1_000 * USD, caps).await;
         let editor = Editor::start(platform, &plenty.advertiser_id);
         let trader = Trader::start(deployment.bidder_urls(), 4, Duration::from_millis(40));
         let mut weather = Self {
@@ -37,8 +46,10 @@ impl Weather {
             trader,
             editor,
             small,
+            capped,
         };
         weather.bids_again("trading has begun").await;
+        weather.known_users_are_bid_for("trading has begun").await;
         Some(weather)
     }
 
@@ -52,7 +63,7 @@ impl Weather {
         );
         assert!(answers > 0, "{storm}: nothing was answered");
         assert!(
-            p99 <= BUDGET + probe_p99,
+            p99 <= BUDGET + probe_p99.min(LONGEST_EXCUSE),
             "{storm}: p99 of {answers} answers is {p99:?}, of probes {probe_p99:?}"
         );
     }
@@ -91,6 +102,32 @@ impl Weather {
             "no bids after {patience:?}: {after}: {}",
             self.bidders_said()
         );
+    }
+
+    /// Waits until the campaign with a cap bids again.
+    pub(crate) async fn known_users_are_bid_for(&mut self, after: &str) {
+        let begun = self.capped_bids();
+        eventually(&format!("the campaign with a cap bids: {after}"), || async {
+            (self.capped_bids() > begun + 10).then_some(())
+        })
+        .await;
+    }
+
+    /// Of a user of whom nobody can say what was shown before, the campaign with a cap is left out, and no other.
+    pub(crate) async fn caps_withhold_bids(&mut self, after: &str) {
+        // What was read before is answered by then.
+        self.bids_again(after).await;
+        let begun = self.capped_bids();
+        self.bids_again(after).await;
+        assert_eq!(
+            self.capped_bids(),
+            begun,
+            "{after}: bids of the campaign with a cap"
+        );
+    }
+
+    fn capped_bids(&self) -> u64 {
+        self.trader.seen.bids_of(&self.capped.id)
     }
 
     /// Waits until more billings are acknowledged than were under way, whatever is away.
@@ -136,6 +173,7 @@ impl Weather {
             trader,
             editor,
             small,
+            capped,
         } = self;
         let seen = trader.finish().await;
         let changes = editor.finish().await;
@@ -200,5 +238,14 @@ impl Weather {
             seen.billed_of(&small.id),
             small.id
         );
+        let shown = seen.shown_of(&capped.id);
+        let all: u32 = shown.iter().sum();
+        let beyond: u32 = shown.iter().map(|times| times.saturating_sub(CAP)).sum();
+        println!(
+            "{} users were shown {all}, {beyond} beyond their cap",
+            shown.len()
+        );
+        // Of what is shown at once nobody knows of the others, nor of what was counted in the moment before a loss.
+        assert!(beyond * 10 < all, "{beyond} of {all} beyond the cap: {shown:?}");
     }
 }
