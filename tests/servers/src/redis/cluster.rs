@@ -29,6 +29,7 @@ impl Cluster {
         if options.tls {
             options = options.with("tls-cluster", "yes").with("tls-replication", "yes");
         }
+        programs()?;
         let certificates = options.tls.then(Certificates::new).map(Arc::new);
         let options = options
             .with("cluster-enabled", "yes")

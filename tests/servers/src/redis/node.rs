@@ -38,6 +38,7 @@ struct Running {
 impl Node {
     /// `None`, said loudly, where there is no Redis to start.
     pub async fn start(options: &Options) -> Option<Self> {
+        programs()?;
         Self::start_as(options, options.tls.then(Certificates::new).map(Arc::new)).await
     }
 
