@@ -1,5 +1,6 @@
 //! Six nodes: three masters, each with a replica.
 
+use super::programs::programs;
 use super::{Node, Options};
 use crate::certificates::Certificates;
 use crate::proxy::Proxy;
