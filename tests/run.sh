@@ -2,8 +2,8 @@
 # Every check of the project, on servers that it starts and stops itself. Needs Rust; on Debian and Ubuntu it installs
 # what else is missing. The last line counts what passed and failed.
 #
-# First all is built. Then there are three lanes at once: the services under faults and after them the other tests; beside
-# them, with what these leave of the processor, the stores' tests; and beside both what is no test of the programs.
+# First all is built. Then there are three lanes at once: tests that measure time, of the services and of the stores on real
+# backends; the other tests, with what those leave of the processor; and with what is left then what is no test of the programs.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . tests/tools.sh
@@ -87,12 +87,12 @@ shell_scripts() {
     for script in tests/run.sh tests/lane.sh benches/run.sh fuzz/run.sh .ci/run; do bash -n "$script" || return 1; done
 }
 
-faults_and_the_rest() {
+on_real_backends() {
     step "the tests without servers" without_servers
     step "the services on real backends, and faults" tests_of backends
-    step "other tests" tests_of rest
+    step "the stores on real servers" tests_of stores
 }
-stores() { step "the stores on real servers" tests_of stores; }
+rest() { step "the other tests" tests_of rest; }
 checks() {
     step "images and compose" docker/check.sh
     step "manifests and charts" k8s/check.sh
@@ -116,9 +116,9 @@ everything() {
     build
     printf '\n== built in %s s\n' $((SECONDS - begin))
     begin=$SECONDS
-    { renice -n 19 -p "$BASHPID" >/dev/null && lane stores; } &
+    { renice -n 19 -p "$BASHPID" >/dev/null && lane rest; } &
     { chrt --idle --pid 0 "$BASHPID" && lane checks; } &
-    faults_and_the_rest
+    on_real_backends
     wait
     printf '\n== tested in %s s\n' $((SECONDS - begin))
 }

@@ -4,6 +4,7 @@
 //! figures is one such combination, or one whole record of another topic; 95 % are of `bids`. The bids that the
 //! combinations count are told beside it. The baseline reads the same records and folds nothing.
 
+use crate::campaigns;
 use crate::figure::Figure;
 use crate::server::{Server, cpu_us};
 use anyhow::Context;
@@ -49,11 +50,7 @@ async fn measure() -> anyhow::Result<Vec<Figure>> {
         eprintln!("analytics needs Kafka and PostgreSQL, which are not installed here");
         return Ok(Vec::new());
     };
-    let log = KafkaLog::new(&storage_kafka::Settings {
-        brokers: broker.bootstrap(),
-        ..storage_kafka::Settings::default()
-    })?;
-    log.create_topics(1, 1).await?;
+    let log = campaigns::log_on(&broker).await?;
     let url = postgres.url(&postgres.database().await);
     let store = PostgresStore::new(&storage_postgres::Settings {
         database_url: url.clone(),

@@ -8,6 +8,7 @@ use crate::server::Server;
 use crate::spread::{Spread, Withheld};
 use crate::{Conditions, campaigns, load, load_request, turns};
 use anyhow::Context;
+use domain::serving::ServingCampaign;
 use jiff::Timestamp;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -49,8 +50,10 @@ impl Prepared {
     }
 }
 
-pub(crate) fn prepare(conditions: Conditions) -> anyhow::Result<Prepared> {
-    let data = tempfile::tempdir()?;
+/// Makes the campaigns by their number.
+pub(crate) fn spread(
+    conditions: Conditions,
+) -> anyhow::Result<impl Fn(usize) -> anyhow::Result<ServingCampaign>> {
     let spread = Spread {
         campaigns: conditions.campaigns,
         eligible: ELIGIBLE.min(conditions.campaigns),
@@ -58,15 +61,19 @@ pub(crate) fn prepare(conditions: Conditions) -> anyhow::Result<Prepared> {
         reasons: &[Withheld::Paced, Withheld::Blocked],
     };
     let template = Spread::template(Timestamp::now())?;
-    campaigns::store_of(data.path(), conditions.campaigns, |number| {
-        Ok(spread.campaign(number, &template))
-    })?;
+    Ok(move |number| Ok(spread.campaign(number, &template)))
+}
+
+pub(crate) fn prepare(conditions: Conditions) -> anyhow::Result<Prepared> {
+    let data = tempfile::tempdir()?;
+    campaigns::store_of(data.path(), conditions.campaigns, spread(conditions)?)?;
     let requests = data.path().join("requests.jsonl");
     write_requests(&requests)?;
     Ok(Prepared { data, requests })
 }
 
-fn write_requests(path: &Path) -> anyhow::Result<()> {
+/// A file of the load's requests, one a line.
+pub(crate) fn write_requests(path: &Path) -> anyhow::Result<()> {
     let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
     for number in 0..REQUESTS {
         let request = match number % 10 {

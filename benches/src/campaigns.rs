@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use storage::EventLog;
 use storage::event_log::{NewRecord, Topic};
+use storage_kafka::KafkaLog;
 use storage_sqlite::SqliteStore;
+use test_servers::kafka::Broker;
 
 /// Records appended at once.
 const BATCH: usize = 1_000;
@@ -54,6 +56,16 @@ pub(crate) fn store_of(
         let clock = Arc::new(|| Timestamp::now().as_millisecond());
         publish(&SqliteStore::open(&url, clock).await?, count, make).await
     })
+}
+
+/// A broker's log with its topics and nothing in them.
+pub(crate) async fn log_on(broker: &Broker) -> anyhow::Result<KafkaLog> {
+    let log = KafkaLog::new(&storage_kafka::Settings {
+        brokers: broker.bootstrap(),
+        ..storage_kafka::Settings::default()
+    })?;
+    log.create_topics(1, 1).await?;
+    Ok(log)
 }
 
 /// Appends what campaign-service's relay would have published.

@@ -19,6 +19,7 @@ mod latency;
 mod ledger;
 mod metrics;
 mod overload;
+mod producer_stall;
 mod startup;
 mod update;
 mod user_state;
@@ -29,7 +30,7 @@ use figure::Figure;
 #[derive(Parser)]
 struct Args {
     /// One of them; all when left out
-    #[arg(value_parser = ["analytics", "bid", "campaign-api", "endurance", "engine", "latency", "ledger", "metrics", "overload", "startup", "update", "user-state"])]
+    #[arg(value_parser = ["analytics", "bid", "campaign-api", "endurance", "engine", "latency", "ledger", "metrics", "overload", "producer-stall", "startup", "update", "user-state"])]
     name: Option<String>,
     /// One JSON object a line
     #[arg(long)]
@@ -96,6 +97,9 @@ fn main() -> anyhow::Result<()> {
     }
     if wanted("overload") {
         figures.extend(overload::run(conditions)?);
+    }
+    if wanted("producer-stall") {
+        figures.extend(producer_stall::run(conditions)?);
     }
     if wanted("update") {
         figures.extend(update::run(conditions)?);

@@ -54,7 +54,24 @@ impl Server {
         Self::bidder(Command::new(sibling("bidding-service")?), data_dir, settings)
     }
 
-    fn bidder(mut command: Command, data_dir: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+    /// As [`Server::bidding_on_all_cores`], and waited for until it answers at all: [`Server::until_ready`] waits for the rest.
+    pub(crate) fn bidding_before_its_log(data_dir: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let server = Self::bidder_begun(Command::new(sibling("bidding-service")?), data_dir, settings)?;
+        server.until(|readiness| readiness.is_some())?;
+        Ok(server)
+    }
+
+    fn bidder(command: Command, data_dir: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let server = Self::bidder_begun(command, data_dir, settings)?;
+        server.until_ready()?;
+        Ok(server)
+    }
+
+    fn bidder_begun(
+        mut command: Command,
+        data_dir: &Path,
+        settings: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let (addr, metrics) = (free_addr()?, free_addr()?);
         command
             .env("DATA_DIR", data_dir)
@@ -63,7 +80,7 @@ impl Server {
             .env("PUBLIC_BIDDING_URL", format!("http://{addr}"))
             .env("LOG_LEVEL", "warn")
             .envs(settings.iter().copied());
-        let mut server = Self::start(command, addr)?;
+        let mut server = Self::begin(command, addr)?;
         server.metrics_addr = Some(metrics);
         Ok(server)
     }
@@ -97,25 +114,40 @@ impl Server {
         Self::start(command, addr)
     }
 
-    fn start(mut command: Command, addr: SocketAddr) -> anyhow::Result<Self> {
+    fn start(command: Command, addr: SocketAddr) -> anyhow::Result<Self> {
+        let server = Self::begin(command, addr)?;
+        server.until_ready()?;
+        Ok(server)
+    }
+
+    fn begin(mut command: Command, addr: SocketAddr) -> anyhow::Result<Self> {
         let child = command
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {command:?}"))?;
-        let server = Self {
+        Ok(Self {
             child,
             addr,
             metrics_addr: None,
-        };
+        })
+    }
+
+    /// Asks until it is ready.
+    pub(crate) fn until_ready(&self) -> anyhow::Result<()> {
+        self.until(|readiness| readiness == Some(true))
+    }
+
+    fn until(&self, wanted: impl Fn(Option<bool>) -> bool) -> anyhow::Result<()> {
         let give_up = Instant::now() + START_PATIENCE;
-        while !is_ready(addr) {
+        while !wanted(is_ready(self.addr)) {
             anyhow::ensure!(
                 Instant::now() < give_up,
-                "{command:?} is not ready after {START_PATIENCE:?}"
+                "the server on {} is not ready after {START_PATIENCE:?}",
+                self.addr
             );
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(server)
+        Ok(())
     }
 
     /// User and system time that the process has used, in microseconds.
@@ -290,14 +322,15 @@ fn free_addr() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-fn is_ready(addr: SocketAddr) -> bool {
-    let ask = || -> std::io::Result<bool> {
+/// `None` while it does not answer.
+fn is_ready(addr: SocketAddr) -> Option<bool> {
+    let ask = || -> std::io::Result<Option<bool>> {
         let mut stream = TcpStream::connect_timeout(&addr, Duration::from_secs(1))?;
         stream.set_read_timeout(Some(Duration::from_secs(1)))?;
         stream.write_all(b"GET /ready HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        Ok(answer.starts_with(b"HTTP/1.1 200"))
+        Ok((!answer.is_empty()).then(|| answer.starts_with(b"HTTP/1.1 200")))
     };
-    ask().unwrap_or(false)
+    ask().unwrap_or(None)
 }

@@ -15,7 +15,7 @@ const SLOW_FOR: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_whatever_goes_away() {
-    let _alone = crate::ALONE.lock().await;
+    let _alone = crate::ALONE.write().await;
     let Some(mut weather) = Weather::fair().await else {
         return;
     };

@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_campaign_bids_is_billed_and_reported_on_real_backends() {
-    let _alone = crate::ALONE.lock().await;
+    let _with_others = crate::ALONE.read().await;
     let collector = Collector::start().await;
     let Some(deployment) = Deployment::start_traced(&collector.endpoint).await else {
         return;
@@ -72,7 +72,7 @@ async fn a_campaign_bids_is_billed_and_reported_on_real_backends() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_that_start_before_every_backend_are_not_ready_and_then_trade() {
-    let _alone = crate::ALONE.lock().await;
+    let _with_others = crate::ALONE.read().await;
     let Some(deployment) = Deployment::start_before_its_backends().await else {
         return;
     };

@@ -118,7 +118,7 @@ async fn number(connection: &mut PgConnection, sql: &'static str) -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_of_analytics_share_the_load_and_one_killed_loses_and_doubles_nothing() {
-    let _alone = crate::ALONE.lock().await;
+    let _with_others = crate::ALONE.read().await;
     let (Some(broker), Some(postgres)) = (Broker::start().await, Server::start().await) else {
         return;
     };
@@ -146,7 +146,7 @@ async fn two_of_analytics_share_the_load_and_one_killed_loses_and_doubles_nothin
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_outlives_its_assignment_commits_nothing_of_what_it_held() {
-    let _alone = crate::ALONE.lock().await;
+    let _with_others = crate::ALONE.read().await;
     let (Some(broker), Some(postgres)) = (Broker::start().await, Server::start().await) else {
         return;
     };
@@ -196,7 +196,7 @@ async fn one_that_outlives_its_assignment_commits_nothing_of_what_it_held() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_read_is_set_aside_with_its_reason_and_holds_up_nothing() {
-    let _alone = crate::ALONE.lock().await;
+    let _with_others = crate::ALONE.read().await;
     let (Some(broker), Some(postgres)) = (Broker::start().await, Server::start().await) else {
         return;
     };

@@ -55,7 +55,7 @@ fn totals_of(bids: u64) -> [i64; 3] {
 /// What the standby has not replayed, the reports do not say: so it is the standby that says it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reports_come_from_the_replica_and_from_the_primary_once_that_is_away() {
-    let _alone = crate::ALONE.lock().await;
+    let _with_others = crate::ALONE.read().await;
     let (Some(broker), Some(primary)) = (Broker::start().await, Server::start().await) else {
         return;
     };

@@ -74,7 +74,7 @@ fn waits_for(service: &Service) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_service_that_comes_before_its_migration_says_so_once_and_waits() {
-    let _alone = crate::ALONE.lock().await;
+    let _with_others = crate::ALONE.read().await;
     let (Some(broker), Some(postgres)) = (broker_with_topics().await, Server::start().await) else {
         return;
     };
@@ -129,7 +129,7 @@ async fn a_service_that_comes_before_its_migration_says_so_once_and_waits() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_work_on_a_schema_that_a_later_release_has_added_to() {
-    let _alone = crate::ALONE.lock().await;
+    let _with_others = crate::ALONE.read().await;
     let (Some(broker), Some(postgres)) = (broker_with_topics().await, Server::start().await) else {
         return;
     };
