@@ -5,5 +5,5 @@ backends-*) lane=backends ;;
 kafka-* | postgres-* | redis-* | users-*) lane=stores ;;
 *) lane=rest ;;
 esac
-[ "$lane" = "$LANE" ] || exit 0
+[ "$lane" = "${LANE:?which lane?}" ] || exit 0
 exec "$@"

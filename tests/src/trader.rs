@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -40,6 +40,7 @@ pub struct Seen {
     latencies: Mutex<Vec<Duration>>,
     /// Of a probe after each offer, of a server that does nothing: what this machine cost just then.
     probes: Mutex<Vec<Duration>>,
+    won: AtomicI64,
     /// Acknowledged billings by campaign.
     billed: Mutex<BTreeMap<String, i64>>,
     /// Acknowledged impressions by campaign and known user.
@@ -57,6 +58,11 @@ impl Seen {
 
     pub fn last_error(&self) -> String {
         self.last_error.lock().unwrap().clone()
+    }
+
+    /// Acknowledged wins.
+    pub fn won(&self) -> i64 {
+        self.won.load(Ordering::Relaxed)
     }
 
     /// Acknowledged billings of all campaigns.
@@ -96,6 +102,11 @@ fn take_p99(latencies: &Mutex<Vec<Duration>>) -> (usize, Duration) {
     let mut latencies = std::mem::take(&mut *latencies.lock().unwrap());
     latencies.sort_unstable();
     let slowest = (latencies.len() / 100).max(FEW);
+    assert!(
+        latencies.len() > 10 * FEW,
+        "only {} were measured",
+        latencies.len()
+    );
     let p99 = latencies.iter().rev().nth(slowest).copied();
     (latencies.len(), p99.unwrap_or_default())
 }
@@ -258,8 +269,12 @@ impl Worker {
 
     async fn notify(&self, bid: &Value, offers: usize) {
         let campaign_id = bid["cid"].as_str().unwrap();
-        self.until_acknowledged(&notice(bid, "nurl", CLEARED), offers + 1)
-            .await;
+        if self
+            .until_acknowledged(&notice(bid, "nurl", CLEARED), offers + 1)
+            .await
+        {
+            self.seen.won.fetch_add(1, Ordering::Relaxed);
+        }
         if self
             .until_acknowledged(&notice(bid, "burl", CLEARED), offers + 2)
             .await

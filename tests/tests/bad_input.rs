@@ -39,6 +39,23 @@ fn a_missing_secret_outside_development_is_a_start_up_error() {
     assert!(said.contains("NOTICE_SECRET"), "{said}");
 }
 
+/// It compiles OpenSSL: images have it, a build from source has it on demand.
+#[test]
+fn kafka_over_tls_without_its_feature_is_a_start_up_error() {
+    for service in ["campaign-service", "bidding-service", "analytics-service"] {
+        let output = program::command(service)
+            .env("KAFKA_BROKERS", "kafka.example:9093")
+            .env("KAFKA_SECURITY_PROTOCOL", "SSL")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{service}: {said}");
+        for word in ["security protocol SSL", "kafka-tls"] {
+            assert!(said.contains(word), "{service} does not speak of {word}: {said}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn malformed_requests_get_400_without_a_body_and_the_process_stays_up() {
     let platform = Platform::start().await;

@@ -15,6 +15,7 @@ mod wiring;
 
 use crate::output::print_line;
 use crate::prepare::Told;
+use crate::reconcile::Compared;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use platform::telemetry::{self, LogFormat, LogSettings};
 use platform::{Backends, Clock, Mistakes, ProcessSettings, Settings};
@@ -104,7 +105,11 @@ async fn reconcile() -> anyhow::Result<ExitCode> {
     let backends = Backends::read(&mut settings, &analytics_service::Config::NEEDED);
     settings.finish()?;
     let stores = wiring::existing(&backends, &Clock::system()).await?;
-    let lines = reconcile::compare(&*stores.ledger, &*stores.log, &*stores.reports).await?;
+    let Compared { lines, unreadable } =
+        reconcile::compare(&*stores.ledger, &*stores.log, &*stores.reports).await?;
+    for record in &unreadable {
+        print_line(format_args!("left out: {record}"))?;
+    }
     for line in &lines {
         print_line(line)?;
     }

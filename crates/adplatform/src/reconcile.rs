@@ -9,7 +9,7 @@
 
 use crate::topic;
 use anyhow::Context;
-use domain::event::SpendEvent;
+use domain::event::{SCHEMA, SpendEvent};
 use domain::period::Day;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -136,12 +136,20 @@ impl fmt::Display for Line {
     }
 }
 
-/// Reads all three and returns a line for each campaign's day that any of them knows.
+/// What the three say.
+pub(crate) struct Compared {
+    /// For each campaign's day that any of them knows.
+    pub lines: Vec<Line>,
+    /// Records of topic `spend` that were left out, as the reports leave them out.
+    pub unreadable: Vec<String>,
+}
+
+/// Reads all three.
 pub(crate) async fn compare(
     ledger: &dyn SpendLedger,
     log: &dyn EventLog,
     reports: &dyn ReportStore,
-) -> anyhow::Result<Vec<Line>> {
+) -> anyhow::Result<Compared> {
     let mut lines: BTreeMap<(String, String), Line> = BTreeMap::new();
     let mut line = |campaign: &str, date: &str, change: &mut dyn FnMut(&mut Line)| {
         let key = (campaign.to_owned(), date.to_owned());
@@ -164,7 +172,8 @@ pub(crate) async fn compare(
     }
     let mut in_topic = HashSet::new();
     let mut topic_begins_ms = i64::MAX;
-    for event in spend_events(log).await.context("reading topic spend")? {
+    let Spend { events, unreadable } = Spend::read(log).await.context("reading topic spend")?;
+    for event in events {
         topic_begins_ms = topic_begins_ms.min(event.at_ms);
         in_topic.insert(event.bid_id);
         line(event.campaign_id.as_str(), &event.day, &mut |line| {
@@ -207,7 +216,10 @@ pub(crate) async fn compare(
             }
         }
     }
-    Ok(lines.into_values().collect())
+    Ok(Compared {
+        lines: lines.into_values().collect(),
+        unreadable,
+    })
 }
 
 async fn ledger_days(ledger: &dyn SpendLedger) -> anyhow::Result<Vec<(Balance, Day)>> {
@@ -232,20 +244,40 @@ async fn ledger_days(ledger: &dyn SpendLedger) -> anyhow::Result<Vec<(Balance, D
     }
 }
 
-/// Each settlement once, however often the topic holds it.
-async fn spend_events(log: &dyn EventLog) -> anyhow::Result<Vec<SpendEvent>> {
-    let mut seen = HashSet::new();
-    let mut events = Vec::new();
-    topic::each_record(log, Topic::Spend, |record| {
-        let event: SpendEvent = serde_json::from_slice(&record.value.unwrap_or_default())
-            .with_context(|| format!("record {}", record.offset))?;
-        if seen.insert(event.event_id.clone()) {
-            events.push(event);
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(events)
+/// Topic `spend`, as the reports read it.
+#[derive(Default)]
+struct Spend {
+    /// Each settlement once, however often the topic holds it.
+    events: Vec<SpendEvent>,
+    /// Where a record is that nobody can read, and why.
+    unreadable: Vec<String>,
+}
+
+impl Spend {
+    async fn read(log: &dyn EventLog) -> anyhow::Result<Self> {
+        let mut spend = Self::default();
+        let mut seen = HashSet::new();
+        topic::each_record(log, Topic::Spend, |partition, record| {
+            match read_spend(&record.value.unwrap_or_default()) {
+                Ok(event) if seen.insert(event.event_id.clone()) => spend.events.push(event),
+                Ok(_) => {}
+                Err(why) => spend.unreadable.push(format!(
+                    "topic spend, partition {partition}, record {}: {why}",
+                    record.offset
+                )),
+            }
+        })
+        .await?;
+        Ok(spend)
+    }
+}
+
+fn read_spend(value: &[u8]) -> Result<SpendEvent, String> {
+    let event: SpendEvent = serde_json::from_slice(value).map_err(|error| error.to_string())?;
+    if event.schema != SCHEMA {
+        return Err(format!("schema {}, not {SCHEMA}", event.schema));
+    }
+    Ok(event)
 }
 
 async fn rollups(

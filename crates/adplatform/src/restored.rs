@@ -101,10 +101,10 @@ impl Live {
             generation: 0,
         };
         let mut versions: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        topic::each_record(log, topic, |record| {
+        topic::each_record(log, topic, |_, record| {
             let Some(value) = record.value else {
                 live.values.remove(&record.key);
-                return Ok(());
+                return;
             };
             // As bidders do: a late repeat of an older record does not count.
             if let Ok(head) = serde_json::from_slice::<Head>(&value) {
@@ -112,12 +112,11 @@ impl Live {
                 let version = (head.generation, head.revision);
                 let newest = versions.entry(record.key.clone()).or_insert(version);
                 if version < *newest {
-                    return Ok(());
+                    return;
                 }
                 *newest = version;
             }
             live.values.insert(record.key, value);
-            Ok(())
         })
         .await?;
         Ok(live)

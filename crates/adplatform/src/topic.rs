@@ -1,6 +1,5 @@
 //! A topic read from its beginning to where it ends now.
 
-use anyhow::Context;
 use std::time::Duration;
 use storage::EventLog;
 use storage::event_log::{Record, Topic};
@@ -8,10 +7,11 @@ use storage::event_log::{Record, Topic};
 /// Records read at once.
 const PAGE: u32 = 5_000;
 
+/// `take` is told the partition.
 pub(crate) async fn each_record(
     log: &dyn EventLog,
     topic: Topic,
-    mut take: impl FnMut(Record) -> anyhow::Result<()>,
+    mut take: impl FnMut(u32, Record),
 ) -> anyhow::Result<()> {
     for partition in 0..log.partitions(topic).await? {
         let end = log.end_offset(topic, partition).await?;
@@ -25,7 +25,7 @@ pub(crate) async fn each_record(
             );
             next = batch.next_offset;
             for record in batch.records {
-                take(record).with_context(|| format!("partition {partition} of topic {}", topic.name()))?;
+                take(partition, record);
             }
         }
     }

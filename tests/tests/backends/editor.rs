@@ -5,7 +5,7 @@ use adplatform_tests::fixtures::{USD, campaign};
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -15,7 +15,9 @@ const EVERY: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(crate) struct Changes {
     pub(crate) acknowledged: Mutex<BTreeSet<String>>,
-    /// Answers that are neither an acknowledgement nor 503 with a time to come back.
+    /// 503 with a time to come back.
+    pub(crate) put_off: AtomicU64,
+    /// Other answers that are no acknowledgement, and requests that got none for too long.
     pub(crate) unexpected: Mutex<Vec<String>>,
 }
 
@@ -83,7 +85,11 @@ impl Work {
             .bearer_auth(&self.key)
             .json(&self.body);
         // Refused or cut off while the service itself is down: nothing was acknowledged.
-        let Ok(answer) = request.send().await else { return };
+        let answer = match request.send().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_timeout() => return self.unexpected(error.to_string()),
+            Err(_) => return,
+        };
         let status = answer.status();
         let comes_back = answer.headers().contains_key("retry-after");
         let text = answer.text().await.unwrap_or_default();
@@ -93,13 +99,14 @@ impl Work {
                 let id = created["id"].as_str().unwrap().to_owned();
                 self.changes.acknowledged.lock().unwrap().insert(id);
             }
-            StatusCode::SERVICE_UNAVAILABLE if comes_back => {}
-            _ => self
-                .changes
-                .unexpected
-                .lock()
-                .unwrap()
-                .push(format!("{status} {text}")),
+            StatusCode::SERVICE_UNAVAILABLE if comes_back => {
+                self.changes.put_off.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => self.unexpected(format!("{status} {text}")),
         }
+    }
+
+    fn unexpected(&self, what: String) {
+        self.changes.unexpected.lock().unwrap().push(what);
     }
 }

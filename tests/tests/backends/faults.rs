@@ -43,6 +43,7 @@ async fn nothing_acknowledged_is_lost_whatever_goes_away() {
 
     weather.deployment.backends.postgres.stop();
     weather.bids_again("PostgreSQL went away").await;
+    weather.puts_changes_off("PostgreSQL went away").await;
     sleep(AWAY).await;
     weather.deployment.backends.postgres.resume().await;
     weather.takes_changes_again("PostgreSQL was away").await;

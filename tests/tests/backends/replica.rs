@@ -5,7 +5,6 @@ use crate::members::{KEY, totals};
 use adplatform_tests::eventually;
 use adplatform_tests::service::Service;
 use reqwest::Client;
-
 use sqlx::{Connection, PgConnection, Row};
 use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};

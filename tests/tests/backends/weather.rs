@@ -166,7 +166,17 @@ impl Weather {
         .await;
     }
 
-    /// The end: every change is there, every billing counted once, no budget exceeded, all books agree.
+    /// Waits until a change is answered with 503 and a time to come back.
+    pub(crate) async fn puts_changes_off(&self, since: &str) {
+        let put_off = || self.editor.changes.put_off.load(Ordering::Relaxed);
+        let begun = put_off();
+        eventually(&format!("changes are put off: {since}"), || async {
+            (put_off() > begun).then_some(())
+        })
+        .await;
+    }
+
+    /// The end: every change is there, every win and billing counted once, no budget exceeded, all books agree.
     pub(crate) async fn settle(self) {
         let Self {
             deployment,
@@ -223,10 +233,12 @@ impl Weather {
                 .await;
             let counted = totals["spend_nanos"].as_i64()? + totals["over_delivery_nanos"].as_i64()?;
             assert!(counted <= owed, "{counted} nanos of {owed} owed: counted twice");
-            (counted == owed).then_some(totals)
+            (counted == owed && totals["wins"].as_i64()? >= seen.won()).then_some(totals)
         })
         .await;
         println!("{totals}");
+        assert_eq!(totals["wins"], seen.won(), "wins acknowledged, and in the report");
+        assert_eq!(totals["over_delivery_nanos"], 0);
         let (agrees, said) = deployment.adplatform(&["reconcile"]);
         assert!(agrees, "{said}");
         let spent = format!("/analytics/campaigns/{}/delivery", small.id);

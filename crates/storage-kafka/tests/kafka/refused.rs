@@ -3,7 +3,6 @@
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
-use std::sync::Arc;
 use std::time::Duration;
 use storage::EventLog;
 use storage::contract::event_log::{read_all, record};
@@ -26,7 +25,7 @@ async fn what_was_refused_is_not_taken_for_stored_when_later_records_are() {
         brokers: cluster.bootstrap_servers(),
         ..Settings::default()
     };
-    let log = Arc::new(KafkaLog::new(&settings).unwrap());
+    let log = KafkaLog::new(&settings).unwrap();
     let append = async |key: &str, value: &str| log.append(Topic::Spend, vec![record(key, value)], 0).await;
     append(KEYS[0], "elsewhere").await.unwrap();
 
@@ -40,7 +39,7 @@ async fn what_was_refused_is_not_taken_for_stored_when_later_records_are() {
     for appended in futures_util::future::join_all(appends).await {
         appended.unwrap();
     }
-    let stored = read_all(&*log, Topic::Spend).await;
+    let stored = read_all(&log, Topic::Spend).await;
     let stored = stored.into_iter().filter(|record| record.key == KEYS[1]);
     let stored: Vec<Vec<u8>> = stored.filter_map(|record| record.value).collect();
     let appended: Vec<Vec<u8>> = (0..RECORDS)
