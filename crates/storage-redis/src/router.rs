@@ -4,13 +4,14 @@
 //! whose run id the script was given, and `WAIT` only on the connection that wrote.
 //!
 //! Nor does a master count that hung, was replaced and wakes: its books say that they are good, until others tell it. Who has
-//! not heard from a server lately asks all of them whose the group is, before anything is sent; an answer that was waited for too
-//! long is none. So a verdict of a replaced master is at most [`HEARD_LATELY`] and [`CALL_WITHIN`] younger than its replacement,
-//! and that one's books are rebuilt later than that, by the whole wait for its leases (T1 and 3 s).
+//! not heard from a server lately asks all of them whose the group is, before anything is sent, and where none of them answers
+//! nothing is; an answer that was waited for too long is none. So a verdict of a replaced master is at most [`HEARD_LATELY`],
+//! [`VIEW_WITHIN`] and [`CALL_WITHIN`] younger than its replacement, and that one's books are rebuilt later than that, by the whole
+//! wait for its leases (T1 and 3 s).
 
 use crate::connection::{Connection, Link, Warned};
 use crate::error::{storage_error, unavailable};
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{Settings, SettingsError, address, at};
 use crate::topology::{self, Address, Master, masters, owner, slot_of};
 use futures_util::future::join_all;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, RedisError, ServerErrorKind, Value};
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 use storage::StorageError;
+use tokio::time::timeout_at;
 
 pub(crate) const GROUPS: u32 = 64;
 
@@ -25,7 +27,8 @@ const CALL_WITHIN: Duration = Duration::from_millis(1_000);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 const VIEW_WITHIN: Duration = Duration::from_millis(400);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
-/// For so long after an answer a server is taken for what it was. A bidder asks each every second, for groups to rebuild.
+/// For so long after a question that was answered a server is taken for what it was. A bidder asks each every second, for groups
+/// to rebuild.
 const HEARD_LATELY: Duration = Duration::from_secs(2);
 /// Of one call: a group that moved, a script that a new server does not know.
 const ATTEMPTS: u32 = 4;
@@ -74,8 +77,16 @@ struct Node {
     host: String,
     renewals: Link,
     notices: Link,
-    /// When the last question was sent that it answered in time.
+    /// When the last question was begun that it answered.
     heard_at: Mutex<Option<Instant>>,
+}
+
+/// Of all nodes, for whose the groups are.
+#[derive(Default)]
+struct Looks {
+    last: Option<Instant>,
+    /// When the last one was begun that anybody answered.
+    confirmed_at: Option<Instant>,
 }
 
 #[derive(Clone)]
@@ -90,7 +101,7 @@ pub(crate) struct Router {
     nodes: Mutex<HashMap<Address, Arc<Node>>>,
     /// By group; `None` while nobody says who serves it.
     places: RwLock<Vec<Option<Place>>>,
-    looked: tokio::sync::Mutex<Option<Instant>>,
+    looks: tokio::sync::Mutex<Looks>,
 }
 
 impl Router {
@@ -100,7 +111,7 @@ impl Router {
             places: RwLock::new(vec![None; GROUPS as usize]),
             is_cluster: settings.cluster,
             nodes: Mutex::default(),
-            looked: tokio::sync::Mutex::default(),
+            looks: tokio::sync::Mutex::default(),
             seeds,
         };
         if let (false, Some(only)) = (router.is_cluster, router.seeds.first()) {
@@ -116,15 +127,14 @@ impl Router {
 
     /// Within a second, whatever the servers do.
     pub(crate) async fn call(&self, call: &Call<'_>) -> Result<Reply, StorageError> {
-        match tokio::time::timeout(CALL_WITHIN, self.call_until_answered(call)).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => Err(unavailable("no answer in time")),
-        }
+        in_time(self.call_until_answered(call)).await
     }
 
     async fn call_until_answered(&self, call: &Call<'_>) -> Result<Reply, StorageError> {
         let mut last = unavailable("the group moves about");
         for _ in 0..ATTEMPTS {
+            // Before it is known where: this process may hang from then on, and the server be replaced.
+            let asked_at = Instant::now();
             let place = self.place(call.group).await?;
             let link = place.node.link(call.lane);
             let connection = match link.connection().await {
@@ -134,12 +144,9 @@ impl Router {
                     return Err(error);
                 }
             };
-            let sent_at = Instant::now();
             let error = match connection.send(&command(call, &connection)).await {
-                // This process hung, too, and the server may have been replaced before it answered.
-                Ok(_) if sent_at.elapsed() > CALL_WITHIN => return Err(unavailable("no answer in time")),
                 Ok(value) => {
-                    place.node.heard(sent_at);
+                    place.node.heard(asked_at);
                     return Ok(Reply {
                         value,
                         connection,
@@ -169,10 +176,10 @@ impl Router {
 
     /// `host`: of the node that said so.
     async fn ask(&self, call: &Call<'_>, asked: &RedisError, host: &str) -> Result<Reply, StorageError> {
-        let address = asked
+        let told = asked
             .redirect_node()
             .and_then(|(told, _slot)| topology::address_of(told, host, self.is_tls()));
-        let node = self.node(&address.ok_or_else(|| storage_error(asked))?);
+        let node = self.node(&told.ok_or_else(|| storage_error(asked))?);
         let connection = node.link(call.lane).connection().await?;
         load(&connection, call.script).await?;
         let value = connection
@@ -193,7 +200,10 @@ impl Router {
         };
         match known() {
             Some(place) if !self.is_cluster || place.node.was_heard_lately() => return Ok(place),
-            Some(_) => self.look_unless_within(HEARD_LATELY).await,
+            Some(_) if !self.is_confirmed().await => {
+                return Err(unavailable("nobody says whose the group is"));
+            }
+            Some(_) => {}
             None => self.look(false).await,
         }
         known().ok_or_else(|| unavailable("no node serves the group"))
@@ -202,29 +212,21 @@ impl Router {
     /// The server that a group is on now: it is asked, since a connection that nobody uses does not learn that its server
     /// was started again.
     pub(crate) async fn run_id(&self, group: u32) -> Result<String, StorageError> {
-        let find = async {
+        in_time(async {
+            let asked_at = Instant::now();
             let place = self.place(group).await?;
-            let outcome = place.node.answering().await;
+            let outcome = place.node.answering(asked_at).await;
             if outcome.is_err() {
                 self.look(false).await;
             }
             Ok(outcome?.run_id.clone())
-        };
-        tokio::time::timeout(CALL_WITHIN, find)
-            .await
-            .unwrap_or_else(|_elapsed| Err(unavailable("no answer in time")))
+        })
+        .await
     }
 
     /// Nodes and replicas come and go without anybody being told.
     pub(crate) async fn look_now_and_then(&self) {
-        let is_old = self
-            .looked
-            .lock()
-            .await
-            .is_none_or(|at| at.elapsed() > LOOK_AGAIN_AFTER);
-        if is_old {
-            self.look(false).await;
-        }
+        self.look_unless_within(LOOK_AGAIN_AFTER).await;
     }
 
     /// `is_told`: a node said that the map is wrong.
@@ -237,25 +239,36 @@ impl Router {
         self.look_unless_within(pause).await;
     }
 
+    async fn look_unless_within(&self, pause: Duration) {
+        let mut looks = self.looks.lock().await;
+        if self.is_cluster && !is_younger(looks.last, pause) {
+            self.look_around(&mut looks).await;
+        }
+    }
+
+    /// Whether anybody said lately whose the groups are; asks where nobody did.
+    async fn is_confirmed(&self) -> bool {
+        let mut looks = self.looks.lock().await;
+        if !is_younger(looks.confirmed_at, HEARD_LATELY) && !is_younger(looks.last, BETWEEN_LOOKS) {
+            self.look_around(&mut looks).await;
+        }
+        is_younger(looks.confirmed_at, HEARD_LATELY)
+    }
+
     /// Asks every node known who serves what, and believes the highest configuration epoch: one node may be cut off.
     /// One at a time.
-    async fn look_unless_within(&self, pause: Duration) {
-        if !self.is_cluster {
-            return;
-        }
-        let mut looked = self.looked.lock().await;
-        if looked.is_some_and(|at| at.elapsed() < pause) {
-            return;
-        }
-        let asked = self.asked().into_iter().map(|(address, node)| async move {
-            let view = tokio::time::timeout(VIEW_WITHIN, node.view(&address.host, self.is_tls()));
-            view.await.ok().flatten()
-        });
+    async fn look_around(&self, looks: &mut Looks) {
+        let began = Instant::now();
+        let asked = self
+            .asked()
+            .into_iter()
+            .map(|(address, node)| async move { node.view(&address.host, self.is_tls()).await });
         let found: Vec<Master> = join_all(asked).await.into_iter().flatten().flatten().collect();
-        *looked = Some(Instant::now());
+        looks.last = Some(Instant::now());
         if found.is_empty() {
             return;
         }
+        looks.confirmed_at = Some(began);
         let places = (0..GROUPS).map(|group| {
             let master = owner(&found, slot_of(&tag(group)))?;
             Some(Place {
@@ -265,15 +278,21 @@ impl Router {
         });
         let places: Vec<Option<Place>> = places.collect();
         *self.places.write().unwrap_or_else(PoisonError::into_inner) = places;
-        // A node that has left would be asked for ever.
-        self.nodes()
-            .retain(|address, _| found.iter().any(|master| master.address == *address));
+        // A node that has left would be asked for ever; the seeds are in any case, and are not forgotten in between.
+        let seeds = self.seed_addresses();
+        self.nodes().retain(|address, _| {
+            seeds.contains(address) || found.iter().any(|master| master.address == *address)
+        });
+    }
+
+    fn seed_addresses(&self) -> Vec<Address> {
+        let addresses = self.seeds.iter().filter_map(address);
+        addresses.collect()
     }
 
     fn asked(&self) -> Vec<(Address, Arc<Node>)> {
-        let seeds = self.seeds.iter().filter_map(|seed| address_of(seed.addr()));
-        let known: Vec<Address> = self.nodes().keys().cloned().collect();
-        let mut addresses: Vec<Address> = seeds.chain(known).collect();
+        let mut addresses = self.seed_addresses();
+        addresses.extend(self.nodes().keys().cloned());
         addresses.sort_by(|one, other| (&one.host, one.port).cmp(&(&other.host, other.port)));
         addresses.dedup();
         addresses
@@ -287,29 +306,11 @@ impl Router {
 
     fn node(&self, address: &Address) -> Arc<Node> {
         let mut nodes = self.nodes();
+        // `seeds` is never empty.
         let node = nodes
             .entry(address.clone())
-            .or_insert_with(|| Arc::new(Node::new(&self.info(address))));
+            .or_insert_with(|| Arc::new(Node::new(&at(&self.seeds[0], address))));
         node.clone()
-    }
-
-    /// As the first seed is reached, at another address.
-    fn info(&self, address: &Address) -> ConnectionInfo {
-        let (host, port) = (address.host.clone(), address.port);
-        let like = |seed: &ConnectionInfo| match seed.addr() {
-            ConnectionAddr::TcpTls {
-                insecure, tls_params, ..
-            } => ConnectionAddr::TcpTls {
-                host: host.clone(),
-                port,
-                insecure: *insecure,
-                tls_params: tls_params.clone(),
-            },
-            _ => ConnectionAddr::Tcp(host.clone(), port),
-        };
-        // `seeds` is never empty.
-        let seed = &self.seeds[0];
-        seed.clone().set_addr(like(seed))
     }
 
     fn is_tls(&self) -> bool {
@@ -325,16 +326,15 @@ impl Node {
     fn new(info: &ConnectionInfo) -> Self {
         let warned = Warned::default();
         Self {
-            host: address_of(info.addr()).map_or_else(String::new, |of| of.host),
+            host: address(info).map_or_else(String::new, |of| of.host),
             renewals: Link::new(info.clone(), warned.clone()),
             notices: Link::new(info.clone(), warned),
             heard_at: Mutex::default(),
         }
     }
 
-    async fn answering(&self) -> Result<Arc<Connection>, StorageError> {
+    async fn answering(&self, asked_at: Instant) -> Result<Arc<Connection>, StorageError> {
         let connection = self.notices.connection().await?;
-        let asked_at = Instant::now();
         if let Err(error) = connection.send(&redis::cmd("PING")).await {
             self.notices.failed(&connection, &error).await;
             return Err(storage_error(&error));
@@ -350,20 +350,26 @@ impl Node {
 
     fn was_heard_lately(&self) -> bool {
         let heard_at = *self.heard_at.lock().unwrap_or_else(PoisonError::into_inner);
-        heard_at.is_some_and(|at| at.elapsed() < HEARD_LATELY)
+        is_younger(heard_at, HEARD_LATELY)
     }
 
     async fn view(&self, host: &str, is_tls: bool) -> Option<Vec<Master>> {
-        let connection = self.notices.connection().await.ok()?;
+        let ends = tokio::time::Instant::now() + VIEW_WITHIN;
+        let connection = timeout_at(ends, self.notices.connection()).await.ok()?.ok()?;
         let nodes = redis::cmd("CLUSTER").arg("NODES").to_owned();
-        match connection.send(&nodes).await {
-            Ok(told) => Some(masters(
+        match timeout_at(ends, connection.send(&nodes)).await {
+            Ok(Ok(told)) => Some(masters(
                 &redis::from_redis_value::<String>(told).ok()?,
                 host,
                 is_tls,
             )),
-            Err(error) => {
+            Ok(Err(error)) => {
                 self.notices.failed(&connection, &error).await;
+                None
+            }
+            // Lost without a word, perhaps: no call would find out, since none is sent before somebody has answered this.
+            Err(_elapsed) => {
+                self.notices.discard(&connection).await;
                 None
             }
         }
@@ -375,6 +381,20 @@ impl Node {
             Lane::Notices => &self.notices,
         }
     }
+}
+
+/// An answer that comes later does not count, even where it was this process that hung: the server may have been replaced before
+/// it answered.
+async fn in_time<T>(answer: impl Future<Output = Result<T, StorageError>>) -> Result<T, StorageError> {
+    let began = Instant::now();
+    match tokio::time::timeout(CALL_WITHIN, answer).await {
+        Ok(answer) if began.elapsed() <= CALL_WITHIN => answer,
+        _ => Err(unavailable("no answer in time")),
+    }
+}
+
+fn is_younger(at: Option<Instant>, age: Duration) -> bool {
+    at.is_some_and(|at| at.elapsed() < age)
 }
 
 /// The part of a group's keys that says where they are.
@@ -406,16 +426,6 @@ async fn load(connection: &Connection, script: &Script) -> Result<(), StorageErr
         .await
         .map(|_hash| ())
         .map_err(|error| storage_error(&error))
-}
-
-fn address_of(addr: &ConnectionAddr) -> Option<Address> {
-    match addr {
-        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(Address {
-            host: host.clone(),
-            port: *port,
-        }),
-        _ => None,
-    }
 }
 
 fn kind(error: &RedisError) -> Option<ServerErrorKind> {

@@ -1,5 +1,6 @@
 //! Where Redis is, and how to be let in.
 
+use crate::topology::Address;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
 use std::path::PathBuf;
@@ -123,6 +124,33 @@ pub(crate) fn tcp() -> TcpSettings {
     TcpSettings::default()
         .set_nodelay(true)
         .set_user_timeout(UNRECEIVED_WITHIN)
+}
+
+pub(crate) fn address(info: &ConnectionInfo) -> Option<Address> {
+    match info.addr() {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some(Address {
+            host: host.clone(),
+            port: *port,
+        }),
+        _ => None,
+    }
+}
+
+/// Another server of the same Redis, reached as `info` is.
+pub(crate) fn at(info: &ConnectionInfo, address: &Address) -> ConnectionInfo {
+    let (host, port) = (address.host.clone(), address.port);
+    let addr = match info.addr() {
+        ConnectionAddr::TcpTls {
+            insecure, tls_params, ..
+        } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: *insecure,
+            tls_params: tls_params.clone(),
+        },
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    info.clone().set_addr(addr)
 }
 
 /// Another part of the process may have chosen before: then that one holds.

@@ -1,9 +1,10 @@
 //! A server that is set to throw keys away when its memory is full.
 
-use crate::trade::{bill, busy, is_unavailable, ledger, renew};
+use crate::trade::{bill, busy, claim, is_unavailable, ledger, master, renew};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use test_servers::redis::{Node, Options};
+use test_servers::redis::{Cluster, Node, Options};
+use tracing::subscriber::DefaultGuard;
 
 /// What was logged.
 #[derive(Clone, Default)]
@@ -20,6 +21,13 @@ impl Write for Log {
 }
 
 impl Log {
+    /// Of this thread, for as long as the guard is kept.
+    fn listen(&self) -> DefaultGuard {
+        let to = self.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || to.clone()).finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
     fn warnings(&self) -> Vec<String> {
         let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
         text.lines()
@@ -29,19 +37,20 @@ impl Log {
     }
 }
 
+fn evicting() -> Options {
+    Options::default().with("maxmemory-policy", "allkeys-lru")
+}
+
 #[tokio::test]
 async fn of_a_server_that_would_evict_money_the_log_warns_once() {
-    let evicting = Options::default().with("maxmemory-policy", "allkeys-lru");
     let (Some(mut node), Some(keeping)) = (
-        Node::start(&evicting).await,
+        Node::start(&evicting()).await,
         Node::start(&Options::default()).await,
     ) else {
         return;
     };
     let log = Log::default();
-    let to = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || to.clone()).finish();
-    let _listening = tracing::subscriber::set_default(subscriber);
+    let _listening = log.listen();
     busy(&ledger(vec![keeping.addr()])).await;
     assert_eq!(log.warnings(), Vec::<String>::new());
 
@@ -57,5 +66,26 @@ async fn of_a_server_that_would_evict_money_the_log_warns_once() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     for word in ["WARN", "allkeys-lru", &node.addr()] {
         assert!(warnings[0].contains(word), "{word}: {warnings:?}");
+    }
+}
+
+/// All are asked each time that nobody knows whose a group is, replicas and the dead too.
+#[tokio::test]
+async fn of_each_node_of_a_cluster_that_would_evict_money_the_log_warns_once() {
+    let Some(mut cluster) = Cluster::start_with(&evicting()).await else {
+        return;
+    };
+    let log = Log::default();
+    let _listening = log.listen();
+    let ledger = ledger(cluster.addrs());
+    busy(&ledger).await;
+    let (_, master) = master(&cluster, &ledger).await;
+    cluster.node(master).kill();
+    claim(&ledger).await;
+    let warnings = log.warnings();
+    assert_eq!(warnings.len(), cluster.nodes().len(), "{warnings:?}");
+    for addr in cluster.addrs() {
+        let of_it = warnings.iter().filter(|warning| warning.contains(&addr));
+        assert_eq!(of_it.count(), 1, "{addr}: {warnings:?}");
     }
 }

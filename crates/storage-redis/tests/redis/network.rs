@@ -37,6 +37,28 @@ async fn connections_that_were_lost_without_a_word_are_made_anew() {
     }
 }
 
+/// Before somebody has said whose the group is no call is sent that could find out.
+#[tokio::test]
+async fn a_cluster_to_which_every_connection_was_lost_without_a_word_is_reached_again() {
+    let options = Options {
+        behind_proxy: true,
+        ..Options::default()
+    };
+    let Some(mut cluster) = Cluster::start_with(&options).await else {
+        return;
+    };
+    let ledger = ledger(cluster.addrs());
+    busy(&ledger).await;
+    cluster.networks().for_each(|network| network.lose_connections());
+    // Nothing is believed of any server any more.
+    std::thread::sleep(Duration::from_millis(2_100));
+    let began = Instant::now();
+    while let Err(error) = bill(&ledger, 2, 10).await {
+        assert!(began.elapsed() < Duration::from_secs(5), "{error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
 /// It waits in the network until after the next one.
 #[tokio::test]
 async fn a_renewal_that_arrives_after_a_later_one_takes_nothing_away() {

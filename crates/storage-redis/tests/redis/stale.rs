@@ -2,7 +2,8 @@
 
 use crate::harness::audit_node;
 use crate::trade::{
-    bid_ref, bidder, bill, busy, claim, granted_in_the_end, is_unavailable, ledger, master, renew, spent,
+    DEADLINE, HOLD_MS, bid_ref, bidder, bill, busy, claim, granted_in_the_end, is_unavailable, ledger,
+    master, renew, spent,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,6 +88,66 @@ async fn a_master_that_hung_and_was_replaced_settles_and_grants_nothing_when_it_
     later.rebuilt(&rebuild, &bidder()).await.unwrap();
     assert_eq!(master(&cluster, &later).await.1, replaced);
     holds_every_charge(&later).await;
+}
+
+/// How many scripts it has run.
+async fn scripts_run(node: &Node) -> u64 {
+    let stats = node.command(&["INFO", "commandstats"]).await.unwrap();
+    let calls = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("cmdstat_evalsha:calls="));
+    let (calls, _) = calls.unwrap().split_once(',').unwrap();
+    calls.parse().unwrap()
+}
+
+/// Until the ledger charges, rebuilt as often as it takes.
+async fn charged_in_the_end(ledger: &RedisLedger, bid: u128) {
+    let deadline = Instant::now() + DEADLINE;
+    while let Err(error) = bill(ledger, bid, 10).await {
+        assert!(Instant::now() < deadline, "{error}");
+        for rebuild in ledger.rebuilds(&bidder(), HOLD_MS).await.unwrap_or_default() {
+            // Another failover may come first.
+            let _ = ledger.rebuilt(&rebuild, &bidder()).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// What is asked while nobody answers would be in the socket of whoever wakes first.
+#[tokio::test]
+async fn while_nobody_says_whose_a_group_is_nothing_is_sent() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let (other, ledger) = (ledger(cluster.addrs()), ledger(cluster.addrs()));
+    busy(&ledger).await;
+    assert!(ledger.is_safe(&bid_ref(1)).await.unwrap(), "it is on the replica");
+    let (_, replaced) = master(&cluster, &ledger).await;
+    let before = scripts_run(&cluster.nodes()[replaced]).await;
+    cluster.nodes()[replaced].pause();
+    // By the time that another has rebuilt the group, this one has not heard from its master for long.
+    let rebuild = claim(&other).await;
+    other.rebuilt(&rebuild, &bidder()).await.unwrap();
+    for (index, node) in cluster.nodes().iter().enumerate() {
+        if index != replaced {
+            node.pause();
+        }
+    }
+    for _ in 0..2 {
+        let billed = bill(&ledger, 2, 10).await;
+        assert!(is_unavailable(&billed), "{billed:?}");
+    }
+    cluster.nodes()[replaced].resume();
+    assert_eq!(scripts_run(&cluster.nodes()[replaced]).await, before);
+
+    for (index, node) in cluster.nodes().iter().enumerate() {
+        if index != replaced {
+            node.resume();
+        }
+    }
+    cluster.wait_until_ok().await;
+    charged_in_the_end(&ledger, 2).await;
+    assert_eq!(spent(&ledger).await, 50);
 }
 
 /// The answer was there in time; who it was for was not, and much may have happened since.
