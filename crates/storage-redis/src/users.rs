@@ -18,6 +18,7 @@
 
 mod door;
 mod keys;
+mod targets;
 
 use crate::error::{corrupt, storage_error, unavailable};
 use crate::settings::{Settings, SettingsError};

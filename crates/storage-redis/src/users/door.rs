@@ -3,15 +3,15 @@
 //! A single node has one multiplexed connection. It is made in the background, so that a caller that gives up does not stop it;
 //! callers wait for it at the start and after a loss, and once it could not be made, they are told so at once until it is
 //! there again. The attempts of one process are spread in time, and there is one at a time. A Cluster's connections
-//! are the `redis` crate's own, which do the same per node.
+//! are the `redis` crate's own, which do the same per node, but for those to nodes that it does not know ([`Targets`]).
 
+use super::targets::Targets;
 use crate::error::breaks_connection;
 use crate::settings::{Settings, SettingsError, tcp};
 use futures_util::future::try_join_all;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::SingleNodeRoutingInfo;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult,
     ServerErrorKind, Value,
@@ -21,10 +21,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-const CONNECT_WITHIN: Duration = Duration::from_millis(500);
-const ANSWER_WITHIN: Duration = Duration::from_millis(500);
+pub(super) const CONNECT_WITHIN: Duration = Duration::from_millis(500);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_millis(500);
 /// Between two attempts to connect: at least, and up to twice as much.
-const PAUSE_MS: u64 = 100;
+pub(super) const PAUSE_MS: u64 = 100;
 const CLUSTER_RETRIES: u32 = 3;
 
 /// Fields of two hashes, and a text.
@@ -43,6 +43,7 @@ struct Cluster {
     following: Connecting,
     /// Tells of a redirection instead of following it.
     told: Connecting,
+    targets: Targets,
 }
 
 /// Connected when it is first needed.
@@ -74,6 +75,8 @@ impl Door {
             number: 1,
             reason: error.to_string(),
         };
+        // Never empty, says `connection_infos`.
+        let first = infos.first().cloned().ok_or(SettingsError::NoNode)?;
         let way = if settings.cluster {
             let certificates = settings.certificates()?;
             let connecting = |retries: u32| {
@@ -92,12 +95,11 @@ impl Door {
             Way::Cluster(Box::new(Cluster {
                 following: connecting(CLUSTER_RETRIES)?,
                 told: connecting(0)?,
+                targets: Targets::new(first),
             }))
         } else {
-            // Never empty, says `connection_infos`.
-            let info = infos.into_iter().next().ok_or(SettingsError::NoNode)?;
             Way::Node(Arc::new(Node {
-                client: Client::open(info).map_err(unreadable)?,
+                client: Client::open(first).map_err(unreadable)?,
                 state: watch::Sender::new(State::Closed),
                 silent_since_ms: AtomicU64::new(0),
                 began: Instant::now(),
@@ -289,31 +291,19 @@ impl Drop for Waiting<'_> {
 async fn one_by_one(pipeline: &Pipeline, cluster: &Cluster) -> RedisResult<All> {
     let answers = pipeline
         .cmd_iter()
-        .map(|command| wherever_it_is(command, cluster.told.connection()));
+        .map(|command| wherever_it_is(command, cluster));
     Ok(redis::from_redis_value(Value::Array(
         try_join_all(answers).await?,
     ))?)
 }
 
-/// ASKING holds for what comes next on the connection, whoever's that is: so both go in one piece, which the crate's own way
-/// of following does not see to.
-async fn wherever_it_is(command: &Cmd, mut cluster: ClusterConnection) -> RedisResult<Value> {
-    let sent_on = match command.query_async(&mut cluster).await {
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => error,
-        answer => return answer,
-    };
-    let Some((host, port)) = sent_on
-        .redirect_node()
-        .and_then(|(node, _slot)| node.rsplit_once(':'))
-        .and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)))
-    else {
-        return Err(sent_on);
-    };
-    let mut asking = redis::pipe();
-    asking.cmd("ASKING").add_command(command.clone());
-    let there = SingleNodeRoutingInfo::ByAddress { host, port };
-    let mut answers = cluster.route_pipeline(asking, 0, 2, there).await?;
-    answers.pop().unwrap_or_default().extract_error()
+async fn wherever_it_is(command: &Cmd, cluster: &Cluster) -> RedisResult<Value> {
+    match command.query_async(&mut cluster.told.connection()).await {
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => {
+            cluster.targets.send(&error, command).await
+        }
+        answer => answer,
+    }
 }
 
 fn is_redirected(error: &RedisError) -> bool {

@@ -15,6 +15,8 @@ const NODE_TIMEOUT_MS: &str = "1500";
 /// Six servers. The slots are spread over three of them at the start; who is master changes with each failover.
 pub struct Cluster {
     nodes: Vec<Node>,
+    options: Options,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Cluster {
@@ -44,7 +46,11 @@ impl Cluster {
         for _ in 0..NODES {
             nodes.push(Node::start_as(&options, certificates.clone()).await?);
         }
-        let cluster = Self { nodes };
+        let cluster = Self {
+            nodes,
+            options,
+            certificates,
+        };
         cluster.form().await;
         cluster.wait_until_ok().await;
         Some(cluster)
@@ -61,6 +67,24 @@ impl Cluster {
 
     pub fn node(&mut self, index: usize) -> &mut Node {
         &mut self.nodes[index]
+    }
+
+    /// By one more node, which every other knows and which serves nothing; its index.
+    pub async fn grow(&mut self) -> usize {
+        let new = Node::start_as(&self.options, self.certificates.clone()).await;
+        self.nodes.push(new.expect("the others run, too"));
+        let last = self.nodes.len() - 1;
+        let port = self.nodes[0].port().to_string();
+        let meet = ["CLUSTER", "MEET", "127.0.0.1", &port];
+        self.nodes[last].command(&meet).await.unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        for node in &self.nodes {
+            while !knows_all(node, self.nodes.len()).await {
+                assert!(Instant::now() < deadline, "they do not meet: {}", node.log());
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        last
     }
 
     /// The ways to all nodes, with [`Options::behind_proxy`].
@@ -175,6 +199,12 @@ fn serves(nodes: &str, slot: u16) -> bool {
             let bounds = first.parse::<u16>().ok().zip(last.parse::<u16>().ok());
             bounds.is_some_and(|(first, last)| (first..=last).contains(&slot))
         })
+}
+
+async fn knows_all(node: &Node, nodes: usize) -> bool {
+    let cluster = node.command(&["CLUSTER", "INFO"]).await.unwrap_or_default();
+    let known = node.command(&["CLUSTER", "NODES"]).await.unwrap_or_default();
+    cluster.contains("cluster_state:ok") && known.lines().count() == nodes && !known.contains("handshake")
 }
 
 async fn is_ok(node: &Node, with_replicas: bool) -> bool {

@@ -10,10 +10,15 @@ pub struct SlotMove<'c> {
 }
 
 impl<'c> SlotMove<'c> {
-    /// To a node that does not serve it.
+    /// To a node that serves others.
     pub async fn begin(cluster: &'c Cluster, slot: u16) -> Self {
-        let from = cluster.master_of(slot).await;
         let to = cluster.master_of(if slot < 8_192 { 16_383 } else { 0 }).await;
+        Self::begin_to(cluster, slot, to).await
+    }
+
+    /// To the node of that index, which does not serve it.
+    pub async fn begin_to(cluster: &'c Cluster, slot: u16, to: usize) -> Self {
+        let from = cluster.master_of(slot).await;
         let this = Self {
             slot: slot.to_string(),
             source: &cluster.nodes()[from],
