@@ -103,6 +103,7 @@ pub async fn rebuilding<F: AsyncFn() -> Box<dyn LedgerHarness>>(fresh: F) {
         a_group_waits_until_old_leases_have_ended,
         a_claim_is_one_bidder_s_until_it_lapses,
         kept_books_are_completed_by_facts_and_lose_their_leases,
+        a_fact_that_takes_a_sum_out_of_its_range_is_refused_and_no_other,
         lost_books_are_restored_from_checkpoint_and_facts,
         facts_applied_twice_change_nothing,
         a_half_done_rebuild_begins_again_for_another,

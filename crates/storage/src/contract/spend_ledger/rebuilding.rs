@@ -206,6 +206,36 @@ pub async fn facts_applied_twice_change_nothing(h: Harness) {
     assert_eq!(amounts(&*h).await, (125, 30, 0));
 }
 
+/// So whoever restores finds the one that is refused by restoring all of them one by one.
+pub async fn a_fact_that_takes_a_sum_out_of_its_range_is_refused_and_no_other(h: Harness) {
+    let rebuild = claimed_after(&*h, Loss::Books).await;
+    let facts = [
+        checkpoint(&*h, true, i64::MAX - 10),
+        checkpoint(&*h, false, 100),
+        settled(&*h, 1, 10, false),
+        won(&*h, 2, i64::MAX),
+        settled(&*h, 3, 25, false),
+        settled(&*h, 4, 25, true),
+    ];
+    let (ledger, bidder) = (h.ledger(), rebuilder());
+    let is_refused = |said: Result<(), StorageError>| matches!(said, Err(StorageError::Corrupt(_)));
+    assert!(is_refused(ledger.restore(&rebuild, &bidder, &facts).await));
+    let mut refused = Vec::new();
+    for fact in &facts {
+        let said = ledger
+            .restore(&rebuild, &bidder, std::slice::from_ref(fact))
+            .await;
+        refused.push(is_refused(said));
+    }
+    assert_eq!(refused, [false, false, false, false, true, false]);
+    finish(&*h, &rebuild).await;
+    let found = balances(&*h, "c").await;
+    assert_eq!(
+        (found[0].account.spent_nanos, found[0].settled_bids),
+        (i64::MAX, 4)
+    );
+}
+
 pub async fn a_half_done_rebuild_begins_again_for_another(h: Harness) {
     let half = claimed_after(&*h, Loss::Books).await;
     let facts = [
