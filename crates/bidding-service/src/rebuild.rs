@@ -6,12 +6,15 @@
 //! checkpoints, verdicts, wins. Nothing new comes into these groups meanwhile, since the ledger settles nothing in them.
 //!
 //! Promises: a group is called rebuilt only after every fact was taken in; applying facts again changes nothing, so
-//! that whatever fails is begun anew. Must never: guess. A record that cannot be read is counted and told.
+//! that whatever fails is begun anew. Must never: guess. A bad record is counted and told, and holds up nothing.
 
 mod books;
 mod checkpoints;
 mod facts;
 mod records;
+mod skipped;
+#[cfg(test)]
+mod tests;
 
 use crate::lease_keeper::LeaseKeeper;
 use crate::metrics::MoneyMetrics;
@@ -19,9 +22,11 @@ use crate::settlement::Settlement;
 use crate::token::{LONGEST_BILLING_WINDOW_MS, LONGEST_LIFE_MS};
 use books::Books;
 use checkpoints::Checkpoints;
+use domain::event::{BidEvent, SpendEvent};
 use domain::id::AdvertiserId;
 use platform::{Clock, Shutdown};
 use records::Records;
+use skipped::Skipped;
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -86,7 +91,7 @@ impl Rebuilder {
         }
         let groups: Vec<u32> = due.iter().map(|rebuild| rebuild.group).collect();
         tracing::warn!(?groups, "rebuilding groups of the spend ledger from the topics");
-        let mut books = Books::new(self.ledger.clone(), bidder_id.clone(), &due);
+        let mut books = Books::new(self.ledger.clone(), bidder_id.clone(), &due, self.skipped());
         self.settlement.drain_outbox(i64::MAX).await?;
         books.keep_claims().await;
         self.restore_all(&due, &mut books).await?;
@@ -120,6 +125,7 @@ impl Rebuilder {
         due: &[Rebuild],
         books: &mut Books,
     ) -> Result<Checkpoints, StorageError> {
+        let skipped = self.skipped();
         let mut read = Checkpoints::default();
         let mut records = Records::until_now(&self.log, Topic::LedgerCheckpoints).await?;
         let from = records.kept_since(i64::MIN).await?;
@@ -129,16 +135,15 @@ impl Rebuilder {
             due.iter()
                 .any(|rebuild| rebuild.group == group && rebuild.complete_until_ms.is_none())
         };
-        while let Some((_, batch)) = records.next().await? {
+        while let Some((partition, batch)) = records.next().await? {
             for record in batch {
-                if !read.take(record, begins_anew) {
-                    self.skipped(Topic::LedgerCheckpoints);
-                }
+                let at = records.place(partition, &record);
+                skipped.unless_bad(at, read.take(record, at, begins_anew));
             }
             books.keep_claims().await;
         }
-        for (advertiser_id, fact) in read.facts() {
-            books.add(self.ledger.group_of(&advertiser_id), fact).await;
+        for (advertiser_id, fact, at) in read.facts() {
+            books.add(self.ledger.group_of(&advertiser_id), fact, at).await;
         }
         Ok(read)
     }
@@ -190,11 +195,13 @@ impl Rebuilder {
         books: &mut Books,
         now_ms: i64,
     ) -> Result<(), StorageError> {
+        let skipped = self.skipped();
         spend.start(&earliest(starts));
         while let Some((partition, batch)) = spend.next().await? {
             for record in batch {
-                let Some(event) = facts::spend_event(&record) else {
-                    self.skipped(Topic::Spend);
+                let at = spend.place(partition, &record);
+                let read = SpendEvent::read(record.value.as_deref());
+                let Some(event) = skipped.unless_bad(at, read) else {
                     continue;
                 };
                 let group = self
@@ -207,7 +214,7 @@ impl Rebuilder {
                 if counted && event.bid_at_ms < now_ms.saturating_sub(LONGEST_LIFE_MS + CLOCK_MARGIN_MS) {
                     continue;
                 }
-                books.add(group, facts::settled(event, counted)).await;
+                books.add(group, facts::settled(event, counted), at).await;
             }
             books.keep_claims().await;
             if books.is_given_up() {
@@ -224,14 +231,16 @@ impl Rebuilder {
         books: &mut Books,
         now_ms: i64,
     ) -> Result<(), StorageError> {
+        let skipped = self.skipped();
         wins.start(&earliest(starts));
         let refuses_since_ms = now_ms.saturating_sub(self.keeper.hold_ms());
         // A repeat of the notice does not know how the first one fared.
         let mut unbacked = HashSet::new();
         while let Some((partition, batch)) = wins.next().await? {
             for record in batch {
-                let Some(event) = facts::win_event(&record) else {
-                    self.skipped(Topic::Wins);
+                let at = wins.place(partition, &record);
+                let read = BidEvent::read(record.value.as_deref());
+                let Some(event) = skipped.unless_bad(at, read) else {
                     continue;
                 };
                 let group = self
@@ -246,7 +255,7 @@ impl Rebuilder {
                 } else if !unbacked.contains(&bid_id)
                     && let Some(fact) = facts::won(event, refuses_since_ms)
                 {
-                    books.add(group, fact).await;
+                    books.add(group, fact, at).await;
                 }
             }
             books.keep_claims().await;
@@ -257,18 +266,8 @@ impl Rebuilder {
         Ok(())
     }
 
-    fn skipped(&self, topic: Topic) {
-        let skipped = self
-            .metrics
-            .ledger_rebuild_skipped
-            .with_label_values(&[topic.name()]);
-        if skipped.get() == 0 {
-            tracing::error!(
-                topic = topic.name(),
-                "a record cannot be read, the ledger is rebuilt without it"
-            );
-        }
-        skipped.inc();
+    fn skipped(&self) -> Skipped {
+        Skipped(self.metrics.ledger_rebuild_skipped.clone())
     }
 }
 

@@ -3,6 +3,10 @@
 //! Each event has an id of its own, its own time and its bid's; reports go by the bid's, as the
 //! ledger's days do.
 
+mod reading;
+
+pub use reading::{BadRecord, MAX_AMOUNT, check_amount, check_time, read};
+
 use crate::id::{AdvertiserId, BidId, BidderId, CampaignId};
 use crate::money::Terms;
 use crate::period::Day;

@@ -1,6 +1,7 @@
 //! Topic `ledger_checkpoints` as far as it concerns groups of which nothing is left.
 
-use domain::event::{CheckpointDay, LedgerCheckpoint, SpentTotals};
+use super::skipped::Place;
+use domain::event::{BadRecord, CheckpointDay, LedgerCheckpoint, SpentTotals};
 use domain::id::{AdvertiserId, CampaignId};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -11,13 +12,15 @@ use storage::spend_ledger::Fact;
 #[derive(Default)]
 pub(super) struct Checkpoints {
     of: HashMap<CampaignId, Checkpoint>,
-    /// When the last record of each campaign was made, of every group.
+    /// When the last record of each campaign was made, of every group. Of one whose only record is bad nothing is known, so
+    /// that it needs all there is in topic `spend`.
     made_ms: HashMap<String, i64>,
     /// Records published together share their offsets, of which each has as many as topic `spend` has partitions.
     offsets: HashSet<Arc<BTreeMap<u32, i64>>>,
 }
 
 struct Checkpoint {
+    at: Place,
     advertiser_id: AdvertiserId,
     days: Vec<CheckpointDay>,
     lifetime: SpentTotals,
@@ -25,20 +28,33 @@ struct Checkpoint {
 }
 
 impl Checkpoints {
-    /// False when the record cannot be read. `is_wanted`: whether the advertiser's group begins from nothing.
-    pub(super) fn take(&mut self, record: Record, is_wanted: impl Fn(&AdvertiserId) -> bool) -> bool {
+    /// `is_wanted`: whether the advertiser's group begins from nothing.
+    ///
+    /// # Errors
+    /// The record is bad; the campaign's last one before it stands.
+    pub(super) fn take(
+        &mut self,
+        record: Record,
+        at: Place,
+        is_wanted: impl Fn(&AdvertiserId) -> bool,
+    ) -> Result<(), BadRecord> {
         let Some(value) = record.value else {
             self.made_ms.remove(&record.key);
             self.of.remove(&CampaignId(record.key));
-            return true;
+            return Ok(());
         };
-        let Ok(read) = serde_json::from_slice::<LedgerCheckpoint>(&value) else {
-            return false;
+        let read = match LedgerCheckpoint::read(Some(&value)) {
+            Ok(read) => read,
+            Err(bad) => {
+                self.made_ms.entry(record.key).or_insert(i64::MIN);
+                return Err(bad);
+            }
         };
         self.made_ms.insert(record.key, read.at_ms);
         if is_wanted(&read.advertiser_id) {
             let offsets = self.shared(read.offsets);
             let checkpoint = Checkpoint {
+                at,
                 advertiser_id: read.advertiser_id,
                 days: read.days,
                 lifetime: read.lifetime,
@@ -46,7 +62,7 @@ impl Checkpoints {
             };
             self.of.insert(read.campaign_id, checkpoint);
         }
-        true
+        Ok(())
     }
 
     fn shared(&mut self, offsets: BTreeMap<u32, i64>) -> Arc<BTreeMap<u32, i64>> {
@@ -86,8 +102,8 @@ impl Checkpoints {
         }
     }
 
-    /// Every account, and whose it is.
-    pub(super) fn facts(&self) -> impl Iterator<Item = (AdvertiserId, Fact)> {
+    /// Every account, whose it is, and where it was read.
+    pub(super) fn facts(&self) -> impl Iterator<Item = (AdvertiserId, Fact, Place)> {
         self.of.iter().flat_map(|(campaign_id, checkpoint)| {
             let days = checkpoint
                 .days
@@ -103,7 +119,7 @@ impl Checkpoints {
                     over_delivery_nanos: totals.over_delivery_nanos,
                     settled_bids: totals.settled_bids,
                 };
-                (checkpoint.advertiser_id.clone(), fact)
+                (checkpoint.advertiser_id.clone(), fact, checkpoint.at)
             })
         })
     }

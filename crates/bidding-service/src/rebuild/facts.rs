@@ -3,19 +3,10 @@
 use domain::event::{BidEvent, SpendEvent};
 use domain::id::AdvertiserId;
 use domain::period::Day;
-use storage::event_log::Record;
 use storage::spend_ledger::{BidRef, Fact, Reservation};
 
 /// No day is longer; of events older than the field that tells when their day is.
 const LONGEST_DAY_MS: i64 = 25 * 60 * 60 * 1_000;
-
-pub(super) fn spend_event(record: &Record) -> Option<SpendEvent> {
-    serde_json::from_slice(record.value.as_deref()?).ok()
-}
-
-pub(super) fn win_event(record: &Record) -> Option<BidEvent> {
-    serde_json::from_slice(record.value.as_deref()?).ok()
-}
 
 pub(super) fn settled(event: SpendEvent, counted: bool) -> Fact {
     Fact::Settled {

@@ -1,5 +1,6 @@
 //! One topic up to where it ended when the rebuild began, partition by partition.
 
+use super::skipped::Place;
 use futures_util::future::try_join_all;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +47,14 @@ impl Records {
         self.partition = 0;
         for (next, from) in self.next.iter_mut().zip(from) {
             *next = *from;
+        }
+    }
+
+    pub(super) fn place(&self, partition: u32, record: &Record) -> Place {
+        Place {
+            topic: self.topic,
+            partition,
+            offset: record.offset,
         }
     }
 

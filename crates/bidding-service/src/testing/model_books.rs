@@ -30,6 +30,7 @@ struct Account {
     pending_nanos: i64,
     over_delivery_nanos: i64,
     settled_bids: i64,
+    is_of_checkpoint: bool,
     opportunities: i64,
     bids: i64,
 }
@@ -321,6 +322,34 @@ impl Books {
         });
     }
 
+    /// Whether a sum of the campaign would leave 64 bits: not by what is taken already.
+    pub(super) fn is_beyond_range(&self, fact: &Fact) -> bool {
+        let lifetime = |of: &CampaignId| self.accounts.get(&(of.clone(), String::new()));
+        let fits = |one: i64, other: i64| one.checked_add(other).is_some();
+        match fact {
+            Fact::Settled {
+                campaign_id,
+                bid,
+                charge_nanos,
+                over_delivery_nanos,
+                counted,
+                ..
+            } if !counted && !matches!(self.bids.get(&bid.bid_id), Some(Bid::Settled)) => {
+                lifetime(campaign_id).is_some_and(|of| {
+                    !fits(of.spent_nanos, *charge_nanos)
+                        || !fits(of.over_delivery_nanos, *over_delivery_nanos)
+                })
+            }
+            Fact::Won { reservation, .. }
+                if matches!(self.bids.get(&reservation.bid_id), None | Some(Bid::Seen)) =>
+            {
+                lifetime(&reservation.campaign_id)
+                    .is_some_and(|of| !fits(of.pending_nanos, reservation.reserved_nanos))
+            }
+            _ => false,
+        }
+    }
+
     pub(super) fn restore(&mut self, fact: &Fact, now_ms: i64) {
         match fact {
             Fact::Checkpoint {
@@ -339,10 +368,18 @@ impl Books {
                     spent_nanos: *spent_nanos,
                     over_delivery_nanos: *over_delivery_nanos,
                     settled_bids: *settled_bids,
+                    is_of_checkpoint: true,
                     ..Account::default()
                 };
-                let before = self.accounts.insert((campaign_id.clone(), date), account);
-                assert!(before.is_none(), "a checkpoint after another fact of its account");
+                let key = (campaign_id.clone(), date);
+                if let Some(before) = self.accounts.get(&key) {
+                    assert!(
+                        before.is_of_checkpoint,
+                        "a checkpoint after another fact of its account"
+                    );
+                    return;
+                }
+                self.accounts.insert(key, account);
             }
             Fact::Settled {
                 bid,

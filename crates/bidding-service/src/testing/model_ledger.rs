@@ -40,6 +40,8 @@ struct Group {
     /// Oldest first, one a renewal.
     states: Vec<Books>,
     is_away: bool,
+    /// It refuses every fact.
+    is_damaged: bool,
     /// Renewals go unanswered and are kept, as by a server that hangs.
     is_late: bool,
     late: Vec<Late>,
@@ -90,6 +92,10 @@ impl ModelLedger {
 
     pub(crate) fn set_away(&self, group: u32, is_away: bool) {
         self.group(group).is_away = is_away;
+    }
+
+    pub(crate) fn set_damaged(&self, group: u32, is_damaged: bool) {
+        self.group(group).is_damaged = is_damaged;
     }
 
     pub(crate) fn set_late(&self, group: u32, is_late: bool) {
@@ -286,6 +292,9 @@ impl SpendLedger for ModelLedger {
         let now_ms = self.clock.unix_ms();
         let mut group = self.claimed(rebuild, bidder_id)?;
         for fact in facts {
+            if group.is_damaged || group.books.is_beyond_range(fact) {
+                return Err(StorageError::Corrupt("an amount left its range".to_owned()));
+            }
             group.books.restore(fact, now_ms);
         }
         if let Some(lost) = &mut group.lost {
