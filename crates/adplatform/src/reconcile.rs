@@ -9,7 +9,7 @@
 
 use crate::topic;
 use anyhow::Context;
-use domain::event::{SCHEMA, SpendEvent};
+use domain::event::SpendEvent;
 use domain::period::Day;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
@@ -258,7 +258,7 @@ impl Spend {
         let mut spend = Self::default();
         let mut seen = HashSet::new();
         topic::each_record(log, Topic::Spend, |partition, record| {
-            match read_spend(&record.value.unwrap_or_default()) {
+            match SpendEvent::read(record.value.as_deref()) {
                 Ok(event) if seen.insert(event.event_id.clone()) => spend.events.push(event),
                 Ok(_) => {}
                 Err(why) => spend.unreadable.push(format!(
@@ -270,14 +270,6 @@ impl Spend {
         .await?;
         Ok(spend)
     }
-}
-
-fn read_spend(value: &[u8]) -> Result<SpendEvent, String> {
-    let event: SpendEvent = serde_json::from_slice(value).map_err(|error| error.to_string())?;
-    if event.schema != SCHEMA {
-        return Err(format!("schema {}, not {SCHEMA}", event.schema));
-    }
-    Ok(event)
 }
 
 async fn rollups(

@@ -303,7 +303,7 @@ impl MoneyMetrics {
     fn register(metrics: &platform::Metrics, events_dropped: IntCounterVec) -> prometheus::Result<Self> {
         let ledger_rebuild_skipped = metrics.counter_vec(
             "ledger_rebuild_skipped_records_total",
-            "Records that could not be read when the spend ledger was rebuilt from them.",
+            "Records set aside when the spend ledger was rebuilt from them: unreadable, or impossible.",
             &["topic"],
         )?;
         for topic in REBUILT_FROM {
