@@ -2,8 +2,9 @@
 # Every check of the project, on servers that it starts and stops itself. Needs Rust; on Debian and Ubuntu it installs
 # what else is missing. The last line counts what passed and failed.
 #
-# First all is built. Then there are three lanes at once: tests on real backends, which measure time; and with what those leave
-# of the processor the other tests, and what is no test of the programs.
+# First all is built. Then the tests on real backends, which measure time, run one after the other; what is no test of the
+# programs takes the processor while they do not need it, and so do the other tests once the services have been through their
+# faults.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 . tests/tools.sh
@@ -25,11 +26,14 @@ step() {
     fi
 }
 
-# A lane beside the main one, with what that leaves of the processor. What it says is said at the end.
+# companion LANE COMMAND...: a lane beside the main one, whose process COMMAND makes give way, where it may. What it says is
+# said at the end.
 companion() {
-    renice -n 19 -p "$BASHPID" >/dev/null 2>&1
-    "$1" >"$logs/$1" 2>&1
-    echo >"$logs/$1.ended"
+    local lane=$1
+    shift
+    "$@" "$BASHPID" >/dev/null 2>&1
+    "$lane" >"$logs/$lane" 2>&1
+    echo >"$logs/$lane.ended"
 }
 
 need_c_compiler() {
@@ -91,11 +95,6 @@ shell_scripts() {
     for script in tests/run.sh tests/lane.sh benches/run.sh fuzz/run.sh .ci/run; do bash -n "$script" || return 1; done
 }
 
-on_real_backends() {
-    step "the tests without servers" without_servers
-    step "the services on real backends, and faults" tests_of backends
-    step "the stores on real servers" tests_of stores
-}
 rest() { step "the other tests" tests_of rest; }
 checks() {
     step "images and compose" docker/check.sh
@@ -121,9 +120,12 @@ everything() {
     build
     printf '\n== built in %s s\n' $((SECONDS - begin))
     begin=$SECONDS
-    companion rest &
-    companion checks &
-    on_real_backends
+    companion checks chrt --idle --pid 0 &
+    step "the tests without servers" without_servers
+    step "the services on real backends, and faults" tests_of backends
+    companion rest renice -n 19 -p &
+    step "databases restored" tests_of restore
+    step "the stores on real servers" tests_of stores
     wait
     for lane in rest checks; do
         cat "$logs/$lane"
