@@ -1,7 +1,7 @@
 //! The producers: idempotent, acknowledged by all in-sync replicas, with a bounded queue.
 //!
-//! A connection has one request under way, so each topic has a producer, and with it connections, of its own. With more,
-//! librdkafka 2.12 takes records that a broker refused for stored once later ones of their partition are
+//! A connection has one request under way, and a request carries one partition: so there are several producers, and with them
+//! connections, each for some of the partitions. With more under way librdkafka 2.12 takes records that a broker refused for stored once later ones of their partition are
 //! (`rd_kafka_dr_implicit_ack`): brokers would not have those out of order. But from a producer that is new to a partition they
 //! take any record for its first, and one that has just started may refuse a batch and take the next.
 
@@ -10,7 +10,6 @@ use crate::link::Link;
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{BaseRecord, Producer, ThreadedProducer};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use storage::StorageError;
@@ -21,6 +20,8 @@ use tokio::time::Instant;
 /// After this an append without an acknowledgement has failed, and its records are not sent again. What a broker that
 /// hangs had received by then it may still store. Rebuilding a ledger relies on less than 8 s.
 pub const DELIVERY_TIMEOUT: Duration = Duration::from_secs(4);
+/// Producers. Topics of events have three times as many partitions, each of which takes a round trip to its broker.
+const LANES: usize = 8;
 /// All that may wait to be sent or acknowledged.
 const ROOM_KIB: usize = 96 * 1024;
 /// Of one append at a time; more goes in several steps.
@@ -38,8 +39,8 @@ pub(crate) struct Appender {
     config: ClientConfig,
     link: Arc<Link>,
     room: Arc<Semaphore>,
-    /// By topic, made when they are first needed.
-    producers: Mutex<HashMap<String, Arc<ThreadedProducer<Deliveries>>>>,
+    /// Made when they are first needed.
+    producers: [Mutex<Option<Arc<ThreadedProducer<Deliveries>>>>; LANES],
     next_probe: Mutex<Instant>,
 }
 
@@ -49,7 +50,7 @@ impl Appender {
             config: config(base),
             link,
             room: Arc::new(Semaphore::new(ROOM_KIB)),
-            producers: Mutex::default(),
+            producers: [const { Mutex::new(None) }; LANES],
             next_probe: Mutex::new(Instant::now()),
         }
     }
@@ -102,9 +103,10 @@ impl Appender {
         now_ms: i64,
         room: OwnedSemaphorePermit,
     ) -> Result<(), StorageError> {
-        let producer = self.producer(topic)?;
+        let producers = records.iter().map(|record| self.producer(lane_of(&record.key)));
+        let producers = producers.collect::<Result<Vec<_>, StorageError>>()?;
         let (delivery, outcome) = Delivery::new(room);
-        for record in records {
+        for (record, producer) in records.iter().zip(&producers) {
             let mut message = BaseRecord::with_opaque_to(topic, delivery.clone())
                 .key(record.key.as_str())
                 .timestamp(now_ms);
@@ -119,18 +121,11 @@ impl Appender {
         }
         delivery.answered(Ok(()));
         let outcome = outcome.await.unwrap_or(Err(KafkaError::Canceled));
-        outcome.map_err(|error| self.failed(topic, &producer, &error))
+        outcome.map_err(|error| self.failed(topic, &error))
     }
 
-    fn failed(
-        &self,
-        topic: &str,
-        producer: &Arc<ThreadedProducer<Deliveries>>,
-        error: &KafkaError,
-    ) -> StorageError {
-        if producer.client().fatal_error().is_some() {
-            self.give_up(topic, producer);
-        }
+    fn failed(&self, topic: &str, error: &KafkaError) -> StorageError {
+        self.producers.iter().for_each(give_up_what_failed);
         match error.rdkafka_error_code() {
             Some(
                 Code::MessageSizeTooLarge
@@ -142,23 +137,11 @@ impl Appender {
         }
     }
 
-    /// A producer that failed for good: its sequence numbers no longer fit. The next append makes a new one.
-    fn give_up(&self, topic: &str, failed: &Arc<ThreadedProducer<Deliveries>>) {
-        let mut producers = self.producers.lock().unwrap_or_else(PoisonError::into_inner);
-        if producers
-            .get(topic)
-            .is_some_and(|current| Arc::ptr_eq(current, failed))
-        {
-            tracing::warn!(topic, "the producer failed for good, making a new one");
-            let given_up = producers.remove(topic);
-            // Its end waits for its thread.
-            std::thread::spawn(move || drop(given_up));
-        }
-    }
-
-    fn producer(&self, topic: &str) -> Result<Arc<ThreadedProducer<Deliveries>>, StorageError> {
-        let mut producers = self.producers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(producer) = producers.get(topic) {
+    fn producer(&self, lane: usize) -> Result<Arc<ThreadedProducer<Deliveries>>, StorageError> {
+        let mut current = self.producers[lane % LANES]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(producer) = &*current {
             return Ok(producer.clone());
         }
         let made = self
@@ -167,9 +150,47 @@ impl Appender {
         let producer: Arc<ThreadedProducer<Deliveries>> = Arc::new(
             made.map_err(|error| StorageError::Unavailable(format!("kafka: no producer: {error}")))?,
         );
-        producers.insert(topic.to_owned(), producer.clone());
+        *current = Some(producer.clone());
         Ok(producer)
     }
+}
+
+/// A producer fails for good when its sequence numbers no longer fit. The next append makes a new one.
+fn give_up_what_failed(producer: &Mutex<Option<Arc<ThreadedProducer<Deliveries>>>>) {
+    let mut producer = producer.lock().unwrap_or_else(PoisonError::into_inner);
+    let failed = producer.take_if(|producer| producer.client().fatal_error().is_some());
+    if failed.is_some() {
+        tracing::warn!("a producer failed for good, making a new one");
+        // Its end waits for its thread.
+        std::thread::spawn(move || drop(failed));
+    }
+}
+
+/// Always the same for a key, so that its records keep their order; and where the number of partitions is a multiple of
+/// [`LANES`], always the same for a partition.
+fn lane_of(key: &str) -> usize {
+    (murmur2(key.as_bytes()) & 0x7fff_ffff) as usize % LANES
+}
+
+/// By which partitions are chosen, as Java clients do (`org.apache.kafka.common.utils.Utils.murmur2`).
+fn murmur2(bytes: &[u8]) -> u32 {
+    const FACTOR: u32 = 0x5bd1_e995;
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut hash = 0x9747_b28c ^ bytes.len() as u32;
+    for word in words {
+        let mut word = u32::from_le_bytes(*word).wrapping_mul(FACTOR);
+        word = (word ^ (word >> 24)).wrapping_mul(FACTOR);
+        hash = hash.wrapping_mul(FACTOR) ^ word;
+    }
+    if !rest.is_empty() {
+        let rest = rest
+            .iter()
+            .rev()
+            .fold(0, |word, byte| word << 8 | u32::from(*byte));
+        hash = (hash ^ rest).wrapping_mul(FACTOR);
+    }
+    hash = (hash ^ (hash >> 13)).wrapping_mul(FACTOR);
+    hash ^ (hash >> 15)
 }
 
 /// How many of the records go together, and their room.
@@ -220,6 +241,14 @@ mod tests {
         NewRecord {
             key: String::new(),
             value: Some(vec![0; bytes]),
+        }
+    }
+
+    /// The values are of Apache Kafka's own tests.
+    #[test]
+    fn keys_are_hashed_as_java_clients_do() {
+        for (key, hash) in [("21", -973_932_308), ("foobar", -790_332_482)] {
+            assert_eq!(murmur2(key.as_bytes()).cast_signed(), hash, "{key}");
         }
     }
 
