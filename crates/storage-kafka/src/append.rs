@@ -1,9 +1,10 @@
 //! The producers: idempotent, acknowledged by all in-sync replicas, with a bounded queue.
 //!
 //! A connection has one request under way, and a request carries one partition: so there are several producers, and with them
-//! connections, each for some of the partitions. With more under way librdkafka 2.12 takes records that a broker refused for stored once later ones of their partition are
-//! (`rd_kafka_dr_implicit_ack`): brokers would not have those out of order. But from a producer that is new to a partition they
-//! take any record for its first, and one that has just started may refuse a batch and take the next.
+//! connections, each for some of the partitions. With more under way librdkafka 2.12 takes records that a broker refused for
+//! stored once later ones of their partition are (`rd_kafka_dr_implicit_ack`): brokers would not have those out of order. But
+//! from a producer that is new to a partition they take any record for its first, and one that has just started may refuse a
+//! batch and take the next.
 
 use crate::delivery::{Deliveries, Delivery};
 use crate::link::Link;
@@ -103,7 +104,7 @@ impl Appender {
         now_ms: i64,
         room: OwnedSemaphorePermit,
     ) -> Result<(), StorageError> {
-        let producers = records.iter().map(|record| self.producer(lane_of(&record.key)));
+        let producers = records.iter().map(|record| self.producer(&record.key));
         let producers = producers.collect::<Result<Vec<_>, StorageError>>()?;
         let (delivery, outcome) = Delivery::new(room);
         for (record, producer) in records.iter().zip(&producers) {
@@ -137,8 +138,8 @@ impl Appender {
         }
     }
 
-    fn producer(&self, lane: usize) -> Result<Arc<ThreadedProducer<Deliveries>>, StorageError> {
-        let mut current = self.producers[lane % LANES]
+    fn producer(&self, key: &str) -> Result<Arc<ThreadedProducer<Deliveries>>, StorageError> {
+        let mut current = self.producers[lane_of(key)]
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(producer) = &*current {

@@ -8,6 +8,8 @@ use domain::money::Terms;
 use serde::Serialize;
 use std::ops::Range;
 use storage::event_log::{NewRecord, Topic};
+use storage_kafka::KafkaLog;
+use test_servers::kafka::Broker;
 
 pub(crate) const CHARGE_NANOS: i64 = 1_000;
 /// Of each record of counts.
@@ -118,4 +120,15 @@ fn counts(bid: u64, now_ms: i64) -> BidCounts {
             bids: COUNTED_BIDS,
         }],
     }
+}
+
+/// With all topics.
+pub(crate) async fn log_on(broker: &Broker) -> KafkaLog {
+    let log = KafkaLog::new(&storage_kafka::Settings {
+        brokers: broker.bootstrap(),
+        ..storage_kafka::Settings::default()
+    })
+    .unwrap();
+    log.create_topics(1, 1).await.unwrap();
+    log
 }

@@ -1,7 +1,7 @@
 //! Two of analytics-service share the partitions of a real Kafka. One is killed, or stopped for longer than its assignment
 //! lasts, in the middle of a transaction; and records that nobody can read are among the others.
 
-use crate::events::{CHARGE_NANOS, COUNTED_BIDS, of_bids, unreadable};
+use crate::events::{CHARGE_NANOS, COUNTED_BIDS, log_on, of_bids, unreadable};
 use adplatform_tests::eventually;
 use adplatform_tests::service::Service;
 use serde_json::Value;
@@ -31,15 +31,9 @@ struct Log {
 
 impl Log {
     async fn on(broker: &Broker) -> Self {
-        let log = KafkaLog::new(&storage_kafka::Settings {
-            brokers: broker.bootstrap(),
-            ..storage_kafka::Settings::default()
-        })
-        .unwrap();
-        log.create_topics(1, 1).await.unwrap();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Self {
-            log,
+            log: log_on(broker).await,
             now_ms: i64::try_from(now.as_millis()).unwrap(),
             records: 0,
         }

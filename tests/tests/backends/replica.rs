@@ -1,6 +1,6 @@
 //! analytics-service with a standby of its database that answers reports.
 
-use crate::events::{CHARGE_NANOS, COUNTED_BIDS, of_bids};
+use crate::events::{CHARGE_NANOS, COUNTED_BIDS, log_on, of_bids};
 use crate::members::{KEY, totals};
 use adplatform_tests::eventually;
 use adplatform_tests::service::Service;
@@ -14,16 +14,6 @@ use test_servers::kafka::Broker;
 use test_servers::postgres::Server;
 
 const APPLIED: &str = "SELECT coalesce(sum(next_offset), 0)::BIGINT FROM report_offsets";
-
-async fn log(broker: &Broker) -> KafkaLog {
-    let log = KafkaLog::new(&storage_kafka::Settings {
-        brokers: broker.bootstrap(),
-        ..storage_kafka::Settings::default()
-    })
-    .unwrap();
-    log.create_topics(1, 1).await.unwrap();
-    log
-}
 
 /// Returns once they are in the primary's reports.
 async fn report_bids(log: &KafkaLog, bids: Range<u64>, primary: &mut PgConnection) {
@@ -58,7 +48,7 @@ async fn reports_come_from_the_replica_and_from_the_primary_once_that_is_away() 
     let (Some(broker), Some(primary)) = (Broker::start().await, Server::start().await) else {
         return;
     };
-    let log = log(&broker).await;
+    let log = log_on(&broker).await;
     let database = primary.database().await;
     let mut replica = primary.standby().await;
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! Services on a database whose schema is of another release than they are.
 
+use crate::events::log_on;
 use adplatform_tests::eventually;
 use adplatform_tests::service::Service;
 use reqwest::{Client, StatusCode};
@@ -56,12 +57,7 @@ fn services(folder: &Path, broker: &Broker, database_url: &str) -> [Service; 2] 
 
 async fn broker_with_topics() -> Option<Broker> {
     let broker = Broker::start().await?;
-    let log = storage_kafka::KafkaLog::new(&storage_kafka::Settings {
-        brokers: broker.bootstrap(),
-        ..storage_kafka::Settings::default()
-    })
-    .unwrap();
-    log.create_topics(1, 1).await.unwrap();
+    log_on(&broker).await;
     Some(broker)
 }
 
