@@ -1,10 +1,10 @@
 //! A campaign that changes, changes here.
 
-use crate::journal::Journal;
 use crate::stage::{Setting, Stage, banner, banner_request, campaign, exchange};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use storage::event_log::Topic;
+use test_servers::Journal;
 
 #[tokio::test]
 async fn a_campaign_bids_from_its_record_on_until_it_is_paused() {

@@ -12,7 +12,6 @@ mod explanation;
 mod fields;
 mod forecast;
 mod gate;
-mod journal;
 mod lists;
 #[path = "../../src/testing/mmdb.rs"]
 #[expect(

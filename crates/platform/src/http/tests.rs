@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Query;
@@ -7,6 +7,7 @@ use axum::response::Response;
 use axum::routing::{any, get, post};
 use serde::Deserialize;
 use serde_json::Value;
+use test_servers::Journal;
 use tokio::sync::Notify;
 use tower::ServiceExt;
 
@@ -111,39 +112,17 @@ async fn a_panic_is_an_opaque_500_with_a_request_id_and_is_counted() {
 
 /// Runs `path` with logs captured, and returns the response's request id with the lines about it.
 async fn logged(path: &str) -> (String, Vec<Value>) {
-    let lines = Arc::new(Mutex::new(Vec::new()));
-    let writer = {
-        let lines = lines.clone();
-        move || Lines(lines.clone())
-    };
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_writer(writer)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let journal = Journal::open();
     let response = App::new(HttpOptions::default()).get(path).await;
     let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
-    let bytes = lines.lock().unwrap().clone();
-    let text = String::from_utf8(bytes).unwrap();
+    let lines = journal.lines();
     (
         id,
-        text.lines()
+        lines
+            .iter()
             .map(|line| serde_json::from_str(line).unwrap())
             .collect(),
     )
-}
-
-struct Lines(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Lines {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test]

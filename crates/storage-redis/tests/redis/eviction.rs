@@ -1,40 +1,13 @@
 //! A server that is set to throw keys away when its memory is full.
 
 use crate::trade::{bill, busy, claim, is_unavailable, ledger, master, renew};
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use test_servers::Journal;
 use test_servers::redis::{Cluster, Node, Options};
-use tracing::subscriber::DefaultGuard;
 
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Log {
-    /// Of this thread, for as long as the guard is kept.
-    fn listen(&self) -> DefaultGuard {
-        let to = self.clone();
-        let subscriber = tracing_subscriber::fmt().with_writer(move || to.clone()).finish();
-        tracing::subscriber::set_default(subscriber)
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines()
-            .filter(|line| line.contains("noeviction"))
-            .map(str::to_owned)
-            .collect()
-    }
+fn warned(journal: &Journal) -> Vec<String> {
+    let mut lines = journal.lines();
+    lines.retain(|line| line.contains("noeviction"));
+    lines
 }
 
 fn evicting() -> Options {
@@ -49,10 +22,9 @@ async fn of_a_server_that_would_evict_money_the_log_warns_once() {
     ) else {
         return;
     };
-    let log = Log::default();
-    let _listening = log.listen();
+    let journal = Journal::open();
     busy(&ledger(vec![keeping.addr()])).await;
-    assert_eq!(log.warnings(), Vec::<String>::new());
+    assert_eq!(warned(&journal), Vec::<String>::new());
 
     // It is served all the same, by both its connections.
     let ledger = ledger(vec![node.addr()]);
@@ -62,7 +34,7 @@ async fn of_a_server_that_would_evict_money_the_log_warns_once() {
     let (renewed, billed) = tokio::join!(renew(&ledger, 500), bill(&ledger, 2, 10));
     assert!(is_unavailable(&renewed) && is_unavailable(&billed));
     busy(&ledger).await;
-    let warnings = log.warnings();
+    let warnings = warned(&journal);
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     for word in ["WARN", "allkeys-lru", &node.addr()] {
         assert!(warnings[0].contains(word), "{word}: {warnings:?}");
@@ -75,14 +47,13 @@ async fn of_each_node_of_a_cluster_that_would_evict_money_the_log_warns_once() {
     let Some(mut cluster) = Cluster::start_with(&evicting()).await else {
         return;
     };
-    let log = Log::default();
-    let _listening = log.listen();
+    let journal = Journal::open();
     let ledger = ledger(cluster.addrs());
     busy(&ledger).await;
     let (_, master) = master(&cluster, &ledger).await;
     cluster.node(master).kill();
     claim(&ledger).await;
-    let warnings = log.warnings();
+    let warnings = warned(&journal);
     assert_eq!(warnings.len(), cluster.nodes().len(), "{warnings:?}");
     for addr in cluster.addrs() {
         let of_it = warnings.iter().filter(|warning| warning.contains(&addr));
