@@ -47,6 +47,8 @@ impl Queries {
         let mut config = base.clone();
         config
             .set("socket.timeout.ms", PATIENCE.as_millis().to_string())
+            // Whoever waits for Kafka asks here whether it is back, one connection for all.
+            .set("reconnect.backoff.max.ms", "100")
             .set("isolation.level", "read_uncommitted");
         Self {
             config,
