@@ -27,9 +27,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use storage::StorageError;
 use storage::event_log::{EventLog, Record, Topic};
-use tokio::sync::{Mutex as TaskMutex, Notify, Semaphore, watch};
+use tokio::sync::{Barrier, Mutex as TaskMutex, Notify, Semaphore, watch};
 
-const BATCH_RECORDS: u32 = 1_000;
+/// Few enough that a batch is folded while the processor has it at hand.
+const BATCH_RECORDS: u32 = 250;
 /// Batches of one partition that are read before those ahead of them are folded.
 const AHEAD: usize = 3;
 /// How long a read waits for news; also how often the index is known to be current.
@@ -76,6 +77,8 @@ struct Following {
     changed: Notify,
     /// While the topics are replayed: as many batches as there are cores.
     preparing: Arc<Semaphore>,
+    /// Who asks a broker for news has to wait, and with him who asks for what is there: nobody asks before all have that.
+    all_replayed: Barrier,
     /// Held while records are read once bids are served.
     reading: TaskMutex<()>,
     /// Partitions that have not yet reached the end they had at the start.
@@ -143,6 +146,7 @@ impl Follower {
             retired: Mutex::default(),
             changed: Notify::new(),
             preparing: Arc::new(Semaphore::new(cores())),
+            all_replayed: Barrier::new(partitions),
             reading: TaskMutex::default(),
             behind: AtomicUsize::new(partitions),
             read_at_ms: (0..partitions).map(|_| AtomicI64::new(now_ms)).collect(),
@@ -165,6 +169,7 @@ impl Following {
         self.has_read_to_end(slot);
         self.behind.fetch_sub(1, Ordering::AcqRel);
         self.changed.notify_one();
+        self.all_replayed.wait().await;
         loop {
             let batch = outage
                 .until_ok(|| self.log.read(topic, partition, next_offset, BATCH_RECORDS, WAIT))
