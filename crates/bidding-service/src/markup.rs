@@ -5,7 +5,10 @@
 
 mod vast;
 
+use bidding_engine::Latest;
 use domain::creative::{Creative, Format};
+use std::cell::RefCell;
+use std::sync::Arc;
 
 /// What a bid fills in, and the text between.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,16 +36,24 @@ pub(crate) const VIDEO_EVENTS: [&str; 6] = [
 /// Written into augmented markup in braces, as an advertiser writes `{CLICK_URL}`.
 const IMPRESSION_URL: &str = "IMPRESSION_URL";
 const VIDEO_URL: &str = "VIDEO_URL:";
+/// No macro is longer.
+const LONGEST_NAME_BYTES: usize = 32;
+
+/// Pieces in their order. Those after the first are the same in many creatives: our own elements follow the advertiser's.
+/// They are kept once.
+#[derive(Clone, Debug)]
+pub(crate) struct Markup {
+    first: Option<Piece>,
+    rest: Arc<[Piece]>,
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct PreparedCreative {
     pub(crate) crid: Box<str>,
     /// Of `adm`; empty for native, whose markup depends on what the request asks for.
-    pub(crate) markup: Box<[Piece]>,
+    pub(crate) markup: Markup,
     /// The landing page.
-    pub(crate) landing: Box<[Piece]>,
-    pub(crate) attributes: Box<[u16]>,
-    pub(crate) apis: Box<[u16]>,
+    pub(crate) landing: Markup,
     /// Of the app it advertises.
     pub(crate) bundle: Option<Box<str>>,
     pub(crate) has_click: bool,
@@ -57,21 +68,14 @@ impl PreparedCreative {
             Format::Video | Format::Audio => vast::document(creative),
             Format::Native => String::new(),
         };
-        let markup = pieces(&markup);
-        let codes = |codes: &[i64]| {
-            codes
-                .iter()
-                .filter_map(|code| u16::try_from(*code).ok())
-                .collect()
-        };
+        let markup = Markup::new(&markup);
+        let has = |wanted: fn(&Piece) -> bool| markup.pieces().any(wanted);
         Self {
             crid: creative.crid().into(),
-            has_click: spec.format == Format::Native || markup.contains(&Piece::ClickUrl),
-            has_video_events: markup.iter().any(|piece| matches!(piece, Piece::VideoUrl(_))),
-            markup: markup.into(),
-            landing: pieces(&spec.click_url).into(),
-            attributes: codes(&spec.attributes),
-            apis: codes(&spec.apis),
+            has_click: spec.format == Format::Native || has(|piece| *piece == Piece::ClickUrl),
+            has_video_events: has(|piece| matches!(piece, Piece::VideoUrl(_))),
+            markup,
+            landing: Markup::new(&spec.click_url),
             bundle: bidding_engine::advertised_bundle(&spec.click_url).map(Into::into),
         }
     }
@@ -92,30 +96,50 @@ fn banner(creative: &Creative) -> String {
     html
 }
 
-/// Cuts at the macros; anything else in braces is text.
-fn pieces(markup: &str) -> Vec<Piece> {
-    let mut found = Vec::new();
-    let mut text_start = 0;
-    let mut search_start = 0;
-    while let Some(open) = markup[search_start..].find('{').map(|at| at + search_start) {
-        search_start = open + 1;
-        let Some(close) = markup[search_start..].find('}').map(|at| at + search_start) else {
-            break;
-        };
-        if let Some(piece) = macro_named(&markup[search_start..close]) {
-            push_text(&markup[text_start..open], &mut found);
-            found.push(piece);
-            text_start = close + 1;
-            search_start = text_start;
+impl Markup {
+    /// Cuts at the macros; anything else in braces is text.
+    fn new(markup: &str) -> Self {
+        thread_local! {
+            static LATEST: RefCell<Latest<str, Arc<[Piece]>, 16>> = const { RefCell::new(Latest::new()) };
+        }
+        let (first, rest) = next_piece(markup);
+        Self {
+            first,
+            rest: LATEST.with_borrow_mut(|latest| latest.get_or_make(rest, || pieces(rest).collect())),
         }
     }
-    push_text(&markup[text_start..], &mut found);
-    found
+
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.first.is_some()) + self.rest.len()
+    }
+
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.first.iter().chain(&*self.rest)
+    }
 }
 
-fn push_text(text: &str, found: &mut Vec<Piece>) {
-    if !text.is_empty() {
-        found.push(Piece::Text(text.into()));
+fn pieces(mut markup: &str) -> impl Iterator<Item = Piece> {
+    std::iter::from_fn(move || {
+        let (piece, rest) = next_piece(markup);
+        markup = rest;
+        piece
+    })
+}
+
+/// A macro, or the text before the next one; and what follows. `None`: nothing is left.
+fn next_piece(markup: &str) -> (Option<Piece>, &str) {
+    let opened = markup.match_indices('{').map(|(at, _)| at);
+    let named = opened.filter_map(|open| {
+        let mut name = markup[open + 1..].bytes().take(LONGEST_NAME_BYTES + 1);
+        let length = name.position(|byte| byte == b'}')?;
+        let close = open + 1 + length;
+        Some((open, macro_named(&markup[open + 1..close])?, close + 1))
+    });
+    match named.into_iter().next() {
+        Some((0, piece, end)) => (Some(piece), &markup[end..]),
+        Some((open, ..)) => (Some(Piece::Text(markup[..open].into())), &markup[open..]),
+        None if markup.is_empty() => (None, markup),
+        None => (Some(Piece::Text(markup.into())), ""),
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::json;
 fn shown(prepared: &PreparedCreative) -> String {
     prepared
         .markup
-        .iter()
+        .pieces()
         .map(|piece| match piece {
             Piece::Text(text) => text.to_string(),
             Piece::ClickUrl => "(click)".into(),
@@ -76,14 +76,28 @@ fn the_landing_page_may_hold_macros() {
         "format": "banner", "markup": "x", "click_url": "https://l.example/?c={CLICK_ID}",
     })));
     assert_eq!(prepared.landing.len(), 2);
-    assert_eq!(prepared.landing[1], Piece::ClickId);
+    assert_eq!(prepared.landing.pieces().last(), Some(&Piece::ClickId));
 }
 
 #[test]
 fn braces_that_never_close_are_text() {
     assert_eq!(
-        pieces("a{b{{CLICK_URL}"),
+        pieces("a{b{{CLICK_URL}").collect::<Vec<_>>(),
         [Piece::Text("a{b{".into()), Piece::ClickUrl]
     );
-    assert_eq!(pieces("a{CLICK_URL"), [Piece::Text("a{CLICK_URL".into())]);
+    assert_eq!(
+        pieces("a{CLICK_URL").collect::<Vec<_>>(),
+        [Piece::Text("a{CLICK_URL".into())]
+    );
+}
+
+#[test]
+fn what_follows_the_first_text_is_kept_once_for_all_that_have_it() {
+    let wrapper = |vast_url: &str| {
+        let video = json!({"format": "video", "duration_ms": 15000, "vast_url": vast_url});
+        PreparedCreative::new(&creative(video)).markup
+    };
+    let (one, other) = (wrapper("https://a.example"), wrapper("https://b.example"));
+    assert_ne!(one.first, other.first);
+    assert!(one.rest.len() > 10 && Arc::ptr_eq(&one.rest, &other.rest));
 }

@@ -9,6 +9,7 @@ mod tags;
 
 use super::{IMPRESSION_URL, VIDEO_URL};
 use domain::creative::{Creative, CreativeSpec};
+use std::sync::LazyLock;
 use tags::{Kind, Tag, element, tags};
 
 /// VAST's names of the events, and ours.
@@ -32,14 +33,20 @@ pub(super) fn document(creative: &Creative) -> String {
 fn wrapper(url: &str, creative: &Creative) -> String {
     let spec = &creative.spec;
     let version = version(&spec.protocols);
-    format!(
-        "<VAST version=\"{version}\"><Ad id=\"{}\"><Wrapper><AdSystem>adplatform</AdSystem><VASTAdTagURI>{}</VASTAdTagURI>\
-         {}<Creatives><Creative>{}</Creative></Creatives></Wrapper></Ad></VAST>",
-        creative.crid(),
-        cdata(url),
-        impressions(spec),
-        linear_of_wrapper("<Linear>", spec),
-    )
+    [
+        "<VAST version=\"",
+        version,
+        "\"><Ad id=\"",
+        &creative.crid(),
+        "\"><Wrapper><AdSystem>adplatform</AdSystem><VASTAdTagURI>",
+        &cdata(url),
+        "</VASTAdTagURI>",
+        &impressions(spec),
+        "<Creatives><Creative>",
+        &linear_of_wrapper("<Linear>", spec),
+        "</Creative></Creatives></Wrapper></Ad></VAST>",
+    ]
+    .concat()
 }
 
 /// AdCOM list "Creative Subtypes - Audio/Video" to VAST's `version`; 2.0 is what every player knows.
@@ -109,7 +116,7 @@ fn augment_linear(
     };
     let events = linear_events();
     match inside.iter().find(|tag| tag.begins("TrackingEvents")) {
-        Some(tag) if tag.kind == Kind::Open => edits.insert(tag.bytes.end, events),
+        Some(tag) if tag.kind == Kind::Open => edits.insert(tag.bytes.end, events.to_owned()),
         Some(empty) => edits.replace(empty, format!("<TrackingEvents>{events}</TrackingEvents>")),
         None => {
             let duration = inside
@@ -190,14 +197,16 @@ fn impressions(spec: &CreativeSpec) -> String {
     elements
 }
 
-fn linear_events() -> String {
-    LINEAR_EVENTS
-        .iter()
-        .map(|(event, word)| {
+/// The same of all.
+fn linear_events() -> &'static str {
+    static ELEMENTS: LazyLock<String> = LazyLock::new(|| {
+        let elements = LINEAR_EVENTS.iter().map(|(event, word)| {
             let url = cdata(&format!("{{{VIDEO_URL}{word}}}"));
             format!("<Tracking event=\"{event}\">{url}</Tracking>")
-        })
-        .collect()
+        });
+        elements.collect()
+    });
+    &ELEMENTS
 }
 
 /// Where the advertiser names no page: ours, and the advertiser's trackers.
@@ -211,11 +220,15 @@ fn click_through(spec: &CreativeSpec) -> String {
 
 /// `opening` is the tag it begins with.
 fn linear_of_wrapper(opening: &str, spec: &CreativeSpec) -> String {
-    format!(
-        "{opening}<TrackingEvents>{}</TrackingEvents><VideoClicks>{}</VideoClicks></Linear>",
+    [
+        opening,
+        "<TrackingEvents>",
         linear_events(),
-        click_trackings(spec, true),
-    )
+        "</TrackingEvents><VideoClicks>",
+        &click_trackings(spec, true),
+        "</VideoClicks></Linear>",
+    ]
+    .concat()
 }
 
 /// The click URL answers with a redirect that a player ignores: as a tracker it counts the click.
@@ -228,7 +241,7 @@ fn click_trackings(spec: &CreativeSpec, with_own: bool) -> String {
 }
 
 fn cdata(text: &str) -> String {
-    format!("<![CDATA[{}]]>", text.replace("]]>", "]]%3E"))
+    ["<![CDATA[", &text.replace("]]>", "]]%3E"), "]]>"].concat()
 }
 
 #[cfg(test)]
