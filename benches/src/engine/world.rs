@@ -33,21 +33,19 @@ impl World {
         let now = Timestamp::now();
         let template = Spread::template(now)?;
         let mut withheld = HashMap::new();
-        let records = (0..spread.campaigns)
-            .map(|number| {
-                let campaign = spread.campaign(number, &template);
-                if let Some(reason) = spread.withheld(number) {
-                    withheld.insert(campaign.campaign.id.clone(), reason);
-                }
-                Arc::new(campaign)
-            })
-            .collect();
+        let records = (0..spread.campaigns).map(|number| {
+            let campaign = spread.campaign(number, &template);
+            if let Some(reason) = spread.withheld(number) {
+                withheld.insert(campaign.campaign.id.clone(), reason);
+            }
+            campaign
+        });
         let snapshot = Snapshot::build(records, &[campaigns::exchange(now)]);
         let cells = snapshot
             .campaigns()
-            .map(|serving| {
+            .map(|campaign| {
                 let cell = LeaseCell::default();
-                let is_paced = withheld.get(&serving.campaign.id) == Some(&Withheld::Paced);
+                let is_paced = withheld.get(&campaign.id) == Some(&Withheld::Paced);
                 cell.set_bids_ceiling(if is_paced { 0 } else { PLENTY });
                 cell.set_reserve_ceiling_nanos(PLENTY);
                 cell.set_valid_until_monotonic_ms(i64::MAX);
@@ -82,11 +80,7 @@ impl World {
             .find(|number| self.spread.rank(*number) == Some(self.spread.withheld))
             .map(|number| self.spread.campaign(number, &template).campaign.id)
             .context("nobody is eligible")?;
-        anyhow::ensure!(
-            winner.campaign.id == expected,
-            "{} wins, not {expected}",
-            winner.campaign.id
-        );
+        anyhow::ensure!(winner.id == expected, "{} wins, not {expected}", winner.id);
         Ok(())
     }
 

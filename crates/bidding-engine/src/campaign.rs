@@ -3,27 +3,26 @@
 use crate::conditions::Conditions;
 use crate::creative::CompiledCreative;
 use crate::hash::{exact, folded, mix};
-use crate::list::{List, sorted};
+use crate::list::{List, ListOf, Lists, sorted};
 use crate::offer::Offer;
 use crate::place::Geo;
+use crate::record::{CampaignRecord, CreativeRecord};
 use crate::schedule::Schedule;
 use crate::taxonomy;
 use crate::words;
-use domain::advertiser::AdvertiserStatus;
-use domain::campaign::{CampaignSpec, CampaignStatus, FrequencyCap};
-use domain::creative::{CreativeSpec, Format};
+use domain::campaign::CampaignSpec;
+use domain::creative::Format;
 use domain::currency::Currency;
 use domain::money::Terms;
-use domain::period::Day;
 use domain::serving::ServingCampaign;
-use std::sync::Arc;
+use domain::targeting::Targeting;
 
 /// A campaign's record as the engine reads it. It depends on nothing else, so that one that did not change is compiled
 /// once for all the snapshots that hold it.
 ///
-/// In the order of the fields: what the search reads of every candidate comes first, in two lines of the cache.
+/// In the order of the fields: what the search reads of every candidate comes first.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C)]
 pub struct CompiledCampaign {
     pub(crate) may_fail: Conditions,
     pub(crate) may_fail_in_slot: Conditions,
@@ -31,8 +30,6 @@ pub struct CompiledCampaign {
     pub(crate) span: Span,
     pub(crate) currency: Currency,
     pub(crate) open_auction: bool,
-    /// Campaign and advertiser are active.
-    pub(crate) is_active: bool,
     /// Frequency caps or own lists: without the user's state it must not bid.
     pub(crate) needs_user_state: bool,
     /// Its maximum for one impression is a price that can be reserved.
@@ -44,41 +41,19 @@ pub struct CompiledCampaign {
     /// Of its advertiser's id.
     pub(crate) advertiser: u64,
     pub(crate) creatives: Box<[CompiledCreative]>,
-    pub(crate) caps: Box<[FrequencyCap]>,
-    /// Parallel to the record's `days`.
-    pub(crate) days: Box<[Span]>,
     /// Sorted.
     pub(crate) deals: Box<[u64]>,
-    pub(crate) serving: Arc<ServingCampaign>,
-    pub(crate) schedule: Option<Schedule>,
-    pub(crate) geo: Geo,
-    pub(crate) placements: List,
-    pub(crate) positions: List,
-    pub(crate) sizes: List,
-    pub(crate) exchanges: List,
-    pub(crate) inventory: List,
-    pub(crate) countries: List,
-    pub(crate) devices: List,
-    /// Of its creatives; never "any".
-    pub(crate) formats: List,
-    /// Sizes of its banners, formats of the others; never "any".
-    pub(crate) fitting_sizes: List,
-    pub(crate) operating_systems: List,
-    pub(crate) browsers: List,
-    pub(crate) languages: List,
-    pub(crate) connections: List,
-    pub(crate) carriers: List,
-    pub(crate) sites: List,
-    pub(crate) apps: List,
-    pub(crate) categories: List,
-    pub(crate) keywords: List,
-    pub(crate) audiences: List,
+    pub(crate) lists: Lists,
+    pub(crate) schedule: Option<Box<Schedule>>,
+    /// `None` is anywhere.
+    pub(crate) geo: Option<Box<Geo>>,
+    pub(crate) record: CampaignRecord,
 }
 
 impl CompiledCampaign {
     /// Takes some microseconds: not for the bid path.
     #[must_use]
-    pub fn compile(serving: Arc<ServingCampaign>) -> Self {
+    pub fn compile(serving: ServingCampaign) -> Self {
         let campaign = &serving.campaign;
         let targeting = &campaign.spec.targeting;
         let geo = Geo::compile(&targeting.geo);
@@ -90,50 +65,27 @@ impl CompiledCampaign {
         let spec = &campaign.spec;
         let mut compiled = Self {
             span: span(&serving),
-            days: serving.days.iter().map(Span::of_day).collect(),
             max_cpm_micros: spec.bid.max_cpm_micros,
             currency: spec.budget.currency,
             fee_ppm: spec.fee_ppm,
             has_plain_price: has_plain_price(spec),
-            caps: spec.frequency_caps.as_slice().into(),
             may_fail: Conditions::MAX,
             may_fail_in_slot: Conditions::MAX,
-            is_active: campaign.spec.status == CampaignStatus::Active
-                && serving.advertiser.status == AdvertiserStatus::Active,
             hash: exact(campaign.id.as_str()),
             advertiser: exact(serving.advertiser.id.as_str()),
             schedule: Schedule::compile(
                 &targeting.day_parts,
                 &campaign.spec.flight.time_zone,
                 &serving.days,
-            ),
-            countries: geo.countries(),
-            geo,
-            exchanges: List::compile(&targeting.exchanges, exact),
-            inventory: List::compile(&targeting.inventory, folded),
-            devices: List::compile(&targeting.devices, folded),
-            formats: List::allowing(formats(&creatives)),
-            fitting_sizes: List::allowing(fitting_sizes(&creatives)),
+            )
+            .map(Box::new),
+            lists: lists(targeting, &geo, &creatives),
+            geo: (!geo.is_anywhere()).then(|| Box::new(geo)),
             deals: sorted(targeting.deals.iter().map(|id| exact(id))),
             open_auction: targeting.open_auction,
-            operating_systems: List::compile(&targeting.operating_systems, folded),
-            browsers: List::compile(&targeting.browsers, folded),
-            languages: List::compile(&targeting.languages, words::language),
-            connections: List::compile(&targeting.connections, folded),
-            carriers: List::compile(&targeting.carriers, folded),
-            sites: List::compile(&targeting.sites, words::domain),
-            apps: List::compile(&targeting.apps, |bundle| exact(bundle.trim())),
-            categories: List::compile_spread(&targeting.categories, |name| {
-                taxonomy::spread(targeting.category_taxonomy, name)
-            }),
-            keywords: List::compile(&targeting.keywords, folded),
-            audiences: List::compile(&targeting.audiences, exact),
             needs_user_state: needs_user_state(&serving),
-            placements: List::compile(&targeting.placements, folded),
-            positions: List::compile(&targeting.positions, folded),
-            sizes: List::compile(&targeting.sizes, words::size_of_text),
             creatives,
-            serving,
+            record: CampaignRecord::new(serving),
         };
         compiled.may_fail = compiled.may_fail();
         compiled.may_fail_in_slot = compiled.may_fail_in_slot();
@@ -143,22 +95,22 @@ impl CompiledCampaign {
         compiled
     }
 
-    /// The record it was compiled from.
+    /// What is left of the record it was compiled from.
     #[must_use]
-    pub fn serving(&self) -> &Arc<ServingCampaign> {
-        &self.serving
+    pub fn record(&self) -> &CampaignRecord {
+        &self.record
     }
 
     pub(crate) fn id(&self) -> &str {
-        self.serving.campaign.id.as_str()
+        self.record.id.as_str()
     }
 
-    /// What the client said of one of its creatives.
-    pub(crate) fn spec_of(&self, creative: &CompiledCreative) -> Option<&CreativeSpec> {
-        self.serving
-            .creatives
-            .get(creative.position)
-            .map(|creative| &creative.spec)
+    pub(crate) fn list(&self, of: ListOf) -> &List {
+        self.lists.get(of)
+    }
+
+    pub(crate) fn record_of(&self, creative: &CompiledCreative) -> Option<&CreativeRecord> {
+        self.record.creatives.get(creative.position)
     }
 
     /// The tie-break among equal values on one imp, and where a rotation of creatives stands.
@@ -175,13 +127,6 @@ pub(crate) struct Span {
 }
 
 impl Span {
-    fn of_day(day: &Day) -> Self {
-        Self {
-            start_ms: day.start_ms,
-            end_ms: day.end_ms,
-        }
-    }
-
     pub(crate) fn contains(self, instant_ms: i64) -> bool {
         self.start_ms <= instant_ms && instant_ms < self.end_ms
     }
@@ -218,6 +163,44 @@ fn has_plain_price(spec: &CampaignSpec) -> bool {
     };
     let price = spec.bid.max_cpm_micros;
     price > 0 && terms.reservation_nanos(price).is_ok_and(|nanos| nanos > 0)
+}
+
+fn lists(targeting: &Targeting, geo: &Geo, creatives: &[CompiledCreative]) -> Lists {
+    let bundle = |bundle: &str| exact(bundle.trim());
+    let spread = |name: &str| taxonomy::spread(targeting.category_taxonomy, name);
+    Lists::new([
+        (ListOf::Placements, List::compile(&targeting.placements, folded)),
+        (ListOf::Positions, List::compile(&targeting.positions, folded)),
+        (
+            ListOf::Sizes,
+            List::compile(&targeting.sizes, words::size_of_text),
+        ),
+        (ListOf::Exchanges, List::compile(&targeting.exchanges, exact)),
+        (ListOf::Inventory, List::compile(&targeting.inventory, folded)),
+        (ListOf::Countries, geo.countries()),
+        (ListOf::Devices, List::compile(&targeting.devices, folded)),
+        (ListOf::Formats, List::allowing(formats(creatives))),
+        (ListOf::FittingSizes, List::allowing(fitting_sizes(creatives))),
+        (
+            ListOf::OperatingSystems,
+            List::compile(&targeting.operating_systems, folded),
+        ),
+        (ListOf::Browsers, List::compile(&targeting.browsers, folded)),
+        (
+            ListOf::Languages,
+            List::compile(&targeting.languages, words::language),
+        ),
+        (ListOf::Connections, List::compile(&targeting.connections, folded)),
+        (ListOf::Carriers, List::compile(&targeting.carriers, folded)),
+        (ListOf::Sites, List::compile(&targeting.sites, words::domain)),
+        (ListOf::Apps, List::compile(&targeting.apps, bundle)),
+        (
+            ListOf::Categories,
+            List::compile_spread(&targeting.categories, spread),
+        ),
+        (ListOf::Keywords, List::compile(&targeting.keywords, folded)),
+        (ListOf::Audiences, List::compile(&targeting.audiences, exact)),
+    ])
 }
 
 /// With nothing to show the list names a format that no imp offers.

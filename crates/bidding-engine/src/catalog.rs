@@ -167,9 +167,8 @@ impl<T: Clone> Catalog<T> {
     }
 
     fn serve(&mut self, entry: Entry<T>) -> Result<(), NeedsBuild> {
-        let bound = |campaign: &CompiledCampaign| {
-            bound_usd_micros(&campaign.serving, &self.snapshot.exchanges).unwrap_or(0)
-        };
+        let bound =
+            |campaign: &CompiledCampaign| bound_usd_micros(campaign, &self.snapshot.exchanges).unwrap_or(0);
         let bound_now = bound(&entry.campaign);
         let before = self.number_of(entry.campaign.hash, entry.campaign.id())?;
         let keeps_its_place = before
@@ -208,7 +207,7 @@ impl<T: Clone> Catalog<T> {
         let Some(campaign) = self.snapshot.compiled(number).cloned() else {
             return;
         };
-        let has_rate = bound_usd_micros(&campaign.serving, &self.snapshot.exchanges).is_some();
+        let has_rate = bound_usd_micros(&campaign, &self.snapshot.exchanges).is_some();
         self.snapshot.counts.remove(&campaign, has_rate);
         self.snapshot.index.remove(number, &campaign);
         self.snapshot.campaigns.set(number, None);
@@ -224,7 +223,7 @@ impl<T: Clone> Catalog<T> {
             cell,
             companion,
         } = entry;
-        let has_rate = bound_usd_micros(&campaign.serving, &self.snapshot.exchanges).is_some();
+        let has_rate = bound_usd_micros(&campaign, &self.snapshot.exchanges).is_some();
         self.snapshot.counts.add(&campaign, has_rate);
         self.snapshot.index.insert(number, &campaign);
         self.numbers.insert(campaign.hash, number);

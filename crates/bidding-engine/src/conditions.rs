@@ -19,13 +19,13 @@ mod user;
 
 use crate::campaign::CompiledCampaign;
 use crate::creative::CompiledCreative;
+use crate::list::ListOf;
 use crate::offer::{Floor, Offer, Slot};
 use crate::reason::NoBidReason::{self, *};
 use domain::creative::Format;
 
 pub(crate) use asked::{Conditions, campaign_fails, creative_fails, slot_fails};
 pub(crate) use indexed::{LISTS, failing, has_fitting_size};
-pub use media::protocols;
 pub use native::answers_native_asset;
 pub(crate) use price::{Quote, floor_cpm_micros, floor_of_all, quote, value_cpm_micros};
 
@@ -91,8 +91,11 @@ pub(crate) const CAMPAIGN: &[OfCampaign] = &[
     ),
     Condition(
         Geo,
-        |campaign, offer| campaign.geo.admits(&offer.ask.facts.whereabouts),
-        |campaign| !campaign.geo.is_anywhere(),
+        |campaign, offer| {
+            let geo = campaign.geo.as_ref();
+            geo.is_none_or(|geo| geo.admits(&offer.ask.facts.whereabouts))
+        },
+        |campaign| campaign.geo.is_some(),
         |_| true,
     ),
     Condition(
@@ -120,13 +123,13 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
     Condition(
         Placement,
         context::placement_is_wanted,
-        |campaign, _| !campaign.placements.is_any(),
+        |campaign, _| !campaign.list(ListOf::Placements).is_any(),
         |_| true,
     ),
     Condition(
         Position,
         context::position_is_wanted,
-        |campaign, _| !campaign.positions.is_any(),
+        |campaign, _| !campaign.list(ListOf::Positions).is_any(),
         |_| true,
     ),
     Condition(
@@ -138,7 +141,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
     Condition(
         SizeTargeting,
         creative::size_is_wanted,
-        |campaign, _| !campaign.sizes.is_any(),
+        |campaign, _| !campaign.list(ListOf::Sizes).is_any(),
         |_| true,
     ),
     Condition(Linearity, media::is_linear, is_played, has_player),
@@ -149,9 +152,8 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
         Api,
         media::apis_are_supported,
         |campaign, creative| {
-            campaign
-                .spec_of(creative)
-                .is_some_and(|spec| !spec.apis.is_empty())
+            let record = campaign.record_of(creative);
+            record.is_some_and(|record| !record.apis.is_empty())
         },
         |_| true,
     ),
@@ -171,8 +173,8 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
         BlockedAttribute,
         blocks::attributes_are_allowed,
         |campaign, creative| {
-            let spec = campaign.spec_of(creative);
-            spec.is_some_and(|spec| !spec.attributes.is_empty())
+            let record = campaign.record_of(creative);
+            record.is_some_and(|record| !record.attributes.is_empty())
         },
         |_| true,
     ),
@@ -249,7 +251,7 @@ pub(crate) const SLOT: &[OfSlot] = &[
     Condition(
         FrequencyCap,
         |campaign, creative, offer, _| user::is_below_caps(campaign, creative, offer),
-        |campaign| !campaign.caps.is_empty(),
+        |campaign| !campaign.record.frequency_caps.is_empty(),
         |_| true,
     ),
 ];
@@ -264,7 +266,7 @@ fn has_player(offer: &Offer<'_>) -> bool {
 
 /// Position of the published day that holds the instant: the day that pays.
 pub(crate) fn day(campaign: &CompiledCampaign, now_ms: i64) -> Option<usize> {
-    campaign.days.iter().position(|day| day.contains(now_ms))
+    campaign.record.days.iter().position(|day| day.contains(now_ms))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::bits::Bits;
 use crate::campaign::CompiledCampaign;
 use crate::conditions::LISTS;
 use crate::hash::HashedBy;
-use crate::list::List;
+use crate::list::{List, ListOf};
 use set::Set;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Index {
     }
 
     pub(crate) fn insert(&mut self, number: usize, campaign: &CompiledCampaign) {
-        if campaign.is_active {
+        if campaign.record.is_active {
             Arc::make_mut(&mut self.active).insert(number);
         }
         if campaign.needs_user_state {
@@ -81,7 +81,7 @@ impl Index {
 
     /// `campaign` is the one that was put in under the number.
     pub(crate) fn remove(&mut self, number: usize, campaign: &CompiledCampaign) {
-        if campaign.is_active {
+        if campaign.record.is_active {
             Arc::make_mut(&mut self.active).remove(number);
         }
         if campaign.needs_user_state {
@@ -105,10 +105,10 @@ impl Index {
         &'a mut self,
         campaign: &'a CompiledCampaign,
     ) -> impl Iterator<Item = (&'a mut Dimension, &'a List)> {
-        let lists = LISTS.iter().map(|list| (list.of)(campaign));
+        let lists = LISTS.iter().map(|list| campaign.list(list.of));
         let own = [
-            (&mut self.formats, &campaign.formats),
-            (&mut self.sizes, &campaign.fitting_sizes),
+            (&mut self.formats, campaign.list(ListOf::Formats)),
+            (&mut self.sizes, campaign.list(ListOf::FittingSizes)),
         ];
         self.lists.iter_mut().zip(lists).chain(own)
     }
@@ -125,19 +125,19 @@ struct Dimension {
 
 impl Dimension {
     fn insert(&mut self, number: usize, list: &List, room: usize) {
-        if list.allow.is_empty() {
+        if list.allow().is_empty() {
             Arc::make_mut(&mut self.any).insert(number);
         }
-        insert(&mut self.allow, &list.allow, number, room);
-        insert(&mut self.block, &list.block, number, room);
+        insert(&mut self.allow, list.allow(), number, room);
+        insert(&mut self.block, list.block(), number, room);
     }
 
     fn remove(&mut self, number: usize, list: &List) {
-        if list.allow.is_empty() {
+        if list.allow().is_empty() {
             Arc::make_mut(&mut self.any).remove(number);
         }
-        remove(&mut self.allow, &list.allow, number);
-        remove(&mut self.block, &list.block, number);
+        remove(&mut self.allow, list.allow(), number);
+        remove(&mut self.block, list.block(), number);
     }
 }
 

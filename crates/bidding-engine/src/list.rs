@@ -1,48 +1,117 @@
 //! Allow and block lists, compiled.
 
 use domain::targeting::AllowBlock;
+use std::sync::LazyLock;
 
-/// Sorted hashes. Empty `allow` allows everything.
+/// Hashes to allow and to block, each sorted. With none to allow everything is allowed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct List {
-    pub(crate) allow: Box<[u64]>,
-    pub(crate) block: Box<[u64]>,
+    /// First those to allow.
+    values: Box<[u64]>,
+    to_allow: usize,
 }
 
 impl List {
     pub(crate) fn compile(list: &AllowBlock, hash: impl Fn(&str) -> u64) -> Self {
         let sorted = |texts: &[String]| sorted(texts.iter().map(|text| hash(text)));
-        Self {
-            allow: sorted(&list.allow),
-            block: sorted(&list.block),
-        }
+        Self::new(&sorted(&list.allow), &sorted(&list.block))
     }
 
     /// Of texts that stand for several values each.
     pub(crate) fn compile_spread(list: &AllowBlock, hashes: impl Fn(&str) -> Vec<u64>) -> Self {
         let sorted = |texts: &[String]| sorted(texts.iter().flat_map(|text| hashes(text)));
+        Self::new(&sorted(&list.allow), &sorted(&list.block))
+    }
+
+    pub(crate) fn allowing(values: impl IntoIterator<Item = u64>) -> Self {
+        Self::new(&sorted(values), &[])
+    }
+
+    /// Both sorted.
+    fn new(allow: &[u64], block: &[u64]) -> Self {
         Self {
-            allow: sorted(&list.allow),
-            block: sorted(&list.block),
+            values: [allow, block].concat().into(),
+            to_allow: allow.len(),
         }
     }
 
     /// Admits whatever comes.
     pub(crate) fn is_any(&self) -> bool {
-        self.allow.is_empty() && self.block.is_empty()
+        self.values.is_empty()
     }
 
-    pub(crate) fn allowing(values: impl IntoIterator<Item = u64>) -> Self {
-        Self {
-            allow: sorted(values),
-            block: Box::default(),
-        }
+    pub(crate) fn allow(&self) -> &[u64] {
+        self.values.get(..self.to_allow).unwrap_or_default()
+    }
+
+    pub(crate) fn block(&self) -> &[u64] {
+        self.values.get(self.to_allow..).unwrap_or_default()
     }
 
     /// Whether an opportunity with these values fits: one is allowed, none is blocked. One that does not
     /// say (no values) fails `allow` and passes `block`.
     pub(crate) fn admits(&self, values: &[u64]) -> bool {
-        (self.allow.is_empty() || contains_any(&self.allow, values)) && !contains_any(&self.block, values)
+        let allow = self.allow();
+        (allow.is_empty() || contains_any(allow, values)) && !contains_any(self.block(), values)
+    }
+}
+
+/// Which of a campaign's lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ListOf {
+    Placements,
+    Positions,
+    Sizes,
+    Exchanges,
+    Inventory,
+    Countries,
+    Devices,
+    /// Of its creatives; never "any".
+    Formats,
+    /// Sizes of its banners, formats of the others; never "any".
+    FittingSizes,
+    OperatingSystems,
+    Browsers,
+    Languages,
+    Connections,
+    Carriers,
+    Sites,
+    Apps,
+    Categories,
+    Keywords,
+    Audiences,
+}
+
+/// The lists of one campaign. Most of them admit whatever comes, and take no room.
+#[derive(Debug, Default)]
+pub(crate) struct Lists {
+    /// A bit for each of [`ListOf`] that is here.
+    which: u32,
+    /// In the order of [`ListOf`].
+    lists: Box<[List]>,
+}
+
+impl Lists {
+    pub(crate) fn new<const COUNT: usize>(mut lists: [(ListOf, List); COUNT]) -> Self {
+        lists.sort_unstable_by_key(|(of, _)| *of as u32);
+        let kept = lists.into_iter().filter(|(_, list)| !list.is_any());
+        let mut which = 0;
+        let lists = kept.map(|(of, list)| {
+            which |= 1 << of as u32;
+            list
+        });
+        let lists = lists.collect();
+        Self { which, lists }
+    }
+
+    pub(crate) fn get(&self, of: ListOf) -> &List {
+        static ANY: LazyLock<List> = LazyLock::new(List::default);
+        let bit = 1_u32 << of as u32;
+        if self.which & bit == 0 {
+            return &ANY;
+        }
+        let before = (self.which & (bit - 1)).count_ones();
+        self.lists.get(before as usize).unwrap_or(&ANY)
     }
 }
 
@@ -136,14 +205,24 @@ mod tests {
 
     #[test]
     fn a_value_must_be_allowed_and_none_blocked() {
-        let list = List {
-            allow: sorted([3, 1]),
-            block: sorted([2]),
-        };
+        let list = List::new(&[1, 3], &[2]);
         assert!(list.admits(&[1]));
         assert!(!list.admits(&[1, 2]));
         assert!(!list.admits(&[4]));
         assert!(!list.admits(&[]));
+    }
+
+    #[test]
+    fn of_the_lists_of_a_campaign_each_is_found_and_any_other_admits_all() {
+        let lists = Lists::new([
+            (ListOf::Audiences, List::allowing([3])),
+            (ListOf::Sites, List::default()),
+            (ListOf::Placements, List::new(&[], &[1])),
+        ]);
+        assert_eq!(lists.lists.len(), 2);
+        assert_eq!(lists.get(ListOf::Audiences).allow(), [3]);
+        assert_eq!(lists.get(ListOf::Placements).block(), [1]);
+        assert!(lists.get(ListOf::Sites).is_any() && lists.get(ListOf::Apps).is_any());
     }
 
     #[test]

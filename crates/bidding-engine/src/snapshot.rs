@@ -5,9 +5,8 @@ use crate::exchange::{ExchangeState, scale_up};
 use crate::index::Index;
 use crate::pages::Pages;
 use crate::prices::LearnedPrices;
+use crate::record::CampaignRecord;
 use crate::traffic::Traffic;
-use domain::advertiser::AdvertiserStatus;
-use domain::campaign::CampaignStatus;
 use domain::money::RATE_ONE_E9;
 use domain::serving::{ServingCampaign, ServingExchange};
 use std::cmp::Ordering;
@@ -54,10 +53,7 @@ impl Counts {
 
 /// One that is paused makes nobody read a user's state.
 fn asks_for_user_state(campaign: &CompiledCampaign) -> bool {
-    let serving = &campaign.serving;
-    campaign.needs_user_state
-        && serving.campaign.spec.status == CampaignStatus::Active
-        && serving.advertiser.status == AdvertiserStatus::Active
+    campaign.needs_user_state && campaign.record.is_active
 }
 
 impl Snapshot {
@@ -66,7 +62,10 @@ impl Snapshot {
     ///
     /// The numbers depend on ids, prices and rates alone, not on the order of the arguments, and all are taken.
     #[must_use]
-    pub fn build(campaigns: Vec<Arc<ServingCampaign>>, exchanges: &[ServingExchange]) -> Self {
+    pub fn build(
+        campaigns: impl IntoIterator<Item = ServingCampaign>,
+        exchanges: &[ServingExchange],
+    ) -> Self {
         let exchanges = exchange_states(exchanges);
         let compiled = campaigns.into_iter().map(CompiledCampaign::compile).map(Arc::new);
         let in_order = in_order(compiled.map(|campaign| (campaign, ())), &exchanges);
@@ -85,7 +84,7 @@ impl Snapshot {
         let mut bound = 0;
         for campaign in numbered.iter().rev() {
             if let Some(campaign) = campaign {
-                let own = bound_usd_micros(&campaign.serving, &exchanges);
+                let own = bound_usd_micros(campaign, &exchanges);
                 counts.add(campaign, own.is_some());
                 bound = own.unwrap_or(0).max(bound);
             }
@@ -131,15 +130,15 @@ impl Snapshot {
         self.campaigns.len()
     }
 
-    /// The record of a campaign, by its number.
+    /// What is left of the record of a campaign, by its number.
     #[must_use]
-    pub fn campaign(&self, number: usize) -> Option<&Arc<ServingCampaign>> {
-        self.compiled(number).map(|campaign| &campaign.serving)
+    pub fn campaign(&self, number: usize) -> Option<&CampaignRecord> {
+        self.compiled(number).map(|campaign| &campaign.record)
     }
 
     /// All records, in the order of their numbers.
-    pub fn campaigns(&self) -> impl Iterator<Item = &Arc<ServingCampaign>> {
-        self.numbered().map(|(_, campaign)| &campaign.serving)
+    pub fn campaigns(&self) -> impl Iterator<Item = &CampaignRecord> {
+        self.numbered().map(|(_, campaign)| &campaign.record)
     }
 
     /// Campaigns whose currency no exchange has a rate for. They are numbered last, and bid only at an
@@ -215,7 +214,7 @@ pub(crate) fn in_order<T>(
     exchanges: &[ExchangeState],
 ) -> Vec<Ranked<T>> {
     let ranked = campaigns.map(|(campaign, companion)| Ranked {
-        bound_usd_micros: bound_usd_micros(&campaign.serving, exchanges).unwrap_or(0),
+        bound_usd_micros: bound_usd_micros(&campaign, exchanges).unwrap_or(0),
         hash: campaign.hash,
         campaign,
         companion,
@@ -227,11 +226,10 @@ pub(crate) fn in_order<T>(
 
 /// The maximum CPM at the best rate that any exchange has, rounded up. Exchanges may differ in their
 /// rates; a bound that holds for all of them lets one numbering serve them all.
-pub(crate) fn bound_usd_micros(serving: &ServingCampaign, exchanges: &[ExchangeState]) -> Option<i64> {
-    let spec = &serving.campaign.spec;
+pub(crate) fn bound_usd_micros(campaign: &CompiledCampaign, exchanges: &[ExchangeState]) -> Option<i64> {
     let rates = exchanges
         .iter()
-        .filter_map(|exchange| exchange.usd_rate_e9(spec.budget.currency));
+        .filter_map(|exchange| exchange.usd_rate_e9(campaign.currency));
     let rate_e9 = rates.max()?;
-    Some(scale_up(spec.bid.max_cpm_micros, rate_e9, RATE_ONE_E9).unwrap_or(i64::MAX))
+    Some(scale_up(campaign.max_cpm_micros, rate_e9, RATE_ONE_E9).unwrap_or(i64::MAX))
 }

@@ -2,20 +2,18 @@
 
 use crate::dimensions::dimensions;
 use crate::live::Live;
-use crate::markup::{Piece, PreparedCreative};
+use crate::markup::{Markup, Piece, PreparedCreative};
 use crate::native::{self, NativeFill};
 use crate::notice_urls::NoticeUrls;
 use crate::token::{BidToken, LONGEST_BILLING_WINDOW_MS, TokenSealer};
-use bidding_engine::Decision;
+use bidding_engine::{CampaignRecord, CreativeRecord, Decision};
 use bumpalo::Bump;
 use bumpalo::collections::Vec as ArenaVec;
-use domain::campaign::{CampaignSpec, CapScope};
-use domain::creative::{Creative, Format};
+use domain::campaign::CapScope;
+use domain::creative::Format;
 use domain::event::Dimensions;
 use domain::exchange::{Exchange, ExchangeSpec};
 use domain::id::{BidId, BidderId};
-use domain::serving::ServingCampaign;
-use domain::targeting::Targeting;
 use openrtb::codes::mtype;
 use openrtb::request::{DsaTransparency, Imp, InventoryKind};
 use openrtb::response::{Bid, BidDsa, SeatBid};
@@ -117,26 +115,25 @@ impl Answerer {
         let Offer {
             asked,
             decision,
-            serving,
+            campaign,
             creative,
             ..
         } = *offer;
         let bid_id = self.bid_id(asked.traced, place);
-        let spec = &serving.campaign.spec;
         let counters = asked
             .user_key
-            .map_or_else(Vec::new, |_| counters(spec, serving, creative));
+            .map_or_else(Vec::new, |_| counters(campaign, creative));
         BidToken {
             bid_id,
             bid_at_ms: asked.at_ms,
-            campaign_id: serving.campaign.id.clone(),
+            campaign_id: campaign.id.clone(),
             creative_id: creative.id.clone(),
             creative_version: creative.version,
             day: offer.day.clone(),
             bidder_id: self.bidder_id.clone(),
             price_cpm_micros: decision.price_cpm_micros,
             bid_currency: decision.bid_currency,
-            currency: spec.budget.currency,
+            currency: campaign.currency,
             terms: decision.terms,
             reserved_nanos: decision.reserved_nanos,
             billing_window_ms: billing_window_ms(asked.request, offer.imp, &asked.exchange.spec),
@@ -145,7 +142,7 @@ impl Answerer {
                 asked.request,
                 offer.imp,
                 decision,
-                serving,
+                campaign,
                 asked.exchange.id.as_str(),
             ),
             billing: asked.exchange.spec.billing,
@@ -164,23 +161,23 @@ struct Offer<'a> {
     asked: Asked<'a>,
     decision: &'a Decision,
     imp: &'a Imp<'a>,
-    serving: &'a ServingCampaign,
+    campaign: &'a CampaignRecord,
     day: &'a domain::period::Day,
-    creative: &'a Creative,
+    creative: &'a CreativeRecord,
     prepared: &'a PreparedCreative,
 }
 
 impl<'a> Offer<'a> {
     /// Always there for a decision of this snapshot on this request.
     fn of(asked: Asked<'a>, decision: &'a Decision) -> Option<Self> {
-        let serving = asked.live.snapshot.campaign(decision.campaign)?;
+        let campaign = asked.live.snapshot.campaign(decision.campaign)?;
         Some(Self {
             asked,
             decision,
             imp: asked.request.imp.get(decision.imp)?,
-            serving,
-            day: serving.days.get(decision.day)?,
-            creative: serving.creatives.get(decision.creative)?,
+            campaign,
+            day: campaign.days.get(decision.day)?,
+            creative: campaign.creatives.get(decision.creative)?,
             prepared: asked.live.prepared(decision.campaign, decision.creative)?,
         })
     }
@@ -188,7 +185,7 @@ impl<'a> Offer<'a> {
     /// The advertiser's at this exchange, else the exchange's default.
     fn seat(&self) -> Option<&'a str> {
         let exchange = self.asked.exchange;
-        let own = self.serving.advertiser.seats.get(exchange.id.as_str());
+        let own = self.campaign.advertiser.seats.get(exchange.id.as_str());
         own.or(exchange.spec.seat.as_ref()).map(String::as_str)
     }
 
@@ -199,10 +196,9 @@ impl<'a> Offer<'a> {
             prepared,
             ..
         } = *self;
-        let spec = &creative.spec;
         let arena = urls.arena;
-        let texts = |texts: &'a [String]| -> &'a [&'a str] {
-            arena.alloc_slice_fill_iter(texts.iter().map(String::as_str))
+        let texts = |texts: &'a [Box<str>]| -> &'a [&'a str] {
+            arena.alloc_slice_fill_iter(texts.iter().map(|text| &**text))
         };
         let id = bumpalo::format!(in arena, "{}", urls.token.bid_id).into_bump_str();
         Bid {
@@ -215,17 +211,17 @@ impl<'a> Offer<'a> {
             adm: self.adm(id, urls),
             adid: Some(creative.id.as_str()),
             bundle: prepared.bundle.as_deref(),
-            adomain: texts(&spec.adomain),
-            cid: Some(self.serving.campaign.id.as_str()),
+            adomain: texts(&creative.adomain),
+            cid: Some(self.campaign.id.as_str()),
             crid: Some(&prepared.crid),
-            cat: texts(&spec.categories),
-            cattax: u16::try_from(spec.cattax)
+            cat: texts(&creative.categories),
+            cattax: u16::try_from(creative.cattax)
                 .ok()
-                .filter(|_| !spec.categories.is_empty()),
-            attr: &prepared.attributes,
-            apis: &prepared.apis,
+                .filter(|_| !creative.categories.is_empty()),
+            attr: &creative.attributes,
+            apis: &creative.apis,
             protocol: self.protocol(),
-            language: spec.language.as_deref(),
+            language: creative.language.as_deref(),
             dealid: decision
                 .deal
                 .and_then(|at| self.imp.pmp.deals.get(at))
@@ -255,6 +251,9 @@ impl<'a> Offer<'a> {
         let impression = urls.impression();
         let click = if prepared.has_click { urls.click() } else { "" };
         if self.decision.format == Format::Native {
+            let Some(own) = &self.creative.native else {
+                return &[];
+            };
             let native = self.imp.native;
             let text = native.and_then(|native| native.request).unwrap_or("{}");
             let request = openrtb::native::read_request(text, arena).unwrap_or_default();
@@ -265,7 +264,7 @@ impl<'a> Offer<'a> {
                 cache_buster: cache_buster(bid_id),
             };
             let offer_version = native.and_then(|native| native.ver);
-            let adm = native::answer(&request, offer_version, &self.creative.spec, fill);
+            let adm = native::answer(&request, offer_version, own, fill);
             return arena.alloc_slice_copy(&[&*arena.alloc_str(&adm)]);
         }
         let video_token = if prepared.has_video_events {
@@ -274,7 +273,7 @@ impl<'a> Offer<'a> {
             ""
         };
         let mut adm = ArenaVec::with_capacity_in(prepared.markup.len() + 8, arena);
-        for piece in &prepared.markup {
+        for piece in prepared.markup.pieces() {
             match piece {
                 Piece::Text(text) => adm.push(&**text),
                 Piece::ClickUrl => adm.push(click),
@@ -296,10 +295,9 @@ impl<'a> Offer<'a> {
             Format::Audio => self.imp.audio,
             Format::Banner | Format::Native => None,
         }?;
-        let own = || bidding_engine::protocols(&self.creative.spec);
-        own()
-            .find(|code| media.protocols.contains(code))
-            .or_else(|| own().next())
+        let own = &self.creative.protocols;
+        let asked_for = own.iter().find(|code| media.protocols.contains(code));
+        asked_for.or(own.first()).copied()
     }
 
     /// Where the request speaks of it and the advertiser says both: whether it has to is the engine's condition.
@@ -307,10 +305,10 @@ impl<'a> Offer<'a> {
         /// The advertiser's markup shows no disclosure (`adrender`): that is left to the publisher.
         const NOT_RENDERED: u16 = 0;
         self.asked.request.regs.dsa.as_ref()?;
-        let advertiser = &self.serving.advertiser;
+        let advertiser = &self.campaign.advertiser;
         let transparency = urls.arena.alloc(DsaTransparency {
             domain: host(urls.base),
-            dsaparams: user_parameters(&self.serving.campaign.spec.targeting),
+            dsaparams: user_parameters(self.campaign),
         });
         Some(BidDsa {
             behalf: Some(advertiser.legal_name.as_deref()?),
@@ -323,10 +321,8 @@ impl<'a> Offer<'a> {
 
 /// What of the user decides who sees the campaign (IAB DSA Transparency, `dsaparams`): 1 profiling, 2 basic
 /// advertising, 3 precise geolocation.
-fn user_parameters(targeting: &Targeting) -> &'static [u16] {
-    let mut places = targeting.geo.allow.iter().chain(&targeting.geo.block);
-    let is_precise = places.any(|place| place.radius.is_some() || place.zip.is_some());
-    match (!targeting.audiences.is_any(), is_precise) {
+fn user_parameters(campaign: &CampaignRecord) -> &'static [u16] {
+    match (campaign.uses_profile, campaign.uses_precise_place) {
         (false, false) => &[2],
         (true, false) => &[1, 2],
         (false, true) => &[2, 3],
@@ -353,13 +349,13 @@ fn billing_window_ms(request: &BidRequest<'_>, imp: &Imp<'_>, spec: &ExchangeSpe
 }
 
 /// What an impression counts on, each once.
-fn counters(spec: &CampaignSpec, serving: &ServingCampaign, creative: &Creative) -> Vec<CounterKey> {
-    let mut counters: Vec<CounterKey> = Vec::with_capacity(spec.frequency_caps.len());
-    for cap in &spec.frequency_caps {
+fn counters(campaign: &CampaignRecord, creative: &CreativeRecord) -> Vec<CounterKey> {
+    let mut counters: Vec<CounterKey> = Vec::with_capacity(campaign.frequency_caps.len());
+    for cap in &campaign.frequency_caps {
         let scope_id = match cap.scope {
-            CapScope::Campaign => serving.campaign.id.as_str(),
+            CapScope::Campaign => campaign.id.as_str(),
             CapScope::Creative => creative.id.as_str(),
-            CapScope::Advertiser => serving.advertiser.id.as_str(),
+            CapScope::Advertiser => campaign.advertiser.id.as_str(),
         };
         let counter = CounterKey {
             scope_id: scope_id.to_owned(),
@@ -372,9 +368,9 @@ fn counters(spec: &CampaignSpec, serving: &ServingCampaign, creative: &Creative)
     counters
 }
 
-fn landing_url(pieces: &[Piece], bid_id: BidId) -> String {
+fn landing_url(landing: &Markup, bid_id: BidId) -> String {
     let id = bid_id.to_string();
-    let texts = pieces.iter().map(|piece| match piece {
+    let texts = landing.pieces().map(|piece| match piece {
         Piece::Text(text) => &**text,
         Piece::ClickId => &id,
         Piece::CacheBuster => cache_buster(&id),

@@ -1,9 +1,8 @@
 //! The words a bid is reported under, in the vocabulary of targeting.
 
-use bidding_engine::Decision;
+use bidding_engine::{CampaignRecord, Decision};
 use domain::creative::Format;
 use domain::event::Dimensions;
-use domain::serving::ServingCampaign;
 use openrtb::BidRequest;
 use openrtb::codes::device_type as device;
 use openrtb::request::{Imp, Inventory, InventoryKind};
@@ -15,14 +14,14 @@ pub(crate) fn dimensions(
     request: &BidRequest<'_>,
     imp: &Imp<'_>,
     decision: &Decision,
-    campaign: &ServingCampaign,
+    campaign: &CampaignRecord,
     exchange_id: &str,
 ) -> Dimensions {
     let creative = campaign.creatives.get(decision.creative);
     let deal = decision.deal.and_then(|at| imp.pmp.deals.get(at));
     Dimensions {
         advertiser: campaign.advertiser.id.0.clone(),
-        campaign: campaign.campaign.id.0.clone(),
+        campaign: campaign.id.0.clone(),
         creative: creative.map_or_else(String::new, |creative| creative.id.0.clone()),
         exchange: exchange_id.to_owned(),
         deal: deal.map_or_else(String::new, |deal| bounded(deal.id)),

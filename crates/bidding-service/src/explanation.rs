@@ -12,10 +12,10 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::routing::post;
 use bidding_engine::{
-    CreativeFailures, ExchangeState, Explanation, ImpExplanation, NoBidReason, Now, explain, is_identifiable,
+    CampaignRecord, CreativeFailures, ExchangeState, Explanation, ImpExplanation, NoBidReason, Now, explain,
+    is_identifiable,
 };
 use bumpalo::Bump;
-use domain::serving::ServingCampaign;
 use openrtb::BidRequest;
 use openrtb::request::{Imp, InventoryKind};
 use platform::Clock;
@@ -126,7 +126,7 @@ impl Question {
             .ok_or_else(Problem::not_found)?;
         let numbers = self.numbers(live);
         let campaigns = self.campaigns.iter().map(|id| {
-            let Some((number, serving)) = numbers.get(id.as_str()) else {
+            let Some((number, campaign)) = numbers.get(id.as_str()) else {
                 return json!({"campaign_id": id, "first": "not_in_index", "imps": []});
             };
             let explanation = user.view(|user| {
@@ -140,7 +140,7 @@ impl Question {
                     *number,
                 )
             });
-            told(serving, &request, explanation)
+            told(campaign, &request, explanation)
         });
         Ok(json!({
             "request": seen(&request, exchange, user),
@@ -149,11 +149,11 @@ impl Question {
     }
 
     /// Where those asked about are in the index.
-    fn numbers<'a>(&self, live: &'a Live) -> HashMap<&'a str, (usize, &'a ServingCampaign)> {
-        let numbered = (0..live.snapshot.numbers())
-            .filter_map(|number| Some((number, &**live.snapshot.campaign(number)?)));
+    fn numbers<'a>(&self, live: &'a Live) -> HashMap<&'a str, (usize, &'a CampaignRecord)> {
+        let numbered =
+            (0..live.snapshot.numbers()).filter_map(|number| Some((number, live.snapshot.campaign(number)?)));
         numbered
-            .map(|(number, serving)| (serving.campaign.id.as_str(), (number, serving)))
+            .map(|(number, campaign)| (campaign.id.as_str(), (number, campaign)))
             .filter(|(id, _)| self.campaigns.iter().any(|asked| asked == id))
             .collect()
     }
@@ -202,8 +202,8 @@ fn seen_imp(imp: &Imp<'_>) -> Value {
     })
 }
 
-fn told(serving: &ServingCampaign, request: &BidRequest<'_>, explanation: Option<Explanation>) -> Value {
-    let id = &serving.campaign.id;
+fn told(campaign: &CampaignRecord, request: &BidRequest<'_>, explanation: Option<Explanation>) -> Value {
+    let id = &campaign.id;
     let Some(explanation) = explanation else {
         return json!({"campaign_id": id, "first": "not_in_index", "imps": []});
     };
@@ -216,20 +216,20 @@ fn told(serving: &ServingCampaign, request: &BidRequest<'_>, explanation: Option
     json!({
         "campaign_id": id,
         "first": first.map(NoBidReason::as_str),
-        "imps": imps.map(|(of_imp, imp)| told_imp(serving, imp, of_imp)).collect::<Vec<_>>(),
+        "imps": imps.map(|(of_imp, imp)| told_imp(campaign, imp, of_imp)).collect::<Vec<_>>(),
     })
 }
 
-fn told_imp(serving: &ServingCampaign, imp: &Imp<'_>, of_imp: &ImpExplanation) -> Value {
+fn told_imp(campaign: &CampaignRecord, imp: &Imp<'_>, of_imp: &ImpExplanation) -> Value {
     json!({
         "imp_id": imp.id,
         "first": of_imp.first.map(NoBidReason::as_str),
         "campaign_failures": words(&of_imp.campaign),
-        "creatives": of_imp.creatives.iter().map(|of| told_creative(serving, imp, of)).collect::<Vec<_>>(),
+        "creatives": of_imp.creatives.iter().map(|of| told_creative(campaign, imp, of)).collect::<Vec<_>>(),
     })
 }
 
-fn told_creative(serving: &ServingCampaign, imp: &Imp<'_>, of: &CreativeFailures) -> Value {
+fn told_creative(campaign: &CampaignRecord, imp: &Imp<'_>, of: &CreativeFailures) -> Value {
     let price = of.price.map(|price| {
         json!({
             "currency": price.currency,
@@ -240,7 +240,7 @@ fn told_creative(serving: &ServingCampaign, imp: &Imp<'_>, of: &CreativeFailures
         })
     });
     json!({
-        "creative_id": serving.creatives.get(of.creative).map(|creative| &creative.id),
+        "creative_id": campaign.creatives.get(of.creative).map(|creative| &creative.id),
         "deal_id": of.deal.and_then(|at| imp.pmp.deals.get(at)).map(|deal| deal.id),
         "failures": words(&of.failures),
         "price": price,

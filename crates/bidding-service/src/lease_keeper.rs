@@ -35,9 +35,8 @@ mod tests;
 
 use crate::metrics::MoneyMetrics;
 use account::Account;
-use bidding_engine::{LeaseCell, Now};
+use bidding_engine::{CompiledCampaign, LeaseCell, Now};
 use domain::id::{BidId, BidderId, CampaignId};
-use domain::serving::ServingCampaign;
 use ended_bids::EndedBids;
 use heartbeat::Heartbeats;
 use platform::{Clock, Shutdown};
@@ -141,7 +140,7 @@ impl LeaseKeeper {
 
     /// The cells of all campaigns that now serve, each once, in their order. A campaign that may not bid any more is bound at
     /// once; one that is not among them is drained.
-    pub(crate) fn cells_for(&self, campaigns: &[Arc<ServingCampaign>]) -> Vec<Arc<LeaseCell>> {
+    pub(crate) fn cells_for(&self, campaigns: &[Arc<CompiledCampaign>]) -> Vec<Arc<LeaseCell>> {
         let mut accounts = self.accounts();
         let cells = campaigns
             .iter()
@@ -149,7 +148,7 @@ impl LeaseKeeper {
             .collect();
         // No campaign is there twice: with as many accounts, all of them are serving.
         if campaigns.len() < accounts.len() {
-            let ids = campaigns.iter().map(|campaign| &campaign.campaign.id);
+            let ids = campaigns.iter().map(|campaign| &campaign.record().id);
             let serving: HashSet<&CampaignId> = ids.collect();
             for (id, held) in accounts.iter() {
                 if !serving.contains(id) {
@@ -161,7 +160,7 @@ impl LeaseKeeper {
     }
 
     /// The cell of one campaign that is new or has changed.
-    pub(crate) fn serves(&self, campaign: &Arc<ServingCampaign>) -> Arc<LeaseCell> {
+    pub(crate) fn serves(&self, campaign: &Arc<CompiledCampaign>) -> Arc<LeaseCell> {
         self.cell_for(&mut self.accounts(), campaign)
     }
 
@@ -173,7 +172,7 @@ impl LeaseKeeper {
     }
 
     /// The record of a campaign that is served, or was until its leases are given back.
-    pub(crate) fn campaign(&self, id: &CampaignId) -> Option<Arc<ServingCampaign>> {
+    pub(crate) fn campaign(&self, id: &CampaignId) -> Option<Arc<CompiledCampaign>> {
         let held = self.accounts().get(id)?.clone();
         let campaign = held.account().campaign.clone();
         Some(campaign)
@@ -189,13 +188,14 @@ impl LeaseKeeper {
         is_changed
     }
 
-    fn cell_for(&self, accounts: &mut Accounts, campaign: &Arc<ServingCampaign>) -> Arc<LeaseCell> {
+    fn cell_for(&self, accounts: &mut Accounts, campaign: &Arc<CompiledCampaign>) -> Arc<LeaseCell> {
         let mut is_new = false;
-        let held = accounts.entry(campaign.campaign.id.clone()).or_insert_with(|| {
+        let record = campaign.record();
+        let held = accounts.entry(record.id.clone()).or_insert_with(|| {
             is_new = true;
-            self.metrics.counts_in(campaign.campaign.spec.budget.currency);
+            self.metrics.counts_in(record.currency);
             let held = Arc::new(Held {
-                group: self.ledger.0.group_of(&campaign.campaign.spec.advertiser_id),
+                group: self.ledger.0.group_of(&record.advertiser.id),
                 cell: Arc::default(),
                 account: Mutex::new(Account::new(campaign.clone())),
             });

@@ -1,7 +1,8 @@
 //! Native answers (OpenRTB Dynamic Native Ads 1.2, chapter 5): the creative's assets under the ids that the
 //! request gave them.
 
-use domain::creative::{CreativeSpec, NativeAsset};
+use bidding_engine::NativeRecord;
+use domain::creative::NativeAsset;
 use openrtb::native::{Asset, NativeRequest};
 use serde::Serialize;
 use std::borrow::Cow;
@@ -98,13 +99,13 @@ struct Tracker<'a> {
 pub(crate) fn answer(
     request: &NativeRequest<'_>,
     offer_version: Option<&str>,
-    spec: &CreativeSpec,
+    own: &NativeRecord,
     fill: NativeFill<'_>,
 ) -> String {
     let pixels = || {
-        let own = [Cow::Borrowed(fill.impression)];
-        own.into_iter()
-            .chain(spec.impression_trackers.iter().map(|url| fill.tracker(url)))
+        let ours = [Cow::Borrowed(fill.impression)];
+        ours.into_iter()
+            .chain(own.impression_trackers.iter().map(|url| fill.tracker(url)))
     };
     let takes_events = request
         .eventtrackers
@@ -121,11 +122,11 @@ pub(crate) fn answer(
         assets: request
             .assets
             .iter()
-            .filter_map(|asset| answered(asset, &spec.assets))
+            .filter_map(|asset| answered(asset, &own.assets))
             .collect(),
         link: Link {
             url: fill.click,
-            clicktrackers: spec.click_trackers.iter().map(|url| fill.tracker(url)).collect(),
+            clicktrackers: own.click_trackers.iter().map(|url| fill.tracker(url)).collect(),
         },
         imptrackers: if takes_events {
             Vec::new()
@@ -196,8 +197,8 @@ mod tests {
         cache_buster: "77",
     };
 
-    fn spec() -> CreativeSpec {
-        creative(json!({
+    fn own() -> NativeRecord {
+        let spec = creative(json!({
             "format": "native",
             "assets": [
                 {"kind": "title", "text": "Hello"},
@@ -207,14 +208,19 @@ mod tests {
             ],
             "impression_trackers": ["https://t.example?c={CLICK_ID}&{CACHEBUSTER}&{x}"], "click_trackers": ["https://c.example?{CACHEBUSTER}"],
         }))
-        .spec
+        .spec;
+        NativeRecord {
+            assets: spec.assets.into(),
+            impression_trackers: spec.impression_trackers.into(),
+            click_trackers: spec.click_trackers.into(),
+        }
     }
 
     fn answered_to(request: &Value, offer_version: Option<&str>) -> Value {
         let text = request.to_string();
         let arena = Bump::new();
         let request = openrtb::native::read_request(&text, &arena).unwrap();
-        serde_json::from_str(&answer(&request, offer_version, &spec(), FILL)).unwrap()
+        serde_json::from_str(&answer(&request, offer_version, &own(), FILL)).unwrap()
     }
 
     #[test]
@@ -322,7 +328,7 @@ mod tests {
             let text = String::from_utf8(text).unwrap();
             let arena = Bump::new();
             let Ok(request) = openrtb::native::read_request(&text, &arena) else { return Ok(()) };
-            let answer: Value = serde_json::from_str(&answer(&request, None, &spec(), FILL)).unwrap();
+            let answer: Value = serde_json::from_str(&answer(&request, None, &own(), FILL)).unwrap();
             let answer = answer.get("native").unwrap_or(&answer);
             prop_assert_eq!(&answer["link"]["url"], "https://b/c");
             for given in answer["assets"].as_array().unwrap() {

@@ -22,12 +22,12 @@ use crate::metrics::MoneyMetrics;
 use crate::metrics::USER_COUNTERS;
 use crate::spool::{Spool, Spooled, Worth};
 use crate::token::BidToken;
+use bidding_engine::CompiledCampaign;
 use circuit::Circuit;
 use domain::currency::Currency;
 use domain::event::{BidEvent, EventKind};
 use domain::exchange;
 use domain::id::{BidId, CampaignId};
-use domain::serving::ServingCampaign;
 use platform::Clock;
 use recent::Recent;
 use std::collections::HashSet;
@@ -236,7 +236,7 @@ impl Settlement {
     }
 
     /// The record of a campaign that this process serves, or did lately.
-    pub(crate) fn campaign(&self, id: &CampaignId) -> Option<Arc<ServingCampaign>> {
+    pub(crate) fn campaign(&self, id: &CampaignId) -> Option<Arc<CompiledCampaign>> {
         self.keeper.campaign(id)
     }
 

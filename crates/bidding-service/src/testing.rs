@@ -6,9 +6,11 @@ pub(crate) mod model_books;
 pub(crate) mod model_ledger;
 
 use crate::metrics::{BiddingMetrics, IndexMetrics};
+use bidding_engine::CompiledCampaign;
 use domain::creative::Creative;
 use domain::serving::ServingCampaign;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// `crv_1`, with the fields of its spec that matter to the test.
 pub(crate) fn creative(spec: Value) -> Creative {
@@ -38,6 +40,15 @@ pub(crate) fn campaign(id: &str) -> ServingCampaign {
         "days": [],
     }))
     .unwrap()
+}
+
+/// As the keeper takes it.
+pub(crate) fn compiled(serving: &ServingCampaign) -> Arc<CompiledCampaign> {
+    Arc::new(CompiledCampaign::compile(serving.clone()))
+}
+
+pub(crate) fn all_compiled(serving: &[Arc<ServingCampaign>]) -> Vec<Arc<CompiledCampaign>> {
+    serving.iter().map(|serving| compiled(serving)).collect()
 }
 
 pub(crate) fn index_metrics() -> IndexMetrics {

@@ -2,7 +2,7 @@
 //!
 //! campaign-service computes them once and publishes them; nobody else turns an instant into a day.
 
-use crate::campaign::{Budget, CampaignSpec, Flight};
+use crate::campaign::{Budget, Flight};
 use crate::money::NANOS_PER_MICRO;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
@@ -79,9 +79,8 @@ fn first_instant_ms(date: Date, zone: &TimeZone) -> Option<i64> {
 
 /// Whether the flight covers the instant.
 #[must_use]
-pub fn in_flight(spec: &CampaignSpec, now_ms: i64) -> bool {
-    spec.flight.start.as_millisecond() <= now_ms
-        && spec.flight.end.is_none_or(|end| now_ms < end.as_millisecond())
+pub fn in_flight(flight: &Flight, now_ms: i64) -> bool {
+    flight.start.as_millisecond() <= now_ms && flight.end.is_none_or(|end| now_ms < end.as_millisecond())
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ fn entry(id: &str, cpm_micros: i64) -> Entry<&'static str> {
     }))
     .unwrap();
     Entry {
-        campaign: Arc::new(CompiledCampaign::compile(Arc::new(serving))),
+        campaign: Arc::new(CompiledCampaign::compile(serving)),
         cell: Arc::default(),
         companion: "kept",
     }
@@ -42,9 +42,9 @@ fn has_bounds_that_hold(catalog: &Catalog<&'static str>) -> bool {
     let snapshot = &catalog.snapshot;
     let bounds: Vec<i64> = snapshot.bounds_usd_micros.iter().copied().collect();
     bounds.is_sorted_by(|one, next| one >= next)
-        && snapshot.numbered().all(|(number, campaign)| {
-            campaign.serving.campaign.spec.bid.max_cpm_micros <= snapshot.bound_usd_micros(number)
-        })
+        && snapshot
+            .numbered()
+            .all(|(number, campaign)| campaign.max_cpm_micros <= snapshot.bound_usd_micros(number))
 }
 
 fn number_of(catalog: &Catalog<&'static str>, id: &str) -> Option<usize> {
@@ -99,10 +99,7 @@ fn a_copy_of_the_snapshot_sees_no_later_change_and_who_is_gone_leaves_no_lease()
     catalog
         .apply([Change::Gone("c2".to_owned()), Change::Gone("nobody".to_owned())])
         .unwrap();
-    assert_eq!(
-        snapshot.campaign(1).map(|one| one.campaign.id.as_str()),
-        Some("c2")
-    );
+    assert_eq!(snapshot.campaign(1).map(|one| one.id.as_str()), Some("c2"));
     assert!(catalog.snapshot().campaign(1).is_none());
     assert_eq!(
         Arc::strong_count(&cell),

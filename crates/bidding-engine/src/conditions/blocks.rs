@@ -18,7 +18,7 @@ pub(super) fn ad_type_is_allowed(
 }
 
 /// AdCOM "Creative Attributes": expandable by itself, on a click, on a rollover.
-const EXPANDABLE: std::ops::RangeInclusive<i64> = 3..=5;
+const EXPANDABLE: std::ops::RangeInclusive<u16> = 3..=5;
 /// OpenRTB 2.6, 3.2.6 `expdir`: left, right, up, down.
 const EVERY_DIRECTION: std::ops::RangeInclusive<u16> = 1..=4;
 
@@ -35,13 +35,9 @@ pub(super) fn attributes_are_allowed(
         Format::Native => offer.imp.native.map(|native| native.battr),
     };
     let blocked = blocked.unwrap_or_default();
-    let attributes = campaign
-        .spec_of(creative)
-        .map(|spec| spec.attributes.as_slice())
-        .unwrap_or_default();
-    let is_blocked = attributes
-        .iter()
-        .any(|attribute| blocked.iter().any(|blocked| i64::from(*blocked) == *attribute));
+    let record = campaign.record_of(creative);
+    let attributes = record.map(|record| &*record.attributes).unwrap_or_default();
+    let is_blocked = attributes.iter().any(|attribute| blocked.contains(attribute));
     let banner = offer.imp.banner.filter(|_| creative.format == Format::Banner);
     let expdir = banner.map(|banner| banner.expdir).unwrap_or_default();
     let may_expand = expdir.is_empty() || EVERY_DIRECTION.into_iter().all(|way| expdir.contains(&way));

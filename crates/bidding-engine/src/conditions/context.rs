@@ -3,6 +3,7 @@
 use crate::campaign::CompiledCampaign;
 use crate::creative::CompiledCreative;
 use crate::hash::exact;
+use crate::list::ListOf;
 use crate::offer::{Few, Offer};
 use domain::creative::Format;
 use openrtb::request::AudioVideo;
@@ -13,7 +14,7 @@ pub(super) fn placement_is_wanted(
     offer: &Offer<'_>,
 ) -> bool {
     campaign
-        .placements
+        .list(ListOf::Placements)
         .admits(placements(offer, creative.format).as_slice())
 }
 
@@ -66,5 +67,5 @@ pub(super) fn position_is_wanted(
         Some(7) => const { exact("full_screen") },
         _ => const { exact("unknown") },
     };
-    campaign.positions.admits(&[word])
+    campaign.list(ListOf::Positions).admits(&[word])
 }

@@ -2,6 +2,7 @@
 
 use crate::campaign::CompiledCampaign;
 use crate::creative::CompiledCreative;
+use crate::list::ListOf;
 use crate::offer::{Offer, names_no_size, pod};
 use crate::words::size;
 use domain::creative::Format;
@@ -63,9 +64,10 @@ pub(super) fn size_is_wanted(
     creative: &CompiledCreative,
     _: &Offer<'_>,
 ) -> bool {
+    let sizes = campaign.list(ListOf::Sizes);
     match creative.width.zip(creative.height) {
-        Some((width, height)) => campaign.sizes.admits(&[size(width, height)]),
-        None => campaign.sizes.admits(&[]),
+        Some((width, height)) => sizes.admits(&[size(width, height)]),
+        None => sizes.admits(&[]),
     }
 }
 

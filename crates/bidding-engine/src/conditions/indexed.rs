@@ -3,7 +3,7 @@
 use super::creative::{format_is_offered, size_is_offered};
 use crate::campaign::CompiledCampaign;
 use crate::facts::Facts;
-use crate::list::List;
+use crate::list::ListOf;
 use crate::offer::Offer;
 use crate::reason::NoBidReason::{self, *};
 use crate::user::UserView;
@@ -12,7 +12,7 @@ use openrtb::request::InventoryKind;
 /// A list of the campaign against what the request says.
 pub(crate) struct Listed {
     pub(crate) reason: NoBidReason,
-    pub(crate) of: fn(&CompiledCampaign) -> &List,
+    pub(crate) of: ListOf,
     pub(crate) values: fn(&Facts) -> &[u64],
 }
 
@@ -20,7 +20,7 @@ macro_rules! lists {
     ($($reason:ident $of:ident $values:ident;)*) => {
         &[$(Listed {
             reason: $reason,
-            of: |campaign| &campaign.$of,
+            of: ListOf::$of,
             values: |facts| &facts.$values,
         }),*]
     };
@@ -28,20 +28,20 @@ macro_rules! lists {
 
 /// In the order of their reasons.
 pub(crate) const LISTS: &[Listed] = lists! {
-    Exchange exchanges exchange;
-    Inventory inventory inventory;
-    Country countries country;
-    Device devices devices;
-    OperatingSystem operating_systems operating_system;
-    Browser browsers browser;
-    Language languages language;
-    Connection connections connections;
-    Carrier carriers carrier;
-    Site sites sites;
-    App apps app;
-    ContentCategory categories categories;
-    Keyword keywords keywords;
-    Audience audiences audiences;
+    Exchange Exchanges exchange;
+    Inventory Inventory inventory;
+    Country Countries country;
+    Device Devices devices;
+    OperatingSystem OperatingSystems operating_system;
+    Browser Browsers browser;
+    Language Languages language;
+    Connection Connections connections;
+    Carrier Carriers carrier;
+    Site Sites sites;
+    App Apps app;
+    ContentCategory Categories categories;
+    Keyword Keywords keywords;
+    Audience Audiences audiences;
 };
 
 /// Those that fail, in order.
@@ -49,7 +49,7 @@ pub(crate) fn failing<'a>(
     campaign: &'a CompiledCampaign,
     offer: &'a Offer<'_>,
 ) -> impl Iterator<Item = NoBidReason> + use<'a> {
-    let is_inactive = (!campaign.is_active).then_some(NoActiveCampaign);
+    let is_inactive = (!campaign.record.is_active).then_some(NoActiveCampaign);
     let of_lists = LISTS.iter().flat_map(|list| {
         let without_state = list.reason == Audience
             && campaign.needs_user_state
@@ -63,7 +63,10 @@ pub(crate) fn failing<'a>(
     });
     let of_imp = [
         (!offer.slots.iter().any(|slot| slot.suits(campaign))).then_some(Deal),
-        (!campaign.formats.admits(offer.format_words().as_slice())).then_some(Format),
+        (!campaign
+            .list(ListOf::Formats)
+            .admits(offer.format_words().as_slice()))
+        .then_some(Format),
         (!has_fitting_size(campaign, offer)).then_some(NoFittingSize),
     ];
     is_inactive
@@ -75,11 +78,11 @@ pub(crate) fn failing<'a>(
 fn is_wanted(list: &Listed, campaign: &CompiledCampaign, offer: &Offer<'_>) -> bool {
     // A campaign with a list of apps to allow does not ask an app for its site, nor the other way round.
     let is_of_the_other_kind = match (list.reason, offer.ask.request.inventory.kind) {
-        (Site, InventoryKind::App) => !campaign.apps.allow.is_empty(),
-        (App, InventoryKind::Site) => !campaign.sites.allow.is_empty(),
+        (Site, InventoryKind::App) => !campaign.list(ListOf::Apps).allow().is_empty(),
+        (App, InventoryKind::Site) => !campaign.list(ListOf::Sites).allow().is_empty(),
         _ => false,
     };
-    (list.of)(campaign).admits((list.values)(offer.ask.facts)) || is_of_the_other_kind
+    campaign.list(list.of).admits((list.values)(offer.ask.facts)) || is_of_the_other_kind
 }
 
 /// Of a format that is offered, and no banner of another size.

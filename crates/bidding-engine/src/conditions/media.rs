@@ -3,7 +3,7 @@
 use crate::campaign::CompiledCampaign;
 use crate::creative::CompiledCreative;
 use crate::offer::{Offer, Slot, dynamic_pod};
-use domain::creative::{CreativeSpec, Format};
+use domain::creative::Format;
 
 /// AdCOM "Linearity Modes": 1 linear, 2 overlay. Our creatives are linear.
 pub(super) fn is_linear(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
@@ -54,22 +54,10 @@ pub(super) fn protocol_is_supported(
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
-    let Some((media, spec)) = offer.media(creative.format).zip(campaign.spec_of(creative)) else {
+    let Some((media, record)) = offer.media(creative.format).zip(campaign.record_of(creative)) else {
         return true;
     };
-    media.protocols.is_empty() || protocols(spec).any(|own| media.protocols.contains(&own))
-}
-
-/// What a creative is answered with, of the AdCOM list "Creative Subtypes - Audio/Video". One that names where its
-/// document is gets a wrapper around the address, so that its protocols count as those of wrappers.
-pub fn protocols(spec: &CreativeSpec) -> impl Iterator<Item = u16> {
-    let is_wrapped = spec.markup.is_none() && spec.vast_url.is_some();
-    let own = spec.protocols.iter().filter_map(|code| u16::try_from(*code).ok());
-    own.map(move |code| match code {
-        1..=3 if is_wrapped => code + 3,
-        7 | 9 | 11 | 13 if is_wrapped => code + 1,
-        other => other,
-    })
+    media.protocols.is_empty() || record.protocols.iter().any(|own| media.protocols.contains(own))
 }
 
 /// The same for the type of its media file.
@@ -78,26 +66,26 @@ pub(super) fn mime_is_supported(
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
-    let Some((media, spec)) = offer.media(creative.format).zip(campaign.spec_of(creative)) else {
+    let Some((media, record)) = offer.media(creative.format).zip(campaign.record_of(creative)) else {
         return true;
     };
     media.mimes.is_empty()
-        || spec
+        || record
             .mimes
             .iter()
             .any(|own| media.mimes.iter().any(|asked| asked.eq_ignore_ascii_case(own)))
 }
 
 /// AdCOM "API Frameworks" whose script a player has to run beside the video: VPAID 1 and 2, SIMID 1.0 and 1.1.
-const INTERACTIVE: [i64; 4] = [1, 2, 8, 9];
+const INTERACTIVE: [u16; 4] = [1, 2, 8, 9];
 /// Of the same list: a script that measures in the player.
-const OMID: i64 = 7;
+const OMID: u16 = 7;
 /// `imp.ssai` (3.2.4): the video is stitched on the server and tracked by the client, or all is done by the server.
 const STITCHED: u16 = 2;
 const ALL_SERVER_SIDE: u16 = 3;
 
 /// Where videos are stitched into the stream by a server nobody runs their scripts, whatever `api` says.
-fn runs_where_it_is_inserted(api: i64, ssai: u16) -> bool {
+fn runs_where_it_is_inserted(api: u16, ssai: u16) -> bool {
     !(INTERACTIVE.contains(&api) && matches!(ssai, STITCHED | ALL_SERVER_SIDE)
         || api == OMID && ssai == ALL_SERVER_SIDE)
 }
@@ -114,13 +102,10 @@ pub(super) fn apis_are_supported(
         Format::Native => offer.imp.native.map(|native| native.api),
     };
     let supported = supported.unwrap_or_default();
-    let needed = campaign
-        .spec_of(creative)
-        .map(|spec| spec.apis.as_slice())
-        .unwrap_or_default();
+    let record = campaign.record_of(creative);
+    let needed = record.map(|record| &*record.apis).unwrap_or_default();
     let is_played = matches!(creative.format, Format::Video | Format::Audio);
-    needed.iter().all(|api| {
-        supported.iter().any(|supported| i64::from(*supported) == *api)
-            && (!is_played || runs_where_it_is_inserted(*api, offer.imp.ssai))
-    })
+    needed
+        .iter()
+        .all(|api| supported.contains(api) && (!is_played || runs_where_it_is_inserted(*api, offer.imp.ssai)))
 }

@@ -15,14 +15,17 @@ pub(super) fn has_required_assets(
     if creative.format != Format::Native {
         return true;
     }
-    let Some((request, spec)) = offer.native.as_ref().zip(campaign.spec_of(creative)) else {
+    let own = campaign
+        .record_of(creative)
+        .and_then(|record| record.native.as_ref());
+    let Some((request, own)) = offer.native.as_ref().zip(own) else {
         return false;
     };
     request
         .assets
         .iter()
         .filter(|asked| asked.required)
-        .all(|asked| asked.id.is_some() && spec.assets.iter().any(|own| answers_native_asset(own, asked)))
+        .all(|asked| asked.id.is_some() && own.assets.iter().any(|own| answers_native_asset(own, asked)))
 }
 
 /// Whether an asset of a creative can stand where the request asks for one: kind, type, length, size, duration, and

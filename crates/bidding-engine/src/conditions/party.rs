@@ -44,7 +44,7 @@ pub(super) fn can_disclose(campaign: &CompiledCampaign, offer: &Offer<'_>) -> bo
     let Some(dsa) = &offer.ask.request.regs.dsa else {
         return true;
     };
-    let advertiser = &campaign.serving.advertiser;
+    let advertiser = &campaign.record.advertiser;
     !matches!(dsa.dsarequired, Some(2..=3))
         || advertiser.legal_name.is_some() && advertiser.paid_by.is_some() && dsa.pubrender != Some(0)
 }
@@ -56,7 +56,7 @@ fn is_invited(campaign: &CompiledCampaign, offer: &Offer<'_>, wseat: &[&str]) ->
 /// The advertiser's own at this exchange, else the exchange's default; empty ones are none.
 fn seat<'a>(campaign: &'a CompiledCampaign, offer: &Offer<'a>) -> Option<&'a str> {
     let exchange = &offer.ask.exchange.serving().exchange;
-    let own = campaign.serving.advertiser.seats.get(exchange.id.as_str());
+    let own = campaign.record.advertiser.seats.get(exchange.id.as_str());
     own.or(exchange.spec.seat.as_ref())
         .map(String::as_str)
         .filter(|seat| !seat.is_empty())

@@ -12,7 +12,7 @@ pub(super) fn is_below_caps(
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
-    let mut caps = campaign.caps.iter();
+    let mut caps = campaign.record.frequency_caps.iter();
     match offer.ask.user {
         UserView::Known { .. } => caps.all(|cap| {
             let scope_hash = match cap.scope {
@@ -27,6 +27,6 @@ pub(super) fn is_below_caps(
             seen < cap.impressions
         }),
         UserView::Unidentified => caps.all(|cap| cap.unidentified == Unidentified::Bid),
-        UserView::Unavailable => campaign.caps.is_empty(),
+        UserView::Unavailable => campaign.record.frequency_caps.is_empty(),
     }
 }

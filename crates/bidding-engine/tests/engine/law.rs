@@ -40,8 +40,8 @@ fn assert_pods_hold_what_they_may(world: &World, request: &Value, answer: &Answe
     for decision in &answer.decisions {
         let imp = &request["imp"][decision.imp];
         let media = &imp[decision.format.as_str()];
-        let serving = world.snapshot.campaign(decision.campaign).unwrap();
-        let creative = &serving.creatives[decision.creative].spec;
+        let campaign = world.snapshot.campaign(decision.campaign).unwrap();
+        let creative = &campaign.creatives[decision.creative];
         if let Some(whole) = media["poddur"].as_i64() {
             let (ads, seconds) = in_slots.entry((decision.imp, decision.deal)).or_default();
             *ads += 1;
@@ -72,7 +72,7 @@ fn assert_pods_hold_what_they_may(world: &World, request: &Value, answer: &Answe
         let ads = in_pods.entry(pod).or_default();
         ads.insert(
             decision.campaign,
-            (serving.advertiser.id.to_string(), tops.collect()),
+            (campaign.advertiser.id.to_string(), tops.collect()),
         );
     }
     for ads in in_pods.values() {
@@ -242,7 +242,7 @@ impl Patched {
     fn renew_leases(&mut self) {
         for (number, cell) in self.catalog.leases().cells.iter().enumerate() {
             if let Some(campaign) = self.catalog.snapshot().campaign(number) {
-                let (nanos, bids, until_ms) = self.told[campaign.campaign.id.as_str()].1;
+                let (nanos, bids, until_ms) = self.told[campaign.id.as_str()].1;
                 cell.set_reserve_ceiling_nanos(nanos.saturating_add(cell.reserved_total_nanos()));
                 cell.set_bids_ceiling(bids.saturating_add(cell.bids_total()));
                 cell.set_valid_until_monotonic_ms(until_ms);

@@ -84,13 +84,13 @@ impl CampaignBuilder {
         self.0["campaign"]["id"].as_str().unwrap().to_owned()
     }
 
-    pub(crate) fn build(mut self) -> Arc<ServingCampaign> {
+    pub(crate) fn build(mut self) -> ServingCampaign {
         let campaign = self.0["campaign"]["id"].clone();
         for (at, creative) in self.0["creatives"].as_array_mut().unwrap().iter_mut().enumerate() {
             creative["id"] = json!(format!("crv_{}_{at}", campaign.as_str().unwrap()));
             creative["campaign_id"] = campaign.clone();
         }
-        Arc::new(serde_json::from_value(self.0).unwrap())
+        serde_json::from_value(self.0).unwrap()
     }
 }
 
@@ -178,7 +178,7 @@ pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) scratch: Scratch,
     exchange: ServingExchange,
-    campaigns: Vec<Arc<ServingCampaign>>,
+    campaigns: Vec<ServingCampaign>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -324,12 +324,7 @@ impl World {
     }
 
     pub(crate) fn id(&self, decision: &Decision) -> String {
-        self.snapshot
-            .campaign(decision.campaign)
-            .unwrap()
-            .campaign
-            .id
-            .to_string()
+        self.snapshot.campaign(decision.campaign).unwrap().id.to_string()
     }
 
     pub(crate) fn reason(&mut self, request: &Value) -> Option<NoBidReason> {

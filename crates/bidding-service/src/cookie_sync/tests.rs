@@ -31,7 +31,7 @@ impl Site {
         }))
         .unwrap();
         let live = Live {
-            snapshot: bidding_engine::Snapshot::build(Vec::new(), &[exchange]),
+            snapshot: bidding_engine::Snapshot::build([], &[exchange]),
             ..Live::default()
         };
         let metrics = BiddingMetrics::register(&platform::Metrics::new("test").unwrap()).unwrap();

@@ -9,7 +9,7 @@ use crate::markup::PreparedCreative;
 use crate::metrics::BidMetrics;
 use bidding_engine::{Catalog, Change, Entry, LearnedPrices};
 use domain::id::CampaignId;
-use domain::serving::{ServingCampaign, ServingExchange};
+use domain::serving::ServingExchange;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -78,7 +78,7 @@ impl Builder {
         let mut catalog = catalog?;
         let changes = changes.into_iter().map(|change| match change {
             Changed::Serves(campaign) => {
-                let cell = self.keeper.serves(campaign.compiled.serving());
+                let cell = self.keeper.serves(&campaign.compiled);
                 Change::Serves(Entry {
                     campaign: campaign.compiled,
                     cell,
@@ -105,11 +105,8 @@ impl Builder {
         if let Some(longest_ms) = delays_ms.max() {
             self.win_notice_delay_ms.store(longest_ms, Ordering::Relaxed);
         }
-        let serving: Vec<Arc<ServingCampaign>> = campaigns
-            .iter()
-            .map(|campaign| campaign.compiled.serving().clone())
-            .collect();
-        let cells = self.keeper.cells_for(&serving);
+        let compiled = campaigns.iter().map(|campaign| campaign.compiled.clone());
+        let cells = self.keeper.cells_for(&compiled.collect::<Vec<_>>());
         let entries = campaigns.into_iter().zip(cells).map(|(campaign, cell)| Entry {
             campaign: campaign.compiled,
             cell,

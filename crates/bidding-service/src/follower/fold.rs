@@ -43,7 +43,7 @@ impl PreparedCampaign {
     fn new(serving: ServingCampaign) -> Self {
         Self {
             creatives: serving.creatives.iter().map(PreparedCreative::new).collect(),
-            compiled: Arc::new(CompiledCampaign::compile(Arc::new(serving))),
+            compiled: Arc::new(CompiledCampaign::compile(serving)),
         }
     }
 }
@@ -340,7 +340,7 @@ mod tests {
     fn revisions(fold: &Fold) -> Vec<i64> {
         fold.campaigns
             .serving()
-            .map(|campaign| campaign.compiled.serving().revision)
+            .map(|campaign| campaign.compiled.record().revision)
             .collect()
     }
 

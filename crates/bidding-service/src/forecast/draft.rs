@@ -15,7 +15,6 @@ use jiff::Timestamp;
 use platform::http::FieldError;
 use serde::Deserialize;
 use serde_json::Value;
-use std::sync::Arc;
 
 const MOST_CREATIVES: usize = 20;
 const MOST_PRICES: usize = 20;
@@ -170,7 +169,7 @@ impl Draft {
         let at_price = |max_cpm_micros: &i64| {
             let mut serving = serving.clone();
             serving.campaign.spec.bid.max_cpm_micros = *max_cpm_micros;
-            CompiledCampaign::compile(Arc::new(serving))
+            CompiledCampaign::compile(serving)
         };
         self.max_cpms_micros.iter().map(at_price).collect()
     }

@@ -17,7 +17,7 @@ fn live() -> Live {
     }))
     .unwrap();
     Live {
-        snapshot: Snapshot::build(Vec::new(), &[exchange]),
+        snapshot: Snapshot::build([], &[exchange]),
         ..Live::default()
     }
 }

@@ -6,12 +6,9 @@ use super::pacer::Pacer;
 use super::standing::epoch_of;
 use super::sums::Sums;
 use super::{BID_AFTER_RENEWAL_MS, REST_MS};
-use bidding_engine::{LeaseCell, Now};
-use domain::advertiser::AdvertiserStatus;
-use domain::campaign::CampaignStatus;
+use bidding_engine::{CampaignRecord, CompiledCampaign, LeaseCell, Now};
 use domain::id::CampaignId;
 use domain::period::{Day, in_flight};
-use domain::serving::ServingCampaign;
 use std::sync::Arc;
 use storage::spend_ledger::{Grant, LeaseNow, LeaseRequest};
 
@@ -23,7 +20,7 @@ pub(super) const DAY_TURN_MS: i64 = 250;
 /// Who holds the campaign's lease, from the ledger's side and from the bid path's.
 #[derive(Debug)]
 pub(super) struct Account {
-    pub(super) campaign: Arc<ServingCampaign>,
+    pub(super) campaign: Arc<CompiledCampaign>,
     /// No bid may be made: paused, ended, archived, gone from the topic, or this process ends.
     pub(super) stopped: bool,
     /// Not served any more: to be forgotten once nothing has the cell.
@@ -34,7 +31,7 @@ pub(super) struct Account {
     pub(super) changed: bool,
     pub(super) today: Option<DayLease>,
     /// The bids of the day before that can still be won.
-    pub(super) yesterday: Option<DayLease>,
+    pub(super) yesterday: Option<Box<DayLease>>,
     pacer: Pacer,
     observed_ms: Option<i64>,
     pub(super) observed_opportunities: i64,
@@ -77,9 +74,9 @@ pub(super) enum Rest {
 }
 
 impl Account {
-    pub(super) fn new(campaign: Arc<ServingCampaign>) -> Self {
+    pub(super) fn new(campaign: Arc<CompiledCampaign>) -> Self {
         Self {
-            stopped: !may_bid(&campaign),
+            stopped: !campaign.record().is_active,
             gone: false,
             asleep: false,
             campaign,
@@ -98,8 +95,8 @@ impl Account {
     }
 
     /// The record as it now is. One that forbids bids binds the cell at once. Returns whether anything changed.
-    pub(super) fn update(&mut self, campaign: &Arc<ServingCampaign>, cell: &LeaseCell) -> bool {
-        let version = |of: &ServingCampaign| (of.generation, of.revision);
+    pub(super) fn update(&mut self, campaign: &Arc<CompiledCampaign>, cell: &LeaseCell) -> bool {
+        let version = |of: &CompiledCampaign| (of.record().generation, of.record().revision);
         if version(&self.campaign) > version(campaign) {
             return false;
         }
@@ -107,7 +104,8 @@ impl Account {
         let was_stopped = self.stopped;
         self.campaign = campaign.clone();
         self.gone = false;
-        if !may_bid(campaign) {
+        // The engine checks flight and dates for each bid; this is what makes holding money pointless.
+        if !campaign.record().is_active {
             self.stop(cell);
         } else if is_news || self.stopped {
             self.stopped = false;
@@ -139,13 +137,17 @@ impl Account {
 
     /// Its part of the metrics. One that may not bid has no plan.
     pub(super) fn sums(&self, now: Now) -> Sums {
-        let leased_nanos = |lease: &Option<DayLease>| lease.as_ref().map_or(0, DayLease::leased_nanos);
+        let leased_nanos = |lease: Option<&DayLease>| lease.map_or(0, DayLease::leased_nanos);
         let day = self.today.as_ref().filter(|_| !self.stopped);
         let (planned_nanos, spent_nanos) = day
-            .and_then(|lease| self.pacer.plan_and_spent(&self.campaign, lease.day(), now))
+            .and_then(|lease| {
+                self.pacer
+                    .plan_and_spent(self.campaign.record(), lease.day(), now)
+            })
             .unwrap_or_default();
         Sums {
-            leased_nanos: leased_nanos(&self.today).saturating_add(leased_nanos(&self.yesterday)),
+            leased_nanos: leased_nanos(self.today.as_ref())
+                .saturating_add(leased_nanos(self.yesterday.as_deref())),
             pending_nanos: self.pacer.pending_nanos(),
             planned_nanos,
             spent_nanos,
@@ -173,13 +175,13 @@ impl Account {
                 self.yesterday = None;
             } else {
                 let open_nanos = lease.commit(0, 0);
-                asks.yesterday = Some(request(&self.campaign, lease.day(), open_nanos, 1));
+                asks.yesterday = Some(request(self.campaign.record(), lease.day(), open_nanos, 1));
             }
         }
         let Some(lease) = &mut self.today else { return asks };
         lease.renew(now, &counters, win_notice_delay_ms);
         let is_busy = !lease.is_over() || self.saw_opportunities_lately(now);
-        let may_bid = !self.stopped && in_flight(&self.campaign.campaign.spec, now.unix_ms);
+        let may_bid = !self.stopped && in_flight(&self.campaign.record().flight, now.unix_ms);
         asks.rests = !is_busy && may_bid;
         let is_due = if !may_bid {
             !self.today.as_ref().is_none_or(DayLease::is_empty)
@@ -201,7 +203,7 @@ impl Account {
             };
             cell.set_price_lift_ppm(self.pacer.price_lift_ppm());
             let extra_nanos = if may_bid && !self.pacer.is_overdrawn() {
-                self.pacer.extra_nanos(&self.campaign, quota, asks.rests)
+                self.pacer.extra_nanos(self.campaign.record(), quota, asks.rests)
             } else {
                 (0, 0)
             };
@@ -216,9 +218,9 @@ impl Account {
     fn quota(&mut self, now: Now, rests: bool, random: f64) -> i64 {
         let Some(lease) = &self.today else { return 0 };
         if rests {
-            i64::from(self.pacer.may_bid_once(&self.campaign, lease.day(), now))
+            i64::from(self.pacer.may_bid_once(self.campaign.record(), lease.day(), now))
         } else {
-            self.pacer.quota(&self.campaign, lease.day(), now, random)
+            self.pacer.quota(self.campaign.record(), lease.day(), now, random)
         }
     }
 
@@ -244,11 +246,11 @@ impl Account {
             bids: counters.bids,
         });
         self.changed = false;
-        let bid_nanos = self.pacer.bid_nanos(&self.campaign);
+        let bid_nanos = self.pacer.bid_nanos(self.campaign.record());
         Some(LeaseRequest {
             opportunities: counters.opportunities - self.reported_opportunities,
             bids: (counters.bids - self.reported_bids).max(0),
-            ..request(&self.campaign, lease.day(), wanted_nanos, bid_nanos)
+            ..request(self.campaign.record(), lease.day(), wanted_nanos, bid_nanos)
         })
     }
 
@@ -277,7 +279,12 @@ impl Account {
                 return;
             }
         }
-        let day = self.campaign.days.iter().find(|day| day.contains(now.unix_ms));
+        let day = self
+            .campaign
+            .record()
+            .days
+            .iter()
+            .find(|day| day.contains(now.unix_ms));
         if self.today.is_none() && day.is_none() {
             return;
         }
@@ -289,7 +296,7 @@ impl Account {
         if let Some(lease) = &mut over {
             lease.close(counters);
         }
-        self.yesterday = over.filter(|lease| !lease.is_empty());
+        self.yesterday = over.filter(|lease| !lease.is_empty()).map(Box::new);
         self.today = day.map(|day| DayLease::new(day.clone(), now, counters));
     }
 
@@ -391,20 +398,14 @@ impl Account {
     }
 
     pub(super) fn campaign_id(&self) -> &CampaignId {
-        &self.campaign.campaign.id
+        &self.campaign.record().id
     }
 }
 
-/// The engine checks flight and dates for each bid; this is what makes holding money pointless.
-fn may_bid(campaign: &ServingCampaign) -> bool {
-    campaign.campaign.spec.status == CampaignStatus::Active
-        && campaign.advertiser.status == AdvertiserStatus::Active
-}
-
-fn request(campaign: &ServingCampaign, day: &Day, wanted_nanos: i64, bid_nanos: i64) -> LeaseRequest {
+fn request(campaign: &CampaignRecord, day: &Day, wanted_nanos: i64, bid_nanos: i64) -> LeaseRequest {
     LeaseRequest {
-        advertiser_id: campaign.campaign.spec.advertiser_id.clone(),
-        campaign_id: campaign.campaign.id.clone(),
+        advertiser_id: campaign.advertiser.id.clone(),
+        campaign_id: campaign.id.clone(),
         generation: campaign.generation,
         revision: campaign.revision,
         day: day.clone(),

@@ -3,11 +3,11 @@
 use super::pacer::Pacer;
 use super::tests::{START_MS, campaign, changed};
 use crate::shading::{Fate, Learner, Notice};
-use bidding_engine::{Market, Now, PriceTable};
+use crate::testing::compiled;
+use bidding_engine::{CompiledCampaign, Market, Now, PriceTable};
 use domain::campaign::Pacing;
 use domain::id::{BidId, CampaignId};
 use domain::period::{Day, Limits};
-use domain::serving::ServingCampaign;
 use std::sync::Arc;
 use storage::spend_ledger::{AccountBalance, Grant};
 
@@ -38,7 +38,7 @@ struct Delivery {
 
 /// One bidder, its budget in the ledger's words, its prices.
 struct Campaign {
-    serving: Arc<ServingCampaign>,
+    compiled: Arc<CompiledCampaign>,
     day: Day,
     pacer: Pacer,
     delivery: Delivery,
@@ -57,7 +57,7 @@ impl Campaign {
             };
         });
         Self {
-            serving,
+            compiled: compiled(&serving),
             day: Day {
                 date: "2026-09-21".to_owned(),
                 start_ms: START_MS,
@@ -71,7 +71,7 @@ impl Campaign {
     }
 
     fn left_nanos(&self) -> i64 {
-        self.serving.limits.daily_nanos.unwrap() - self.delivery.spent_nanos
+        self.compiled.record().limits.daily_nanos.unwrap() - self.delivery.spent_nanos
     }
 
     /// One heartbeat: what the last second came to, and how many bids the next one gets.
@@ -83,7 +83,7 @@ impl Campaign {
         self.opportunities += opportunities;
         self.pacer.observe(opportunities, VALUE, 1_000);
         let balance = AccountBalance {
-            limit_nanos: self.serving.limits.daily_nanos,
+            limit_nanos: self.compiled.record().limits.daily_nanos,
             spent_nanos: self.delivery.spent_nanos,
             ..AccountBalance::default()
         };
@@ -100,7 +100,7 @@ impl Campaign {
             bids: self.bids,
         };
         self.pacer.learn(&grant, now.monotonic_ms);
-        self.pacer.quota(&self.serving, &self.day, now, random)
+        self.pacer.quota(self.compiled.record(), &self.day, now, random)
     }
 }
 

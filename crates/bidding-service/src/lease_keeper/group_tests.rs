@@ -3,8 +3,10 @@
 use super::tests::{campaign, changed};
 use super::*;
 use crate::metrics::BiddingMetrics;
+use crate::testing::all_compiled;
 use crate::testing::model_ledger::{Left, ModelLedger};
 use domain::id::AdvertiserId;
+use domain::serving::ServingCampaign;
 use storage::spend_ledger::{LeaseRequest, Rebuild};
 
 const T1_MS: i64 = 5_000;
@@ -37,12 +39,12 @@ impl Bench {
         let campaigns = (1..).zip(advertisers).map(|(number, advertiser)| {
             changed(&campaign(daily_bids), |of| {
                 of.campaign.id = CampaignId(format!("cmp_{number}"));
-                of.campaign.spec.advertiser_id = AdvertiserId::from(*advertiser);
+                of.advertiser.id = AdvertiserId::from(*advertiser);
             })
         });
         let campaigns: Vec<_> = campaigns.collect();
         Self {
-            cells: keeper.cells_for(&campaigns),
+            cells: keeper.cells_for(&all_compiled(&campaigns)),
             clock,
             model,
             keeper,
@@ -62,8 +64,7 @@ impl Bench {
     }
 
     fn group_of(&self, number: usize) -> u32 {
-        self.model
-            .group_of(&self.campaigns[number].campaign.spec.advertiser_id)
+        self.model.group_of(&self.campaigns[number].advertiser.id)
     }
 
     fn leased_bids(&self, number: usize) -> i64 {
@@ -168,7 +169,7 @@ async fn open_bids_whose_money_another_has_by_now_leave_no_room_for_more() {
     bench.forget(bench.group_of(0), 0).await;
     let serving = &bench.campaigns[0];
     let others = LeaseRequest {
-        advertiser_id: serving.campaign.spec.advertiser_id.clone(),
+        advertiser_id: serving.advertiser.id.clone(),
         campaign_id: serving.campaign.id.clone(),
         generation: serving.generation,
         revision: serving.revision,

@@ -1,11 +1,10 @@
 //! How many bids one campaign gets until its next renewal, and what that takes of the budget.
 
-use bidding_engine::Now;
+use bidding_engine::{CampaignRecord, Now};
 use domain::campaign::Pacing;
 use domain::money::Terms;
 use domain::pacing::{BidValue, DayPlan, Participation, PriceLift, Rate, Standing, bid_quota, need_on_plan};
 use domain::period::Day;
-use domain::serving::ServingCampaign;
 use storage::spend_ledger::{AccountBalance, Grant};
 
 const SMOOTHED_OVER_MS: i64 = 5_000;
@@ -23,7 +22,7 @@ pub(super) struct Pacer {
     participation: Participation,
     lift: PriceLift,
     stepped_ms: Option<i64>,
-    learned: Option<Learned>,
+    learned: Option<Box<Learned>>,
     largest_asked_nanos: i64,
 }
 
@@ -60,10 +59,10 @@ impl Pacer {
             let opportunities = grant.opportunities.saturating_sub(last.grant.opportunities);
             self.all.observe(opportunities, now_ms - last.at_ms);
         }
-        self.learned = Some(Learned {
+        self.learned = Some(Box::new(Learned {
             at_ms: now_ms,
             grant: grant.clone(),
-        });
+        }));
     }
 
     pub(super) fn pending_nanos(&self) -> i64 {
@@ -74,11 +73,11 @@ impl Pacer {
     /// Of a campaign that paces evenly: what its day was to have spent by now, and what it has, by the ledger's last word.
     pub(super) fn plan_and_spent(
         &self,
-        campaign: &ServingCampaign,
+        campaign: &CampaignRecord,
         day: &Day,
         now: Now,
     ) -> Option<(i64, i64)> {
-        if campaign.campaign.spec.pacing != Pacing::Even {
+        if campaign.pacing != Pacing::Even {
             return None;
         }
         let (plan, on_day) = self.plan(campaign, day)?;
@@ -86,26 +85,25 @@ impl Pacer {
     }
 
     /// The full price of a bid, nanos; positive.
-    pub(super) fn bid_nanos(&self, campaign: &ServingCampaign) -> i64 {
-        let spec = &campaign.campaign.spec;
+    pub(super) fn bid_nanos(&self, campaign: &CampaignRecord) -> i64 {
         let terms = Terms {
-            fee_ppm: spec.fee_ppm,
+            fee_ppm: campaign.fee_ppm,
             ..Terms::default()
         };
         terms
-            .reservation_nanos(spec.bid.max_cpm_micros)
+            .reservation_nanos(campaign.max_cpm_micros)
             .unwrap_or(i64::MAX / 1_000)
             .max(self.largest_asked_nanos)
             .max(1)
     }
 
     /// `K` for the next second.
-    pub(super) fn quota(&mut self, campaign: &ServingCampaign, day: &Day, now: Now, random: f64) -> i64 {
+    pub(super) fn quota(&mut self, campaign: &CampaignRecord, day: &Day, now: Now, random: f64) -> i64 {
         let elapsed_ms = self.stepped_ms.map_or(0, |last| now.monotonic_ms - last);
         self.stepped_ms = Some(now.monotonic_ms);
         // Before the ledger's first word nothing is known of the day: stay small.
         let need = self.need(campaign, day, now);
-        let share = match (campaign.campaign.spec.pacing, need) {
+        let share = match (campaign.pacing, need) {
             (Pacing::Asap, _) => 1.0,
             (Pacing::Even, Some(need)) => {
                 self.participation.follow(need.clamp(0.0, 1.0), elapsed_ms);
@@ -125,14 +123,13 @@ impl Pacer {
     }
 
     /// Whether a campaign at rest may take the next opportunity that comes.
-    pub(super) fn may_bid_once(&self, campaign: &ServingCampaign, day: &Day, now: Now) -> bool {
-        campaign.campaign.spec.pacing == Pacing::Asap
-            || self.need(campaign, day, now).is_none_or(|need| need > 0.0)
+    pub(super) fn may_bid_once(&self, campaign: &CampaignRecord, day: &Day, now: Now) -> bool {
+        campaign.pacing == Pacing::Asap || self.need(campaign, day, now).is_none_or(|need| need > 0.0)
     }
 
     /// How much of what is offered the day needs; of a campaign that is to spend as soon as it can, to be where an even
     /// one would be: it pays more only where even that is out of reach.
-    fn need(&self, campaign: &ServingCampaign, day: &Day, now: Now) -> Option<f64> {
+    fn need(&self, campaign: &CampaignRecord, day: &Day, now: Now) -> Option<f64> {
         let (plan, on_day) = self.plan(campaign, day)?;
         let Some(plan) = plan else { return Some(1.0) };
         let standing = Standing {
@@ -145,7 +142,7 @@ impl Pacer {
     }
 
     /// The plan of the day, where there is one, and the ledger's account of it.
-    fn plan(&self, campaign: &ServingCampaign, day: &Day) -> Option<(Option<DayPlan>, AccountBalance)> {
+    fn plan(&self, campaign: &CampaignRecord, day: &Day) -> Option<(Option<DayPlan>, AccountBalance)> {
         let grant = &self.learned.as_ref()?.grant;
         let on_day = if grant.date == day.date {
             grant.day
@@ -153,7 +150,7 @@ impl Pacer {
             AccountBalance::default()
         };
         let spent_before_nanos = grant.lifetime.spent_nanos.saturating_sub(on_day.spent_nanos);
-        let flight = &campaign.campaign.spec.flight;
+        let flight = &campaign.flight;
         Some((
             DayPlan::of(flight, &campaign.limits, day, spent_before_nanos),
             on_day,
@@ -164,7 +161,7 @@ impl Pacer {
     ///
     /// Where budget is scarce both are the quota's worth: the coin has been tossed, and what it does not need
     /// goes back at once.
-    pub(super) fn extra_nanos(&self, campaign: &ServingCampaign, quota: i64, is_resting: bool) -> (i64, i64) {
+    pub(super) fn extra_nanos(&self, campaign: &CampaignRecord, quota: i64, is_resting: bool) -> (i64, i64) {
         let bid_nanos = self.bid_nanos(campaign);
         let Some(learned) = &self.learned else {
             let first = quota.max(1).saturating_mul(bid_nanos);
@@ -201,11 +198,11 @@ impl Pacer {
 }
 
 /// The share of the budget that is left to billings nobody holds a lease for.
-fn reserve_nanos(campaign: &ServingCampaign) -> i64 {
+fn reserve_nanos(campaign: &CampaignRecord) -> i64 {
     let limits = [campaign.limits.daily_nanos, campaign.limits.total_nanos];
     let Some(limit) = limits.into_iter().flatten().min() else {
         return 0;
     };
-    let reserve = i128::from(limit) * i128::from(campaign.campaign.spec.reserve_ppm.clamp(0, 1_000_000));
+    let reserve = i128::from(limit) * i128::from(campaign.reserve_ppm.clamp(0, 1_000_000));
     i64::try_from(reserve / 1_000_000).unwrap_or(i64::MAX)
 }

@@ -3,8 +3,10 @@
 use super::tests::changed;
 use super::*;
 use crate::metrics::BiddingMetrics;
+use crate::testing::compiled;
 use async_trait::async_trait;
 use domain::id::AdvertiserId;
+use domain::serving::ServingCampaign;
 use platform::Readiness;
 use platform::shutdown::ShutdownTiming;
 use std::sync::atomic::AtomicU32;
@@ -107,7 +109,7 @@ fn keeper(ledger: &Arc<Heartbeats>, unix_ms: i64) -> (Arc<LeaseKeeper>, Vec<Arc<
         metrics.money,
         1,
     ));
-    let cells = keeper.cells_for(&[super::tests::campaign(1_000)]);
+    let cells = keeper.cells_for(&[compiled(&super::tests::campaign(1_000))]);
     (keeper, cells)
 }
 
@@ -150,10 +152,10 @@ fn keeper_of(count: usize) -> Arc<LeaseKeeper> {
     let campaigns = (1..count).map(|number| {
         let mut campaign = ServingCampaign::clone(&one);
         campaign.campaign.id = CampaignId(format!("cmp_{}", number + 1));
-        Arc::new(campaign)
+        compiled(&campaign)
     });
     let mut campaigns: Vec<_> = campaigns.collect();
-    campaigns.push(one);
+    campaigns.push(compiled(&one));
     keeper.cells_for(&campaigns);
     keeper
 }
@@ -198,7 +200,7 @@ async fn a_new_campaign_is_leased_before_the_next_heartbeat() {
     assert_eq!(ledger.began.lock().unwrap().len(), 1);
     let mut other = ServingCampaign::clone(&super::tests::campaign(1_000));
     other.campaign.id = CampaignId::from("cmp_2");
-    let _cell = keeper.serves(&Arc::new(other.clone()));
+    let _cell = keeper.serves(&compiled(&other));
     tokio::time::sleep(Duration::from_millis(1_000)).await;
     let began = ledger.began.lock().unwrap().clone();
     let after_ms: Vec<u128> = began.iter().map(|at| (*at - began[0]).as_millis()).collect();
@@ -209,7 +211,9 @@ async fn a_new_campaign_is_leased_before_the_next_heartbeat() {
         "{after_ms:?}"
     );
     // One that is awake, and changes: looked at again as soon.
-    keeper.serves(&changed(&other, |campaign| campaign.limits.daily_nanos = Some(1)));
+    keeper.serves(&compiled(&changed(&other, |campaign| {
+        campaign.limits.daily_nanos = Some(1);
+    })));
     tokio::time::sleep(Duration::from_millis(150)).await;
     assert_eq!(ledger.began.lock().unwrap().len(), 4);
     shutdown.background().cancel();

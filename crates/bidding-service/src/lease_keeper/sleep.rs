@@ -112,7 +112,7 @@ impl Account {
         let Some(lease) = self
             .today
             .as_ref()
-            .filter(|_| in_flight(&self.campaign.campaign.spec, now.unix_ms))
+            .filter(|_| in_flight(&self.campaign.record().flight, now.unix_ms))
         else {
             let is_empty = self.today.as_ref().is_none_or(DayLease::is_empty);
             return is_empty.then_some((turn_ms, NEVER_MS));
@@ -130,7 +130,7 @@ impl Account {
 
     /// When a day or the flight begins or ends next.
     fn next_turn_ms(&self, now: Now) -> i64 {
-        let flight = &self.campaign.campaign.spec.flight;
+        let flight = &self.campaign.record().flight;
         let day_end_ms = self
             .today
             .as_ref()
@@ -139,7 +139,7 @@ impl Account {
         let turns = flight_ms
             .map(|at| at.as_millisecond())
             .chain(day_end_ms)
-            .chain(self.campaign.days.iter().map(|day| day.start_ms));
+            .chain(self.campaign.record().days.iter().map(|day| day.start_ms));
         let next = turns.filter(|at_ms| *at_ms > now.unix_ms).min();
         next.map_or(i64::MAX, |at_ms| monotonic_ms(at_ms, now))
     }

@@ -2,10 +2,12 @@
 
 use super::*;
 use crate::metrics::BiddingMetrics;
+use crate::testing::compiled;
 use domain::campaign::CampaignStatus;
 use domain::campaign::Pacing;
 use domain::id::AdvertiserId;
 use domain::period::{Day, Limits};
+use domain::serving::ServingCampaign;
 use storage::spend_ledger::{Balance, BalancesOf, Billing, Reservation};
 use storage_sqlite::SqliteStore;
 
@@ -65,7 +67,7 @@ impl Bench {
             metrics.money,
             1,
         );
-        let cell = keeper.cells_for(std::slice::from_ref(campaign)).remove(0);
+        let cell = keeper.cells_for(&[compiled(campaign)]).remove(0);
         Self {
             clock,
             store,
@@ -126,7 +128,7 @@ async fn a_pause_binds_at_once_and_gives_back_what_is_not_open() {
     let paused = changed(&serving, |campaign| {
         campaign.campaign.spec.status = CampaignStatus::Paused
     });
-    bench.keeper.cells_for(std::slice::from_ref(&paused));
+    bench.keeper.cells_for(&[compiled(&paused)]);
     assert!(!bench.bid());
     bench.second().await;
     assert_eq!(bench.leased_bids().await, 1, "the bid can still be won");
@@ -137,7 +139,7 @@ async fn a_pause_binds_at_once_and_gives_back_what_is_not_open() {
     let resumed = changed(&paused, |campaign| {
         campaign.campaign.spec.status = CampaignStatus::Active
     });
-    bench.keeper.cells_for(std::slice::from_ref(&resumed));
+    bench.keeper.cells_for(&[compiled(&resumed)]);
     bench.second().await;
     assert!(bench.bid());
 }
@@ -152,7 +154,7 @@ async fn a_campaign_paused_at_rest_makes_no_bid_and_gives_its_lease_back() {
     let paused = changed(&serving, |campaign| {
         campaign.campaign.spec.status = CampaignStatus::Paused
     });
-    bench.keeper.serves(&paused);
+    bench.keeper.serves(&compiled(&paused));
     for _ in 0..3 {
         let would = bench.cell.would_reserve(PRICE_NANOS, bench.keeper.now());
         assert!(would.is_err(), "paused");
@@ -300,7 +302,7 @@ async fn the_plan_of_even_days_and_what_they_spent_are_told() {
     let paused = changed(&even, |campaign| {
         campaign.campaign.spec.status = CampaignStatus::Paused
     });
-    bench.keeper.serves(&paused);
+    bench.keeper.serves(&compiled(&paused));
     bench.second().await;
     assert_eq!(told_bids(), (0, 0), "a campaign that may not bid has no plan");
 }

@@ -38,13 +38,13 @@ pub(super) fn landing(notices: &Notices, token: &BidToken) -> String {
     let now_ms = notices.clock.unix_ms();
     let campaign = notices.settlement.campaign(&token.campaign_id);
     let days = campaign.as_ref().map_or(LOOKBACK_DAYS, |campaign| {
-        campaign.advertiser.conversion_lookback_days
+        campaign.record().advertiser.conversion_lookback_days
     });
     let click = Click {
         bid: token.clone(),
         clicked_at_ms: now_ms,
         counts_until_ms: now_ms.saturating_add(days.clamp(0, 365) * DAY_MS),
-        currency: campaign.map(|campaign| campaign.campaign.spec.budget.currency),
+        currency: campaign.map(|campaign| campaign.record().currency),
     };
     let mut sealed = String::with_capacity(512);
     notices.sealer.seal_click(&click, &mut sealed);

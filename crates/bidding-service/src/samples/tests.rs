@@ -128,7 +128,7 @@ async fn tests_and_requests_of_unknown_exchanges_are_not_kept() {
     }))
     .unwrap();
     let live = Live {
-        snapshot: bidding_engine::Snapshot::build(Vec::new(), &[exchange]),
+        snapshot: bidding_engine::Snapshot::build([], &[exchange]),
         ..Live::default()
     };
     let store = storage_sqlite::SqliteStore::open("sqlite::memory:", Arc::new(|| 0))

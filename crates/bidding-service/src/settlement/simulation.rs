@@ -8,6 +8,7 @@ mod memory_loss;
 
 use super::*;
 use crate::rebuild::Rebuilder;
+use crate::testing::all_compiled;
 use crate::testing::model_ledger::ModelLedger;
 use crate::token::BidToken;
 use bidding_engine::{LeaseCell, Now};
@@ -188,7 +189,7 @@ impl World {
             metrics.money.clone(),
         ));
         Bidder {
-            cells: keeper.cells_for(&self.campaigns),
+            cells: keeper.cells_for(&all_compiled(&self.campaigns)),
             rebuilder: Rebuilder {
                 ledger,
                 log,
@@ -335,7 +336,7 @@ impl World {
             *campaign = Arc::new(cut);
         }
         for bidder in &mut self.bidders {
-            bidder.cells = bidder.keeper.cells_for(&self.campaigns);
+            bidder.cells = bidder.keeper.cells_for(&all_compiled(&self.campaigns));
         }
     }
 

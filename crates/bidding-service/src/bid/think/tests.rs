@@ -65,7 +65,7 @@ fn live(cell: Arc<LeaseCell>) -> Live {
         leases: Leases {
             cells: std::iter::once(cell).collect(),
         },
-        snapshot: Snapshot::build(vec![Arc::new(serving)], &[exchange()]),
+        snapshot: Snapshot::build([serving], &[exchange()]),
         ..Live::default()
     }
 }
@@ -174,7 +174,7 @@ async fn a_bid_that_turns_out_late_gives_its_reservation_back() {
 async fn a_no_bid_that_turns_out_late_is_late() {
     let (bidder, arena) = (bidder().await, Bump::new());
     let live = Live {
-        snapshot: Snapshot::build(Vec::new(), &[exchange()]),
+        snapshot: Snapshot::build([], &[exchange()]),
         ..Live::default()
     };
     let now = Instant::now();

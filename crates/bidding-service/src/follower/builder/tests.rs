@@ -5,6 +5,7 @@ use crate::follower::fold::ReadRecord;
 use crate::metrics::{BiddingMetrics, IndexMetrics};
 use crate::testing::{campaign, creative};
 use domain::id::BidderId;
+use domain::serving::ServingCampaign;
 use platform::Clock;
 use serde_json::json;
 use storage::event_log::Record;
@@ -80,15 +81,17 @@ impl Bench {
 
 /// By id: revision, creatives, and whether the lease is the keeper's.
 fn seen(bench: &Bench, live: &Live) -> Vec<(String, i64, usize, bool)> {
+    let fold = bench.fold.lock().unwrap();
     let mut seen: Vec<_> = (0..live.snapshot.numbers())
         .filter_map(|number| {
-            let serving = live.snapshot.campaign(number)?;
+            let campaign = live.snapshot.campaign(number)?;
+            let compiled = fold.campaigns.get(campaign.id.as_str())?.compiled.clone();
             let cell = live.leases.cells.get(number)?;
             Some((
-                serving.campaign.id.0.clone(),
-                serving.revision,
+                campaign.id.0.clone(),
+                campaign.revision,
                 live.prepared.get(number)?.as_ref()?.len(),
-                Arc::ptr_eq(cell, &bench.builder.keeper.serves(serving)),
+                Arc::ptr_eq(cell, &bench.builder.keeper.serves(&compiled)),
             ))
         })
         .collect();
@@ -151,7 +154,7 @@ async fn a_changed_campaign_is_taken_in_without_building_anew() {
         (0..live.snapshot.numbers()).find(|number| {
             live.snapshot
                 .campaign(*number)
-                .is_some_and(|serving| serving.campaign.id.as_str() == id)
+                .is_some_and(|campaign| campaign.id.as_str() == id)
         })
     };
     assert_eq!(number_of(&before, "cmp_7"), number_of(&after, "cmp_7"));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::live::Live;
+use crate::testing::compiled;
 use domain::event::BidEvent;
 use domain::serving::{ServingCampaign, ServingExchange};
 use http_body_util::BodyExt;
@@ -16,7 +17,7 @@ impl Site {
         let mut campaign: ServingCampaign = crate::testing::campaign("cmp_1");
         campaign.advertiser.conversion_lookback_days = lookback_days;
         campaign.campaign.spec.budget.currency = currency.parse().unwrap();
-        self.keeper.serves(&Arc::new(campaign));
+        self.keeper.serves(&compiled(&campaign));
     }
 
     /// The exchange of the bids, at which a euro is 1.1 dollars.
@@ -30,7 +31,7 @@ impl Site {
         }))
         .unwrap();
         self.live.store(Arc::new(Live {
-            snapshot: bidding_engine::Snapshot::build(Vec::new(), &[exchange]),
+            snapshot: bidding_engine::Snapshot::build([], &[exchange]),
             ..Live::default()
         }));
     }
