@@ -2,7 +2,7 @@
 //! bidder that is there first and tries on, from when the broker can be reached.
 //!
 //! On all cores, as a pod would start. The baseline of the former reads the same topic to its end and looks at nothing, that of
-//! the latter is what is wanted. All of them reach the broker through a proxy, which refuses connections until it lets them pass.
+//! the latter is what is wanted, that of its memory a campaign's record. All of them reach the broker through a proxy, which refuses connections until it lets them pass.
 
 use crate::campaigns;
 use crate::figure::Figure;
@@ -54,7 +54,7 @@ async fn measure() -> anyhow::Result<Vec<Figure>> {
     let record_bytes = serde_json::to_vec(&spread.campaign(0, &template))?.len();
     eprintln!("{BENCH}: {CAMPAIGNS} campaigns of about {record_bytes} B");
     // The best of each: what else the machine does only ever adds.
-    let (mut best_read, mut best_cpu_us) = (Duration::MAX, u64::MAX);
+    let (mut best_read, mut best_cpu_us, mut least_bytes) = (Duration::MAX, u64::MAX, u64::MAX);
     for _ in 0..ROUNDS {
         let began = Instant::now();
         read_all(&log).await?;
@@ -62,13 +62,14 @@ async fn measure() -> anyhow::Result<Vec<Figure>> {
     }
     let (mut best_ready, mut best_late) = (Duration::MAX, Duration::MAX);
     for round in 0..ROUNDS {
-        let (ready, cpu_us) = with_the_broker_there(&broker)?;
+        let (ready, cpu_us, resident_bytes) = with_the_broker_there(&broker)?;
         let late = before_the_broker(&mut broker, round)?;
         eprintln!(
             "{BENCH}: round {round}: ready after {ready:.2?}, {late:.2?} after the broker could be reached"
         );
         best_ready = best_ready.min(ready);
         best_cpu_us = best_cpu_us.min(cpu_us);
+        least_bytes = least_bytes.min(resident_bytes);
         best_late = best_late.min(late);
     }
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
@@ -77,15 +78,22 @@ async fn measure() -> anyhow::Result<Vec<Figure>> {
         figure("ready_ms", ms(best_ready), ms(best_read)),
         figure("cpu_ms", best_cpu_us as f64 / 1e3, ms(best_read)),
         figure("reachable_to_ready_ms", ms(best_late), WANTED_MS),
+        Figure::new(
+            BENCH,
+            "bytes_per_campaign",
+            "B",
+            least_bytes as f64 / CAMPAIGNS as f64,
+            record_bytes as f64,
+        ),
     ])
 }
 
-/// From the start; and the CPU time until then, in microseconds.
-fn with_the_broker_there(broker: &Broker) -> anyhow::Result<(Duration, u64)> {
+/// From the start; and then: the CPU time, in microseconds, and the memory.
+fn with_the_broker_there(broker: &Broker) -> anyhow::Result<(Duration, u64, u64)> {
     let folder = tempfile::tempdir()?;
     let began = Instant::now();
     let server = Server::bidding_on_all_cores(folder.path(), &[("KAFKA_BROKERS", &broker.bootstrap())])?;
-    Ok((began.elapsed(), server.cpu_us()?))
+    Ok((began.elapsed(), server.cpu_us()?, server.resident_bytes()?))
 }
 
 /// From when the broker can be reached.

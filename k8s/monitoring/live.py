@@ -110,6 +110,8 @@ def selector(alert, service, state):
 def seen_through(stage, traffic):
     wait("no alert while all is well", lambda: firing(stage) <= TOLERATED)
     wait("bids are in time", lambda: not stage.query('ALERTS{alertname="HighBidLatency"}'))
+    # Of what comes back before that, Alertmanager would not tell again.
+    wait("whoever was told of an alert was told that it is over", lambda: not untold_ends(stage))
     began, already_told = time.time(), len(stage.told)
     traffic.slow.set()
     # What is forwarded to it is now answered 503 by campaign-service.
@@ -140,6 +142,12 @@ def seen_through(stage, traffic):
 
 def told(stage, since, service):
     return [(path, alert, of if service else None, status) for path, alert, of, status in stage.told[since:]]
+
+
+def untold_ends(stage):
+    last = {(path, alert, of): status for path, alert, of, status in stage.told}
+    expected = {alert for alert, _, _ in EXPECTED}
+    return [alert for (_, alert, _), status in last.items() if alert in expected and status != "resolved"]
 
 
 def states(stage, alert):

@@ -1,7 +1,7 @@
 //! What is left of a campaign's record once it is compiled: what answers say, and what leases are asked for.
 //!
 //! There may be a million of them in memory. So texts of targeting and markup are left out, what is often empty takes no
-//! more than a pointer, and campaigns whose days are the same share them.
+//! more than a pointer, and campaigns that are compiled one after the other share their days.
 
 use crate::latest::Latest;
 use domain::advertiser::AdvertiserStatus;
@@ -53,7 +53,7 @@ pub struct CreativeRecord {
     pub attributes: Box<[u16]>,
     pub apis: Box<[u16]>,
     pub mimes: Box<[Box<str>]>,
-    /// As it is answered with: see [`protocols`].
+    /// As it is answered with: those of wrappers, where the creative names where its document is.
     pub protocols: Box<[u16]>,
     /// `None` of other formats.
     pub native: Option<Box<NativeRecord>>,
@@ -96,8 +96,9 @@ impl CampaignRecord {
 impl CreativeRecord {
     fn new(creative: Creative) -> Self {
         let spec = creative.spec;
+        // A code that is none stands for one that nobody supports, and nobody names.
         let codes = |codes: &[i64]| {
-            let codes = codes.iter().filter_map(|code| u16::try_from(*code).ok());
+            let codes = codes.iter().map(|code| u16::try_from(*code).unwrap_or(u16::MAX));
             codes.collect()
         };
         Self {

@@ -77,7 +77,7 @@ struct Following {
     changed: Notify,
     /// While the topics are replayed: as many batches as there are cores.
     preparing: Arc<Semaphore>,
-    /// Who asks a broker for news has to wait, and with him who asks for what is there: nobody asks before all have that.
+    /// A fetch that waits for news may hold up one for records that are there: nobody follows before all have replayed.
     all_replayed: Barrier,
     /// Held while records are read once bids are served.
     reading: TaskMutex<()>,
@@ -165,11 +165,10 @@ async fn partitions(log: &dyn EventLog) -> Result<Vec<(Topic, u32)>, StorageErro
 impl Following {
     async fn read(self: Arc<Self>, slot: usize, topic: Topic, partition: u32) {
         let mut outage = Outage::new(topic.name());
-        let mut next_offset = self.replay(topic, partition, &mut outage).await;
+        let mut next_offset = self.catch_up(topic, partition, &mut outage).await;
         self.has_read_to_end(slot);
         self.behind.fetch_sub(1, Ordering::AcqRel);
         self.changed.notify_one();
-        self.all_replayed.wait().await;
         loop {
             let batch = outage
                 .until_ok(|| self.log.read(topic, partition, next_offset, BATCH_RECORDS, WAIT))
@@ -183,12 +182,19 @@ impl Following {
         }
     }
 
-    /// Reads to the end that the partition has now. While some records are made ready on other threads, the next are read;
-    /// they are folded in their order. Returns the offset to go on from.
-    async fn replay(&self, topic: Topic, partition: u32, outage: &mut Outage) -> i64 {
+    /// Replays together with the readers of all other partitions; then what has come meanwhile.
+    async fn catch_up(&self, topic: Topic, partition: u32, outage: &mut Outage) -> i64 {
+        let replayed = self.replay(topic, partition, 0, outage).await;
+        self.all_replayed.wait().await;
+        self.replay(topic, partition, replayed, outage).await
+    }
+
+    /// Reads from an offset to the end that the partition has now. While some records are made ready on other threads, the
+    /// next are read; they are folded in their order. Returns the offset to go on from.
+    async fn replay(&self, topic: Topic, partition: u32, from_offset: i64, outage: &mut Outage) -> i64 {
         let end = outage.until_ok(|| self.log.end_offset(topic, partition)).await;
         let mut under_way = FuturesOrdered::new();
-        let mut next_offset = 0;
+        let mut next_offset = from_offset;
         while next_offset < end {
             let read = || {
                 self.log

@@ -36,11 +36,11 @@ pub(crate) const VIDEO_EVENTS: [&str; 6] = [
 /// Written into augmented markup in braces, as an advertiser writes `{CLICK_URL}`.
 const IMPRESSION_URL: &str = "IMPRESSION_URL";
 const VIDEO_URL: &str = "VIDEO_URL:";
-/// No macro is longer.
+/// No macro's is longer.
 const LONGEST_NAME_BYTES: usize = 32;
 
-/// Pieces in their order. Those after the first are the same in many creatives: our own elements follow the advertiser's.
-/// They are kept once.
+/// Pieces in their order. Those after the first are the same in many creatives, since our own elements follow the
+/// advertiser's: creatives that are made ready one after the other share them.
 #[derive(Clone, Debug)]
 pub(crate) struct Markup {
     first: Option<Piece>,

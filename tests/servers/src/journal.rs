@@ -22,10 +22,10 @@ struct Pen;
 
 impl Write for Pen {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        WRITTEN.with_borrow_mut(|written| match written {
-            Some(written) => written.write(bytes),
-            None => Ok(bytes.len()),
-        })
+        // A thread that is ending may have none any more.
+        let written =
+            WRITTEN.try_with(|written| written.borrow_mut().as_mut().map(|written| written.write(bytes)));
+        written.ok().flatten().unwrap_or(Ok(bytes.len()))
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -8,7 +8,7 @@ use domain::id::BidderId;
 use storage::event_log::NewRecord;
 use storage_sqlite::SqliteStore;
 
-async fn following(log: Arc<dyn EventLog>) -> Following {
+async fn following(log: Arc<dyn EventLog>, partitions: usize) -> Following {
     let store = SqliteStore::open("sqlite::memory:", Arc::new(|| 0))
         .await
         .unwrap();
@@ -37,7 +37,7 @@ async fn following(log: Arc<dyn EventLog>) -> Following {
         traces: Traces::off(),
         lists: watch::channel(Lists::default()).1,
     };
-    follower.following(1)
+    follower.following(partitions)
 }
 
 fn record(revision: i64, name_bytes: usize) -> NewRecord {
@@ -72,13 +72,47 @@ async fn batches_are_folded_in_their_order_whichever_is_ready_first() {
         let count = i64::try_from(records.len()).unwrap();
         log.append(Topic::Campaigns, records, 0).await.unwrap();
         let partitions = 0..log.partitions(Topic::Campaigns).await.unwrap();
-        let following = following(log.clone()).await;
+        let following = following(log.clone(), 1).await;
         let mut read = 0;
         for partition in partitions {
             let mut outage = Outage::new("campaigns");
-            read += following.replay(Topic::Campaigns, partition, &mut outage).await;
+            read += following
+                .replay(Topic::Campaigns, partition, 0, &mut outage)
+                .await;
         }
         assert_eq!(read, count);
         assert_eq!(following.fold().campaigns.get("cmp_1").is_some(), ends_alive);
     }
+}
+
+/// What is appended to a partition that has been replayed while another is on its way is there when all have been.
+#[tokio::test]
+async fn who_was_replayed_first_has_what_came_before_the_last_was() {
+    let log = Arc::new(MemoryLog::default());
+    let partitions = log.partitions(Topic::Campaigns).await.unwrap();
+    let following = Arc::new(following(log.clone(), partitions as usize).await);
+    let catch_up = |partition| {
+        let following = following.clone();
+        tokio::spawn(async move {
+            let mut outage = Outage::new("campaigns");
+            following.catch_up(Topic::Campaigns, partition, &mut outage).await
+        })
+    };
+    let mut readers: Vec<_> = (1..partitions).map(catch_up).collect();
+    // There are no records: by now they wait for the last.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert!(readers.iter().all(|reader| !reader.is_finished()));
+    log.append(Topic::Campaigns, vec![record(1, 1)], 0).await.unwrap();
+    assert_eq!(
+        log.end_offset(Topic::Campaigns, 0).await.unwrap(),
+        0,
+        "it is of another"
+    );
+    readers.push(catch_up(0));
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    assert!(following.fold().campaigns.get("cmp_1").is_some());
 }

@@ -100,4 +100,7 @@ fn what_follows_the_first_text_is_kept_once_for_all_that_have_it() {
     let (one, other) = (wrapper("https://a.example"), wrapper("https://b.example"));
     assert_ne!(one.first, other.first);
     assert!(one.rest.len() > 10 && Arc::ptr_eq(&one.rest, &other.rest));
+    for word in VIDEO_EVENTS {
+        assert!(VIDEO_URL.len() + word.len() <= LONGEST_NAME_BYTES, "{word}");
+    }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use storage::campaign_store::Kind;
 use storage::{CampaignStore, contract};
 
-/// The newest migration that a release has shipped with. A release moves it up, and may then contract what the one
-/// before it still used. The first release has none before it: its first migration is where expanding begins.
+/// The newest migration that a release has shipped with; a release moves it up. The first release has none before it: its
+/// first migration is where expanding begins.
 const RELEASED: i64 = 1;
 
 /// What an earlier program's statements would fail at or miss.
@@ -23,8 +23,9 @@ const CONTRACTS: [&str; 8] = [
     "ADD CONSTRAINT",
 ];
 
-/// Statements that contract, in upper case with single spaces, each with the newest migration of the first release whose
-/// programs did without what it takes away. Once a release after that is out, nobody who still runs misses it.
+/// Statements that contract, in upper case with single spaces, each with a migration of the first release whose programs do
+/// without what it takes away: an empty one where it has no other, so that the release can be told from the one before.
+/// Once that release is out, the next may take it away.
 const UNUSED_SINCE: [(&str, i64); 0] = [];
 
 fn migrations() -> Vec<(i64, String)> {

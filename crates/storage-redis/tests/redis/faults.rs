@@ -9,6 +9,7 @@ use domain::id::CampaignId;
 use std::time::{Duration, Instant};
 use storage::spend_ledger::{BillVerdict, Fact};
 use storage::{SpendLedger, StorageError};
+use storage_redis::RedisLedger;
 use test_servers::redis::{Cluster, Node, Options};
 
 #[tokio::test]
@@ -112,6 +113,9 @@ async fn all_nodes_killed_at_once_come_back_on_their_files() {
     assert!(bill(&ledger, 2, 10).await.is_err());
     cluster.restart_all().await;
     comes_back(&ledger).await;
+    for addr in cluster.addrs() {
+        audit_node(&addr).await;
+    }
 }
 
 #[tokio::test]
@@ -145,20 +149,42 @@ async fn a_full_memory_refuses_whole_and_still_lets_go() {
         return;
     };
     let ledger = ledger(vec![node.addr()]);
-    busy(&ledger).await;
-    node.command(&["CONFIG", "SET", "maxmemory", "1"]).await.unwrap();
-    for refused in [renew(&ledger, 700).await.err(), bill(&ledger, 2, 10).await.err()] {
+    refuses_whole_and_lets_go(&ledger, &[&node]).await;
+}
+
+#[tokio::test]
+async fn so_does_a_cluster_whose_memory_is_full_everywhere() {
+    let Some(cluster) = Cluster::start().await else {
+        return;
+    };
+    let ledger = ledger(cluster.addrs());
+    refuses_whole_and_lets_go(&ledger, &cluster.nodes().iter().collect::<Vec<_>>()).await;
+}
+
+async fn refuses_whole_and_lets_go(ledger: &RedisLedger, nodes: &[&Node]) {
+    busy(ledger).await;
+    let limit = async |bytes: &str| {
+        for node in nodes {
+            node.command(&["CONFIG", "SET", "maxmemory", bytes])
+                .await
+                .unwrap();
+        }
+    };
+    limit("1").await;
+    for refused in [renew(ledger, 700).await.err(), bill(ledger, 2, 10).await.err()] {
         assert!(
             matches!(refused, Some(StorageError::Unavailable(_))),
             "{refused:?}"
         );
     }
-    audit_node(&node.addr()).await;
+    for node in nodes {
+        audit_node(&node.addr()).await;
+    }
     ledger.appended(&[bid_ref(1)]).await.unwrap();
     assert_eq!(ledger.outbox(i64::MAX, 10).await.unwrap(), []);
-    node.command(&["CONFIG", "SET", "maxmemory", "0"]).await.unwrap();
-    bill(&ledger, 2, 10).await.unwrap();
-    assert_eq!(spent(&ledger).await, 50);
+    limit("0").await;
+    bill(ledger, 2, 10).await.unwrap();
+    assert_eq!(spent(ledger).await, 50);
 }
 
 /// Prints what a million remembered bids take, and how many billings a second 64 callers reach.
