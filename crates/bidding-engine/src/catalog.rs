@@ -61,45 +61,52 @@ pub struct Catalog<T> {
 }
 
 impl<T: Clone> Catalog<T> {
-    /// Takes time in proportion to the number of campaigns.
+    /// Takes time in proportion to the number of campaigns. Their cells, in their order, are asked for when all else is
+    /// made: to find them takes time, too, which may be another thread's meanwhile. A campaign without one is never leased.
     #[must_use]
-    pub fn build(entries: impl IntoIterator<Item = Entry<T>>, exchanges: &[ServingExchange]) -> Self {
+    pub fn build(
+        campaigns: impl IntoIterator<Item = (Arc<CompiledCampaign>, T)>,
+        exchanges: &[ServingExchange],
+        cells: impl FnOnce() -> Vec<Arc<LeaseCell>>,
+    ) -> Self {
         let exchanges = exchange_states(exchanges);
-        let entries = entries
-            .into_iter()
-            .map(|entry| (entry.campaign, (entry.cell, entry.companion)));
-        let in_order = in_order(entries, &exchanges);
+        let placed = campaigns.into_iter().enumerate();
+        let placed = placed.map(|(place, (campaign, companion))| (campaign, (place, companion)));
+        let in_order = in_order(placed, &exchanges);
         let room = in_order.len() + in_order.len() / SPREAD + TAIL;
         let nobodys_cell = Arc::<LeaseCell>::default();
         let mut free = BTreeSet::new();
         let mut numbers = HashMap::with_capacity_and_hasher(room, HashedBy::default());
         let mut campaigns = Vec::with_capacity(room);
-        let mut cells = Vec::with_capacity(room);
+        let mut places = Vec::with_capacity(room);
         let mut companions = Vec::with_capacity(room);
         let mut has_one_hash_each = true;
         let mut rest = in_order.into_iter().map(Ranked::apart);
         for number in 0..room {
             let is_taken = number % (SPREAD + 1) != SPREAD;
             match is_taken.then(|| rest.next()).flatten() {
-                Some((campaign, (cell, companion))) => {
+                Some((campaign, (place, companion))) => {
                     has_one_hash_each &= numbers.insert(campaign.hash, number).is_none();
                     campaigns.push(Some(campaign));
-                    cells.push(cell);
+                    places.push(Some(place));
                     companions.push(Some(companion));
                 }
                 None => {
                     free.insert(number);
                     campaigns.push(None);
-                    cells.push(nobodys_cell.clone());
+                    places.push(None);
                     companions.push(None);
                 }
             }
         }
+        let snapshot = Snapshot::of_numbered(campaigns, exchanges);
+        let cells = cells();
+        let of_place =
+            |place: Option<usize>| place.and_then(|place| cells.get(place)).unwrap_or(&nobodys_cell);
+        let cells = places.into_iter().map(|place| of_place(place).clone()).collect();
         Self {
-            snapshot: Snapshot::of_numbered(campaigns, exchanges),
-            leases: Leases {
-                cells: cells.into_iter().collect(),
-            },
+            snapshot,
+            leases: Leases { cells },
             companions: companions.into_iter().collect(),
             numbers,
             free,

@@ -31,10 +31,10 @@ fn entry(id: &str, cpm_micros: i64) -> Entry<&'static str> {
 
 /// Campaigns of 1 to `count` millionths.
 fn catalog(count: i64) -> Catalog<&'static str> {
-    Catalog::build(
-        (1..=count).map(|cpm| entry(&format!("c{cpm}"), cpm)),
-        &[exchange()],
-    )
+    let entries: Vec<_> = (1..=count).map(|cpm| entry(&format!("c{cpm}"), cpm)).collect();
+    let cells = entries.iter().map(|entry| entry.cell.clone()).collect();
+    let campaigns = entries.into_iter().map(|entry| (entry.campaign, entry.companion));
+    Catalog::build(campaigns, &[exchange()], || cells)
 }
 
 /// Each campaign's bound holds for it and for all after it.

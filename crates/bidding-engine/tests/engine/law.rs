@@ -214,7 +214,7 @@ struct Patched {
 impl Patched {
     fn new() -> Self {
         Self {
-            catalog: Catalog::build([], &[exchange(json!({}))]),
+            catalog: built([]),
             told: BTreeMap::new(),
         }
     }
@@ -249,6 +249,14 @@ impl Patched {
             }
         }
     }
+}
+
+fn built(entries: impl IntoIterator<Item = Entry<()>>) -> Catalog<()> {
+    let (campaigns, cells): (Vec<_>, _) = entries
+        .into_iter()
+        .map(|entry| ((entry.campaign, ()), entry.cell))
+        .unzip();
+    Catalog::build(campaigns, &[exchange(json!({}))], || cells)
 }
 
 fn entry(described: &CampaignBuilder, lease: (i64, i64, i64)) -> Entry<()> {
@@ -287,10 +295,7 @@ pub(crate) fn decide_alike((mut campaigns, steps, user): History) {
         if openrtb::read_request(text.as_bytes(), &bumpalo::Bump::new()).is_err() {
             continue;
         }
-        let anew = Catalog::build(
-            patched.told.values().map(|(of, lease)| entry(of, *lease)),
-            &[exchange(json!({}))],
-        );
+        let anew = built(patched.told.values().map(|(of, lease)| entry(of, *lease)));
         let mut answers = Vec::new();
         for catalog in [&anew, &patched.catalog] {
             let mut world = World::of_catalog(catalog).user(user.clone());

@@ -11,6 +11,7 @@ use bidding_engine::{Catalog, Change, Entry, LearnedPrices};
 use domain::id::CampaignId;
 use domain::serving::ServingExchange;
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -105,17 +106,20 @@ impl Builder {
         if let Some(longest_ms) = delays_ms.max() {
             self.win_notice_delay_ms.store(longest_ms, Ordering::Relaxed);
         }
-        let compiled = campaigns.iter().map(|campaign| campaign.compiled.clone());
-        let cells = self.keeper.cells_for(&compiled.collect::<Vec<_>>());
-        let entries = campaigns.into_iter().zip(cells).map(|(campaign, cell)| Entry {
-            campaign: campaign.compiled,
-            cell,
-            companion: campaign.creatives,
+        let compiled: Vec<_> = campaigns
+            .iter()
+            .map(|campaign| campaign.compiled.clone())
+            .collect();
+        let entries = campaigns
+            .into_iter()
+            .map(|campaign| (campaign.compiled, campaign.creatives));
+        let catalog = std::thread::scope(|scope| {
+            let cells = scope.spawn(|| self.keeper.cells_for(&compiled));
+            Catalog::build(entries, &exchanges, || {
+                cells.join().unwrap_or_else(|panic| resume_unwind(panic))
+            })
         });
-        (
-            Catalog::build(entries, &exchanges),
-            self.gates(&exchanges, previous),
-        )
+        (catalog, self.gates(&exchanges, previous))
     }
 
     fn gates(&self, exchanges: &[ServingExchange], previous: &Live) -> HashMap<String, Arc<ExchangeGate>> {

@@ -45,7 +45,7 @@ pub(super) fn config(base: &ClientConfig, prefix: &str) -> ClientConfig {
         // One request waits at a broker at a time: a partition that joins, joins the next.
         .set("fetch.wait.max.ms", "100")
         .set("fetch.error.backoff.ms", "100")
-        .set("fetch.message.max.bytes", "1048576")
+        .set("fetch.message.max.bytes", "524288")
         .set("fetch.max.bytes", "16777216")
         // Of each partition. A full queue is looked at again soon.
         .set("queued.max.messages.kbytes", "4096")
