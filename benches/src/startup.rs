@@ -2,7 +2,8 @@
 //! bidder that is there first and tries on, from when the broker can be reached.
 //!
 //! On all cores, as a pod would start. The baseline of the former reads the same topic to its end and looks at nothing, that of
-//! the latter is what is wanted, that of its memory a campaign's record. All of them reach the broker through a proxy, which refuses connections until it lets them pass.
+//! the latter is what is wanted, that of its memory a campaign's record. All of them reach the broker through a proxy, which
+//! refuses connections until it lets them pass.
 
 use crate::campaigns;
 use crate::figure::Figure;
@@ -113,9 +114,8 @@ fn before_the_broker(broker: &mut Broker, round: u32) -> anyhow::Result<Duration
     Ok(reachable.elapsed())
 }
 
-/// A virtual machine may give memory that has been free for seconds back to its host, and fetching it again takes longer
-/// than all else that a bidder does: 0.5 to 0.9 s were seen. So it is fetched first, as it is there where processes follow
-/// each other at once.
+/// A virtual machine may give memory that has been free for seconds back to its host, and a bidder that fetches it again was
+/// seen to be ready 0.5 to 0.9 s later. So it is fetched first, as it is there where processes follow each other at once.
 fn fetch_memory() {
     std::hint::black_box(vec![1_u8; FETCHED_BYTES]);
 }

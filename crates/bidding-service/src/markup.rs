@@ -128,14 +128,13 @@ fn pieces(mut markup: &str) -> impl Iterator<Item = Piece> {
 
 /// A macro, or the text before the next one; and what follows. `None`: nothing is left.
 fn next_piece(markup: &str) -> (Option<Piece>, &str) {
-    let opened = markup.match_indices('{').map(|(at, _)| at);
-    let named = opened.filter_map(|open| {
+    let named = markup.match_indices('{').find_map(|(open, _)| {
         let mut name = markup[open + 1..].bytes().take(LONGEST_NAME_BYTES + 1);
         let length = name.position(|byte| byte == b'}')?;
         let close = open + 1 + length;
         Some((open, macro_named(&markup[open + 1..close])?, close + 1))
     });
-    match named.into_iter().next() {
+    match named {
         Some((0, piece, end)) => (Some(piece), &markup[end..]),
         Some((open, ..)) => (Some(Piece::Text(markup[..open].into())), &markup[open..]),
         None if markup.is_empty() => (None, markup),

@@ -100,7 +100,14 @@ fn what_follows_the_first_text_is_kept_once_for_all_that_have_it() {
     let (one, other) = (wrapper("https://a.example"), wrapper("https://b.example"));
     assert_ne!(one.first, other.first);
     assert!(one.rest.len() > 10 && Arc::ptr_eq(&one.rest, &other.rest));
-    for word in VIDEO_EVENTS {
-        assert!(VIDEO_URL.len() + word.len() <= LONGEST_NAME_BYTES, "{word}");
+}
+
+#[test]
+fn every_macro_is_found() {
+    let events = VIDEO_EVENTS.map(|word| format!("{VIDEO_URL}{word}"));
+    let others = ["CLICK_URL", "CLICK_ID", "CACHEBUSTER", IMPRESSION_URL].map(str::to_owned);
+    for name in events.into_iter().chain(others) {
+        let found: Vec<Piece> = pieces(&format!("{{{name}}}")).collect();
+        assert!(found.len() == 1 && !matches!(found[0], Piece::Text(_)), "{name}");
     }
 }
