@@ -11,6 +11,7 @@ use crate::server::Server;
 use crate::spread::Spread;
 use anyhow::Context;
 use jiff::Timestamp;
+use memmap2::{Advice, MmapMut};
 use std::time::{Duration, Instant};
 use storage::EventLog;
 use storage::event_log::Topic;
@@ -56,14 +57,14 @@ async fn measure() -> anyhow::Result<Vec<Figure>> {
     campaigns::publish(&log, CAMPAIGNS, |number| Ok(spread.campaign(number, &template))).await?;
     let record_bytes = serde_json::to_vec(&spread.campaign(0, &template))?.len();
     eprintln!("{BENCH}: {CAMPAIGNS} campaigns of about {record_bytes} B");
-    // The best of each: what else the machine does only ever adds.
+    // The best of each, since what else the machine does only ever adds; of what has a limit the longest.
     let (mut best_read, mut best_cpu_us, mut least_bytes) = (Duration::MAX, u64::MAX, u64::MAX);
     for _ in 0..ROUNDS {
         let began = Instant::now();
         read_all(&log).await?;
         best_read = best_read.min(began.elapsed());
     }
-    let (mut best_ready, mut best_late) = (Duration::MAX, Duration::MAX);
+    let (mut best_ready, mut longest_late) = (Duration::MAX, Duration::ZERO);
     for round in 0..ROUNDS {
         let (ready, cpu_us, resident_bytes) = with_the_broker_there(&broker)?;
         let late = before_the_broker(&mut broker, round)?;
@@ -73,14 +74,14 @@ async fn measure() -> anyhow::Result<Vec<Figure>> {
         best_ready = best_ready.min(ready);
         best_cpu_us = best_cpu_us.min(cpu_us);
         least_bytes = least_bytes.min(resident_bytes);
-        best_late = best_late.min(late);
+        longest_late = longest_late.max(late);
     }
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let figure = |name, value, baseline| Figure::new(BENCH, name, "ms", value, baseline);
     Ok(vec![
         figure("ready_ms", ms(best_ready), ms(best_read)),
         figure("cpu_ms", best_cpu_us as f64 / 1e3, ms(best_read)),
-        figure("reachable_to_ready_ms", ms(best_late), WANTED_MS),
+        figure("longest_reachable_to_ready_ms", ms(longest_late), WANTED_MS),
         Figure::new(
             BENCH,
             "bytes_per_campaign",
@@ -94,6 +95,7 @@ async fn measure() -> anyhow::Result<Vec<Figure>> {
 /// From the start; and then: the CPU time, in microseconds, and the memory.
 fn with_the_broker_there(broker: &Broker) -> anyhow::Result<(Duration, u64, u64)> {
     let folder = tempfile::tempdir()?;
+    fetch_memory()?;
     let began = Instant::now();
     let server = Server::bidding_on_all_cores(folder.path(), &[("KAFKA_BROKERS", &broker.bootstrap())])?;
     Ok((began.elapsed(), server.cpu_us()?, server.resident_bytes()?))
@@ -107,7 +109,7 @@ fn before_the_broker(broker: &mut Broker, round: u32) -> anyhow::Result<Duration
     let folder = tempfile::tempdir()?;
     let server = Server::bidding_before_its_log(folder.path(), &[("KAFKA_BROKERS", &bootstrap)])?;
     std::thread::sleep(TRYING + LATER_EACH_ROUND * round);
-    fetch_memory();
+    fetch_memory()?;
     way.set(Fault::None);
     let reachable = Instant::now();
     server.until_ready()?;
@@ -115,9 +117,13 @@ fn before_the_broker(broker: &mut Broker, round: u32) -> anyhow::Result<Duration
 }
 
 /// A virtual machine may give memory that has been free for seconds back to its host, and a bidder that fetches it again was
-/// seen to be ready 0.5 to 0.9 s later. So it is fetched first, as it is there where processes follow each other at once.
-fn fetch_memory() {
-    std::hint::black_box(vec![1_u8; FETCHED_BYTES]);
+/// seen to be ready 0.5 to 0.9 s later. So it is fetched first, as it is there where processes follow each other at once: in
+/// pages as large as the bidder's allocator asks for.
+fn fetch_memory() -> anyhow::Result<()> {
+    let mut memory = MmapMut::map_anon(FETCHED_BYTES)?;
+    memory.advise(Advice::HugePage)?;
+    memory.fill(1);
+    Ok(())
 }
 
 async fn read_all(log: &KafkaLog) -> anyhow::Result<()> {
