@@ -27,6 +27,10 @@ mod user_state;
 use clap::Parser;
 use figure::Figure;
 
+/// As in the programs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 struct Args {
     /// One of them; all when left out

@@ -13,7 +13,7 @@ use domain::campaign::{Campaign, CampaignStatus, Pacing};
 use domain::currency::Currency;
 use domain::id::CampaignId;
 use domain::pacing::DayPlan;
-use domain::period::{self, Day, Limits};
+use domain::period::{self, Day, FlightSpan, Limits};
 use jiff::Timestamp;
 use platform::http::Json;
 use serde::Serialize;
@@ -94,7 +94,8 @@ fn today(campaign: &Campaign, limits: &Limits, day: Day, balances: &[Balance], n
     let balance = balance_of(balances, Some(&day.date));
     let spent_today_nanos = spent_nanos(balance);
     let spent_before_nanos = spent_nanos(balance_of(balances, None)).saturating_sub(spent_today_nanos);
-    let plan = DayPlan::of(&campaign.spec.flight, limits, &day, spent_before_nanos);
+    let flight = FlightSpan::of(&campaign.spec.flight);
+    let plan = DayPlan::of(flight, limits, &day, spent_before_nanos);
     let planned_so_far_nanos = plan.map(|plan| match campaign.spec.pacing {
         Pacing::Even => plan.planned_nanos(now_ms),
         Pacing::Asap => plan.budget_nanos(),

@@ -70,23 +70,19 @@ impl Block {
         self.0 = std::array::from_fn(|at| self.0[at] & !other.0[at]);
     }
 
+    /// Takes the lowest number out.
+    pub(crate) fn take_first(&mut self) -> Option<usize> {
+        let at = self.0.iter().position(|word| *word != 0)?;
+        let word = &mut self.0[at];
+        let bit = word.trailing_zeros() as usize;
+        *word &= *word - 1;
+        Some(at * 64 + bit)
+    }
+
     /// Without a branch for each word, so that words are looked at several at a time.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.iter().fold(0, |all, word| all | word) == 0
-    }
-
-    /// Rising.
-    #[inline]
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().flat_map(|(at, word)| {
-            let mut rest = *word;
-            std::iter::from_fn(move || {
-                let bit = rest.trailing_zeros() as usize;
-                rest &= rest.checked_sub(1)?;
-                Some(at * 64 + bit)
-            })
-        })
     }
 }
 
@@ -102,8 +98,12 @@ mod tests {
             .for_each(|number| bits.insert(number));
         bits.remove(64);
         assert_eq!(bits.blocks(), 2);
-        assert_eq!(bits.block(0).numbers().collect::<Vec<_>>(), [0, 63, 129]);
-        assert_eq!(bits.block(1).numbers().collect::<Vec<_>>(), [1]);
+        let numbers = |at| {
+            let mut block = *bits.block(at);
+            std::iter::from_fn(move || block.take_first()).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(0), [0, 63, 129]);
+        assert_eq!(numbers(1), [1]);
         assert!(bits.block(2).is_empty() && !bits.block(1).is_empty());
     }
 }

@@ -2,11 +2,10 @@
 
 use crate::conditions::Conditions;
 use crate::creative::CompiledCreative;
-use crate::hash::{exact, folded, mix};
-use crate::list::{List, ListOf, Lists, sorted};
-use crate::offer::Offer;
+use crate::hash::{exact, folded};
+use crate::list::{List, ListOf, Lists, NewList};
 use crate::place::Geo;
-use crate::record::{CampaignRecord, CreativeRecord};
+use crate::record::{self, CampaignRecord, CreativeRecord};
 use crate::schedule::Schedule;
 use crate::taxonomy;
 use crate::words;
@@ -20,7 +19,7 @@ use domain::targeting::Targeting;
 /// A campaign's record as the engine reads it. It depends on nothing else, so that one that did not change is compiled
 /// once for all the snapshots that hold it.
 ///
-/// In the order of the fields: what the search reads of every candidate comes first.
+/// In the order of the fields: what the search reads first comes first.
 #[derive(Debug)]
 #[repr(C)]
 pub struct CompiledCampaign {
@@ -28,24 +27,21 @@ pub struct CompiledCampaign {
     pub(crate) may_fail_in_slot: Conditions,
     /// The flight, as far as days are published.
     pub(crate) span: Span,
+    pub(crate) max_cpm_micros: i64,
     pub(crate) currency: Currency,
     pub(crate) open_auction: bool,
     /// Frequency caps or own lists: without the user's state it must not bid.
     pub(crate) needs_user_state: bool,
     /// Its maximum for one impression is a price that can be reserved.
     pub(crate) has_plain_price: bool,
-    pub(crate) max_cpm_micros: i64,
-    pub(crate) fee_ppm: i64,
     /// Of its id.
     pub(crate) hash: u64,
     /// Of its advertiser's id.
     pub(crate) advertiser: u64,
     pub(crate) creatives: Box<[CompiledCreative]>,
-    /// Sorted.
-    pub(crate) deals: Box<[u64]>,
     pub(crate) lists: Lists,
     pub(crate) schedule: Option<Box<Schedule>>,
-    /// `None` is anywhere.
+    /// `None` is anywhere in the countries of its list.
     pub(crate) geo: Option<Box<Geo>>,
     pub(crate) record: CampaignRecord,
 }
@@ -57,9 +53,10 @@ impl CompiledCampaign {
         let campaign = &serving.campaign;
         let targeting = &campaign.spec.targeting;
         let geo = Geo::compile(&targeting.geo);
-        let creatives = serving.creatives.iter().enumerate();
+        let parts = record::parts(&serving.creatives);
+        let creatives = (0..).zip(&serving.creatives).zip(&parts);
         let creatives: Box<[CompiledCreative]> = creatives
-            .map(|(position, creative)| CompiledCreative::compile(position, creative))
+            .map(|((position, creative), parts)| CompiledCreative::compile(position, creative, parts))
             .filter(|creative| creative.weight > 0)
             .collect();
         let spec = &campaign.spec;
@@ -67,7 +64,6 @@ impl CompiledCampaign {
             span: span(&serving),
             max_cpm_micros: spec.bid.max_cpm_micros,
             currency: spec.budget.currency,
-            fee_ppm: spec.fee_ppm,
             has_plain_price: has_plain_price(spec),
             may_fail: Conditions::MAX,
             may_fail_in_slot: Conditions::MAX,
@@ -79,13 +75,12 @@ impl CompiledCampaign {
                 &serving.days,
             )
             .map(Box::new),
-            lists: lists(targeting, &geo, &creatives),
-            geo: (!geo.is_anywhere()).then(|| Box::new(geo)),
-            deals: sorted(targeting.deals.iter().map(|id| exact(id))),
+            lists: lists(targeting, &geo),
+            geo: (!geo.is_anywhere_in_its_countries()).then(|| Box::new(geo)),
             open_auction: targeting.open_auction,
             needs_user_state: needs_user_state(&serving),
             creatives,
-            record: CampaignRecord::new(serving),
+            record: CampaignRecord::new(serving, &parts),
         };
         compiled.may_fail = compiled.may_fail();
         compiled.may_fail_in_slot = compiled.may_fail_in_slot();
@@ -105,25 +100,20 @@ impl CompiledCampaign {
         self.record.id.as_str()
     }
 
-    pub(crate) fn list(&self, of: ListOf) -> &List {
+    pub(crate) fn list(&self, of: ListOf) -> List<'_> {
         self.lists.get(of)
     }
 
     pub(crate) fn record_of(&self, creative: &CompiledCreative) -> Option<&CreativeRecord> {
-        self.record.creatives.get(creative.position)
-    }
-
-    /// The tie-break among equal values on one imp, and where a rotation of creatives stands.
-    pub(crate) fn tie(&self, offer: &Offer<'_>) -> u64 {
-        mix(offer.hash, self.hash)
+        self.record.creatives.get(creative.position as usize)
     }
 }
 
 /// `[start_ms, end_ms)`, Unix milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Span {
-    start_ms: i64,
-    end_ms: i64,
+    pub(crate) start_ms: i64,
+    pub(crate) end_ms: i64,
 }
 
 impl Span {
@@ -165,63 +155,78 @@ fn has_plain_price(spec: &CampaignSpec) -> bool {
     price > 0 && terms.reservation_nanos(price).is_ok_and(|nanos| nanos > 0)
 }
 
-fn lists(targeting: &Targeting, geo: &Geo, creatives: &[CompiledCreative]) -> Lists {
+fn lists(targeting: &Targeting, geo: &Geo) -> Lists {
     let bundle = |bundle: &str| exact(bundle.trim());
     let spread = |name: &str| taxonomy::spread(targeting.category_taxonomy, name);
     Lists::new([
-        (ListOf::Placements, List::compile(&targeting.placements, folded)),
-        (ListOf::Positions, List::compile(&targeting.positions, folded)),
+        (
+            ListOf::Placements,
+            NewList::compile(&targeting.placements, folded),
+        ),
+        (ListOf::Positions, NewList::compile(&targeting.positions, folded)),
         (
             ListOf::Sizes,
-            List::compile(&targeting.sizes, words::size_of_text),
+            NewList::compile(&targeting.sizes, words::size_of_text),
         ),
-        (ListOf::Exchanges, List::compile(&targeting.exchanges, exact)),
-        (ListOf::Inventory, List::compile(&targeting.inventory, folded)),
+        (ListOf::Exchanges, NewList::compile(&targeting.exchanges, exact)),
+        (ListOf::Inventory, NewList::compile(&targeting.inventory, folded)),
         (ListOf::Countries, geo.countries()),
-        (ListOf::Devices, List::compile(&targeting.devices, folded)),
-        (ListOf::Formats, List::allowing(formats(creatives))),
-        (ListOf::FittingSizes, List::allowing(fitting_sizes(creatives))),
+        (ListOf::Devices, NewList::compile(&targeting.devices, folded)),
         (
             ListOf::OperatingSystems,
-            List::compile(&targeting.operating_systems, folded),
+            NewList::compile(&targeting.operating_systems, folded),
         ),
-        (ListOf::Browsers, List::compile(&targeting.browsers, folded)),
+        (ListOf::Browsers, NewList::compile(&targeting.browsers, folded)),
         (
             ListOf::Languages,
-            List::compile(&targeting.languages, words::language),
+            NewList::compile(&targeting.languages, words::language),
         ),
-        (ListOf::Connections, List::compile(&targeting.connections, folded)),
-        (ListOf::Carriers, List::compile(&targeting.carriers, folded)),
-        (ListOf::Sites, List::compile(&targeting.sites, words::domain)),
-        (ListOf::Apps, List::compile(&targeting.apps, bundle)),
+        (
+            ListOf::Connections,
+            NewList::compile(&targeting.connections, folded),
+        ),
+        (ListOf::Carriers, NewList::compile(&targeting.carriers, folded)),
+        (ListOf::Sites, NewList::compile(&targeting.sites, words::domain)),
+        (ListOf::Apps, NewList::compile(&targeting.apps, bundle)),
         (
             ListOf::Categories,
-            List::compile_spread(&targeting.categories, spread),
+            NewList::compile_spread(&targeting.categories, spread),
         ),
-        (ListOf::Keywords, List::compile(&targeting.keywords, folded)),
-        (ListOf::Audiences, List::compile(&targeting.audiences, exact)),
+        (ListOf::Keywords, NewList::compile(&targeting.keywords, folded)),
+        (ListOf::Audiences, NewList::compile(&targeting.audiences, exact)),
+        (
+            ListOf::Deals,
+            NewList::allowing(targeting.deals.iter().map(|id| exact(id))),
+        ),
     ])
 }
 
-/// With nothing to show the list names a format that no imp offers.
-fn formats(creatives: &[CompiledCreative]) -> Vec<u64> {
-    if creatives.is_empty() {
-        return vec![exact("none")];
+/// What its creatives say, found when it is asked for: the index asks once.
+impl CompiledCampaign {
+    /// With nothing to show the list names a format that no imp offers.
+    pub(crate) fn formats(&self) -> NewList {
+        let formats = self.creatives.iter().map(|creative| format_word(creative.format));
+        let none = self.creatives.is_empty().then_some(const { exact("none") });
+        NewList::allowing(formats.chain(none))
     }
-    creatives
-        .iter()
-        .map(|creative| format_word(creative.format))
-        .collect()
+
+    /// Sizes of its banners, formats of the others.
+    pub(crate) fn fitting_sizes(&self) -> NewList {
+        NewList::allowing(fitting_sizes(&self.creatives))
+    }
 }
 
 /// A banner without a size fits nowhere; one with a size also goes by its format, where any size is taken.
 fn fitting_sizes(creatives: &[CompiledCreative]) -> Vec<u64> {
     let mut fitting = vec![exact("none")];
     for creative in creatives {
-        match (creative.format, creative.width.zip(creative.height)) {
+        match (creative.format, creative.traits.width.zip(creative.traits.height)) {
             (Format::Banner, None) => {}
             (Format::Banner, Some((width, height))) => {
-                fitting.extend([words::size(width, height), format_word(Format::Banner)]);
+                fitting.extend([
+                    words::size(width.into(), height.into()),
+                    format_word(Format::Banner),
+                ]);
             }
             (other, _) => fitting.push(format_word(other)),
         }

@@ -7,6 +7,7 @@
 
 use crate::Leases;
 use crate::campaign::CompiledCampaign;
+use crate::card::Card;
 use crate::hash::{HashedBy, exact};
 use crate::lease::LeaseCell;
 use crate::pages::Pages;
@@ -217,6 +218,8 @@ impl<T: Clone> Catalog<T> {
         let has_rate = bound_usd_micros(&campaign, &self.snapshot.exchanges).is_some();
         self.snapshot.counts.remove(&campaign, has_rate);
         self.snapshot.index.remove(number, &campaign);
+        let bound = self.snapshot.bound_usd_micros(number);
+        self.snapshot.cards.set(number, Card::nobodys(bound));
         self.snapshot.campaigns.set(number, None);
         self.leases.cells.set(number, self.nobodys_cell.clone());
         self.companions.set(number, None);
@@ -235,19 +238,18 @@ impl<T: Clone> Catalog<T> {
         self.snapshot.index.insert(number, &campaign);
         self.numbers.insert(campaign.hash, number);
         self.free.remove(&number);
+        // Bounds fall with the number: those before it are raised as far as need be, its own is lowered as far as may be.
+        let of_the_next = self.snapshot.bound_usd_micros(number + 1);
+        let card = Card::of(&campaign, bound.max(of_the_next));
+        self.snapshot.cards.set(number, card);
         self.snapshot.campaigns.set(number, Some(campaign));
         self.leases.cells.set(number, cell);
         self.companions.set(number, Some(companion));
-        // Bounds fall with the number: those before it are raised as far as need be, its own is lowered as far as may be.
-        let of_the_next = self.snapshot.bound_usd_micros(number + 1);
-        self.snapshot
-            .bounds_usd_micros
-            .set(number, bound.max(of_the_next));
         for earlier in (0..number).rev() {
             if self.snapshot.bound_usd_micros(earlier) >= bound {
                 break;
             }
-            self.snapshot.bounds_usd_micros.set(earlier, bound);
+            self.snapshot.raise_bound(earlier, bound);
         }
     }
 }

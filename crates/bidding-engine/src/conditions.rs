@@ -24,7 +24,9 @@ use crate::offer::{Floor, Offer, Slot};
 use crate::reason::NoBidReason::{self, *};
 use domain::creative::Format;
 
-pub(crate) use asked::{Conditions, campaign_fails, creative_fails, slot_fails};
+pub(crate) use asked::{
+    AllConditions, Conditions, all_conditions, campaign_fails, card_passes, creative_fails, slot_fails,
+};
 pub(crate) use indexed::{LISTS, failing, has_fitting_size};
 pub use native::answers_native_asset;
 pub(crate) use price::{Quote, floor_cpm_micros, floor_of_all, quote, value_cpm_micros};
@@ -110,7 +112,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
     Condition(
         CreativeReview,
         creative::is_approved,
-        |_, creative| !creative.unapproved_by.is_empty(),
+        |_, creative| !creative.traits.unapproved_by.is_empty(),
         |_| true,
     ),
     Condition(CreativeFormat, creative::format_is_offered, |_, _| true, |_| true),
@@ -153,7 +155,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
         media::apis_are_supported,
         |campaign, creative| {
             let record = campaign.record_of(creative);
-            record.is_some_and(|record| !record.apis.is_empty())
+            record.is_some_and(|record| !record.traits.apis.is_empty())
         },
         |_| true,
     ),
@@ -166,7 +168,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
     Condition(
         BlockedAdType,
         blocks::ad_type_is_allowed,
-        |_, creative| !creative.banner_types.is_empty(),
+        |_, creative| !creative.traits.banner_types.is_empty(),
         |offer| offer.imp.banner.is_some_and(|banner| !banner.btype.is_empty()),
     ),
     Condition(
@@ -174,7 +176,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
         blocks::attributes_are_allowed,
         |campaign, creative| {
             let record = campaign.record_of(creative);
-            record.is_some_and(|record| !record.attributes.is_empty())
+            record.is_some_and(|record| !record.traits.attributes.is_empty())
         },
         |_| true,
     ),
@@ -187,7 +189,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
     Condition(
         BlockedAdvertiser,
         blocks::advertiser_is_allowed,
-        |_, creative| !creative.domains.is_empty(),
+        |_, creative| !creative.adomain.names.is_empty(),
         |offer| !offer.ask.facts.badv.is_empty(),
     ),
     Condition(
@@ -211,7 +213,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
     Condition(
         PodCategory,
         creative::is_new_to_pod,
-        |_, creative| !creative.categories.is_empty(),
+        |_, creative| !creative.traits.category_words.is_empty(),
         |offer| !offer.history.pod_categories.is_empty(),
     ),
 ];

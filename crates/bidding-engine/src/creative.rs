@@ -2,10 +2,10 @@
 
 use crate::conditions::Conditions;
 use crate::hash::exact;
-use crate::list::Words;
-use crate::taxonomy::Category;
-use crate::words::{domain_and_parents, host, language};
-use domain::creative::{Creative, CreativeSpec, Format, NativeAsset, ReviewStatus};
+use crate::record::{Adomain, CreativeTraits};
+use crate::words::host;
+use domain::creative::{Creative, CreativeSpec, Format, NativeAsset};
+use std::sync::Arc;
 
 /// OpenRTB 2.6, 4.2.3: `crid` of at most 64 bytes; exchanges take banner markup up to about 6 KB.
 const CRID_LIMIT_BYTES: usize = 64;
@@ -31,60 +31,40 @@ pub(crate) struct CompiledCreative {
     pub(crate) is_too_large: bool,
     /// Markup and every tracker are https.
     pub(crate) is_secure: bool,
-    pub(crate) width: Option<i64>,
-    pub(crate) height: Option<i64>,
-    pub(crate) cattax: i64,
-    pub(crate) categories: Words<Category>,
-    /// Its domains, each with those above it.
-    pub(crate) domains: Words<u64>,
     /// Position in the campaign's `creatives`.
-    pub(crate) position: usize,
+    pub(crate) position: u32,
+    pub(crate) traits: Arc<CreativeTraits>,
+    pub(crate) adomain: Arc<Adomain>,
     /// Of its id.
     pub(crate) hash: u64,
-    pub(crate) duration_ms: Option<i64>,
-    /// Exchanges that have not approved it, hashes of their ids.
-    pub(crate) unapproved_by: Box<[u64]>,
-    pub(crate) banner_types: Box<[u16]>,
     /// Of the app it advertises, where its landing page is a store.
-    pub(crate) bundle: Option<u64>,
-    pub(crate) language: Option<u64>,
+    pub(crate) bundle: Option<Box<u64>>,
 }
 
 impl CompiledCreative {
-    pub(crate) fn compile(position: usize, creative: &Creative) -> Self {
+    pub(crate) fn compile(
+        position: u32,
+        creative: &Creative,
+        (adomain, traits): &(Arc<Adomain>, Arc<CreativeTraits>),
+    ) -> Self {
         let spec = &creative.spec;
-        let pending = creative
-            .reviews
-            .iter()
-            .filter(|review| review.status != ReviewStatus::Approved);
         Self {
             position,
             hash: exact(creative.id.as_str()),
             may_fail: Conditions::MAX,
             format: spec.format,
-            width: spec.width,
-            height: spec.height,
-            duration_ms: spec.duration_ms,
             weight: spec.weight,
-            unapproved_by: pending.map(|review| exact(&review.exchange)).collect(),
             is_too_large: is_too_large(creative),
             is_secure: is_secure(creative),
-            banner_types: banner_types(creative),
-            categories: Words::new(
-                spec.categories
-                    .iter()
-                    .map(|name| Category::new(spec.cattax, name)),
-            ),
-            cattax: spec.cattax,
-            domains: Words::new(spec.adomain.iter().flat_map(|name| domain_and_parents(name))),
-            bundle: advertised_bundle(&spec.click_url).map(exact),
-            language: spec.language.as_deref().map(language),
+            bundle: advertised_bundle(&spec.click_url).map(|bundle| Box::new(exact(bundle))),
+            adomain: adomain.clone(),
+            traits: traits.clone(),
         }
     }
 
     /// Seconds, begun ones count.
     pub(crate) fn duration_s(&self) -> Option<i64> {
-        self.duration_ms.map(begun_seconds)
+        self.traits.duration_ms.map(|ms| begun_seconds(ms.into()))
     }
 }
 
@@ -109,7 +89,7 @@ fn banner_bytes(spec: &CreativeSpec) -> usize {
     markup.len() + clicks_bytes + pixels_bytes
 }
 
-fn banner_types(creative: &Creative) -> Box<[u16]> {
+pub(crate) fn banner_types(creative: &Creative) -> Box<[u16]> {
     let markup = creative
         .spec
         .markup

@@ -184,7 +184,7 @@ impl Explained<'_> {
             failures.extend(withheld(cell, offer, slot, quote.reservation_nanos));
         }
         CreativeFailures {
-            creative: creative.position,
+            creative: creative.position as usize,
             deal: slot.deal,
             failures,
             price: priced.map(|(quote, market)| ExplainedPrice {

@@ -72,11 +72,14 @@ impl Index {
         if campaign.open_auction {
             Arc::make_mut(&mut self.open_auction).insert(number);
         }
-        insert(&mut self.deals, &campaign.deals, number, self.room);
+        let deals = campaign.list(ListOf::Deals).allow;
+        insert(&mut self.deals, deals, number, self.room);
         let room = self.room;
-        for (dimension, list) in self.dimensions(campaign) {
-            dimension.insert(number, list, room);
-        }
+        self.lists(campaign)
+            .for_each(|(dimension, list)| dimension.insert(number, list, room));
+        self.formats.insert(number, campaign.formats().as_list(), room);
+        self.sizes
+            .insert(number, campaign.fitting_sizes().as_list(), room);
     }
 
     /// `campaign` is the one that was put in under the number.
@@ -90,10 +93,11 @@ impl Index {
         if campaign.open_auction {
             Arc::make_mut(&mut self.open_auction).remove(number);
         }
-        remove(&mut self.deals, &campaign.deals, number);
-        for (dimension, list) in self.dimensions(campaign) {
-            dimension.remove(number, list);
-        }
+        remove(&mut self.deals, campaign.list(ListOf::Deals).allow, number);
+        self.lists(campaign)
+            .for_each(|(dimension, list)| dimension.remove(number, list));
+        self.formats.remove(number, campaign.formats().as_list());
+        self.sizes.remove(number, campaign.fitting_sizes().as_list());
     }
 
     /// Whether any campaign asks for the deal.
@@ -101,16 +105,12 @@ impl Index {
         deal_hashes.iter().any(|hash| self.deals.contains_key(hash))
     }
 
-    fn dimensions<'a>(
+    fn lists<'a>(
         &'a mut self,
         campaign: &'a CompiledCampaign,
-    ) -> impl Iterator<Item = (&'a mut Dimension, &'a List)> {
+    ) -> impl Iterator<Item = (&'a mut Dimension, List<'a>)> {
         let lists = LISTS.iter().map(|list| campaign.list(list.of));
-        let own = [
-            (&mut self.formats, campaign.list(ListOf::Formats)),
-            (&mut self.sizes, campaign.list(ListOf::FittingSizes)),
-        ];
-        self.lists.iter_mut().zip(lists).chain(own)
+        self.lists.iter_mut().zip(lists)
     }
 }
 
@@ -124,20 +124,20 @@ struct Dimension {
 }
 
 impl Dimension {
-    fn insert(&mut self, number: usize, list: &List, room: usize) {
-        if list.allow().is_empty() {
+    fn insert(&mut self, number: usize, list: List<'_>, room: usize) {
+        if list.allow.is_empty() {
             Arc::make_mut(&mut self.any).insert(number);
         }
-        insert(&mut self.allow, list.allow(), number, room);
-        insert(&mut self.block, list.block(), number, room);
+        insert(&mut self.allow, list.allow, number, room);
+        insert(&mut self.block, list.block, number, room);
     }
 
-    fn remove(&mut self, number: usize, list: &List) {
-        if list.allow().is_empty() {
+    fn remove(&mut self, number: usize, list: List<'_>) {
+        if list.allow.is_empty() {
             Arc::make_mut(&mut self.any).remove(number);
         }
-        remove(&mut self.allow, list.allow(), number);
-        remove(&mut self.block, list.block(), number);
+        remove(&mut self.allow, list.allow, number);
+        remove(&mut self.block, list.block, number);
     }
 }
 

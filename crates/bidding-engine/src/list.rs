@@ -1,58 +1,64 @@
 //! Allow and block lists, compiled.
 
 use domain::targeting::AllowBlock;
-use std::sync::LazyLock;
 
 /// Hashes to allow and to block, each sorted. With none to allow everything is allowed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct List {
-    /// First those to allow.
-    values: Box<[u64]>,
-    to_allow: usize,
+pub(crate) struct NewList {
+    allow: Box<[u64]>,
+    block: Box<[u64]>,
 }
 
-impl List {
+impl NewList {
     pub(crate) fn compile(list: &AllowBlock, hash: impl Fn(&str) -> u64) -> Self {
         let sorted = |texts: &[String]| sorted(texts.iter().map(|text| hash(text)));
-        Self::new(&sorted(&list.allow), &sorted(&list.block))
+        Self {
+            allow: sorted(&list.allow),
+            block: sorted(&list.block),
+        }
     }
 
     /// Of texts that stand for several values each.
     pub(crate) fn compile_spread(list: &AllowBlock, hashes: impl Fn(&str) -> Vec<u64>) -> Self {
         let sorted = |texts: &[String]| sorted(texts.iter().flat_map(|text| hashes(text)));
-        Self::new(&sorted(&list.allow), &sorted(&list.block))
-    }
-
-    pub(crate) fn allowing(values: impl IntoIterator<Item = u64>) -> Self {
-        Self::new(&sorted(values), &[])
-    }
-
-    /// Both sorted.
-    fn new(allow: &[u64], block: &[u64]) -> Self {
         Self {
-            values: [allow, block].concat().into(),
-            to_allow: allow.len(),
+            allow: sorted(&list.allow),
+            block: sorted(&list.block),
         }
     }
 
+    pub(crate) fn allowing(values: impl IntoIterator<Item = u64>) -> Self {
+        Self {
+            allow: sorted(values),
+            block: Box::default(),
+        }
+    }
+
+    pub(crate) fn as_list(&self) -> List<'_> {
+        List {
+            allow: &self.allow,
+            block: &self.block,
+        }
+    }
+}
+
+/// The same, where it is kept.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct List<'a> {
+    pub(crate) allow: &'a [u64],
+    pub(crate) block: &'a [u64],
+}
+
+impl List<'_> {
     /// Admits whatever comes.
     pub(crate) fn is_any(&self) -> bool {
-        self.values.is_empty()
-    }
-
-    pub(crate) fn allow(&self) -> &[u64] {
-        self.values.get(..self.to_allow).unwrap_or_default()
-    }
-
-    pub(crate) fn block(&self) -> &[u64] {
-        self.values.get(self.to_allow..).unwrap_or_default()
+        self.allow.is_empty() && self.block.is_empty()
     }
 
     /// Whether an opportunity with these values fits: one is allowed, none is blocked. One that does not
     /// say (no values) fails `allow` and passes `block`.
     pub(crate) fn admits(&self, values: &[u64]) -> bool {
-        let allow = self.allow();
-        (allow.is_empty() || contains_any(allow, values)) && !contains_any(self.block(), values)
+        (self.allow.is_empty() || contains_any(self.allow, values)) && !contains_any(self.block, values)
     }
 }
 
@@ -66,10 +72,6 @@ pub(crate) enum ListOf {
     Inventory,
     Countries,
     Devices,
-    /// Of its creatives; never "any".
-    Formats,
-    /// Sizes of its banners, formats of the others; never "any".
-    FittingSizes,
     OperatingSystems,
     Browsers,
     Languages,
@@ -80,6 +82,8 @@ pub(crate) enum ListOf {
     Categories,
     Keywords,
     Audiences,
+    /// That it wants beside the open auction, or instead of it.
+    Deals,
 }
 
 /// The lists of one campaign. Most of them admit whatever comes, and take no room.
@@ -87,31 +91,48 @@ pub(crate) enum ListOf {
 pub(crate) struct Lists {
     /// A bit for each of [`ListOf`] that is here.
     which: u32,
-    /// In the order of [`ListOf`].
-    lists: Box<[List]>,
+    /// In the order of [`ListOf`], of each where its values to allow end and where those to block do; then all values.
+    words: Box<[u64]>,
 }
 
 impl Lists {
-    pub(crate) fn new<const COUNT: usize>(mut lists: [(ListOf, List); COUNT]) -> Self {
+    pub(crate) fn new<const COUNT: usize>(mut lists: [(ListOf, NewList); COUNT]) -> Self {
         lists.sort_unstable_by_key(|(of, _)| *of as u32);
-        let kept = lists.into_iter().filter(|(_, list)| !list.is_any());
-        let mut which = 0;
-        let lists = kept.map(|(of, list)| {
-            which |= 1 << of as u32;
-            list
+        let kept = || lists.iter().filter(|(_, list)| !list.as_list().is_any());
+        let mut end = kept().count();
+        let ends = kept().map(|(_, list)| {
+            let allowed = end + list.allow.len();
+            end = allowed + list.block.len();
+            (allowed as u64) << 32 | end as u64
         });
-        let lists = lists.collect();
-        Self { which, lists }
+        let mut words: Vec<u64> = ends.collect();
+        words.extend(kept().flat_map(|(_, list)| list.allow.iter().chain(&list.block)));
+        Self {
+            which: kept().fold(0, |which, (of, _)| which | 1 << *of as u32),
+            words: words.into(),
+        }
     }
 
-    pub(crate) fn get(&self, of: ListOf) -> &List {
-        static ANY: LazyLock<List> = LazyLock::new(List::default);
+    pub(crate) fn get(&self, of: ListOf) -> List<'_> {
         let bit = 1_u32 << of as u32;
         if self.which & bit == 0 {
-            return &ANY;
+            return List::default();
         }
-        let before = (self.which & (bit - 1)).count_ones();
-        self.lists.get(before as usize).unwrap_or(&ANY)
+        let before = (self.which & (bit - 1)).count_ones() as usize;
+        let begin = match before.checked_sub(1) {
+            Some(last) => self.ends(last).1,
+            None => self.which.count_ones() as usize,
+        };
+        let (allowed, blocked) = self.ends(before);
+        List {
+            allow: self.words.get(begin..allowed).unwrap_or_default(),
+            block: self.words.get(allowed..blocked).unwrap_or_default(),
+        }
+    }
+
+    fn ends(&self, list: usize) -> (usize, usize) {
+        let ends = self.words.get(list).copied().unwrap_or_default();
+        ((ends >> 32) as usize, (ends & u64::from(u32::MAX)) as usize)
     }
 }
 
@@ -139,14 +160,14 @@ impl Asked {
         self.seen & bit(value) != 0 && self.sorted.binary_search(&value).is_ok()
     }
 
-    /// False only when the list has none of them.
-    pub(crate) fn may_contain_any<T>(&self, words: &Words<T>) -> bool {
-        self.seen & words.seen != 0
+    /// False only when the list has none of those words. `seen`: [`Words::seen`].
+    pub(crate) fn may_contain_any(&self, seen: u64) -> bool {
+        self.seen & seen != 0
     }
 }
 
 /// Values of a creative, and the bits by which [`Asked`] knows that it has none of them.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Words<T> {
     seen: u64,
     values: Box<[T]>,
@@ -162,6 +183,12 @@ impl<T: Seen> Words<T> {
     }
 }
 
+impl<T> Words<T> {
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+}
+
 impl<T> std::ops::Deref for Words<T> {
     type Target = [T];
 
@@ -173,12 +200,6 @@ impl<T> std::ops::Deref for Words<T> {
 /// What stands for a value in [`Words`].
 pub(crate) trait Seen {
     fn bits(&self) -> u64;
-}
-
-impl Seen for u64 {
-    fn bits(&self) -> u64 {
-        bit(*self)
-    }
 }
 
 /// The one that stands for a value.
@@ -205,7 +226,10 @@ mod tests {
 
     #[test]
     fn a_value_must_be_allowed_and_none_blocked() {
-        let list = List::new(&[1, 3], &[2]);
+        let list = List {
+            allow: &[1, 3],
+            block: &[2],
+        };
         assert!(list.admits(&[1]));
         assert!(!list.admits(&[1, 2]));
         assert!(!list.admits(&[4]));
@@ -214,14 +238,22 @@ mod tests {
 
     #[test]
     fn of_the_lists_of_a_campaign_each_is_found_and_any_other_admits_all() {
+        let blocking = |value| NewList {
+            block: [value].into(),
+            ..NewList::allowing([9, 8])
+        };
         let lists = Lists::new([
-            (ListOf::Audiences, List::allowing([3])),
-            (ListOf::Sites, List::default()),
-            (ListOf::Placements, List::new(&[], &[1])),
+            (ListOf::Audiences, NewList::allowing([3])),
+            (ListOf::Sites, NewList::default()),
+            (ListOf::Placements, blocking(1)),
+            (ListOf::Keywords, blocking(2)),
         ]);
-        assert_eq!(lists.lists.len(), 2);
-        assert_eq!(lists.get(ListOf::Audiences).allow(), [3]);
-        assert_eq!(lists.get(ListOf::Placements).block(), [1]);
+        assert_eq!(lists.get(ListOf::Audiences).allow, [3]);
+        assert_eq!(lists.get(ListOf::Audiences).block, [] as [u64; 0]);
+        for (of, blocked) in [(ListOf::Placements, 1), (ListOf::Keywords, 2)] {
+            assert_eq!(lists.get(of).allow, [8, 9]);
+            assert_eq!(lists.get(of).block, [blocked]);
+        }
         assert!(lists.get(ListOf::Sites).is_any() && lists.get(ListOf::Apps).is_any());
     }
 

@@ -5,6 +5,8 @@ use crate::conditions::{Conditions, floor_of_all};
 use crate::creative::begun_seconds;
 use crate::facts::Facts;
 use crate::hash::{TextHash, exact, mix};
+use crate::list::{ListOf, contains_any};
+use crate::taxonomy::{Space, space};
 use crate::words::size;
 use crate::{Decision, ExchangeState, Now, UserView};
 use bumpalo::Bump;
@@ -67,6 +69,10 @@ pub(crate) struct Offer<'a> {
     pub(crate) hash: u64,
     /// That it can be filled with.
     pub(crate) formats: Formats,
+    /// Whether [`Offer::size_words`] say all: what a ratio or a screen takes is seen at the creative alone.
+    pub(crate) size_words_say_all: bool,
+    /// Of its `cattax`.
+    pub(crate) category_space: Space,
     pub(crate) asked_of_campaigns: Conditions,
     pub(crate) asked_of_creatives: Conditions,
 }
@@ -76,7 +82,7 @@ pub(crate) struct Offer<'a> {
 pub(crate) struct Formats(u8);
 
 impl Formats {
-    fn of(imp: &Imp<'_>) -> Self {
+    fn of_imp(imp: &Imp<'_>) -> Self {
         let offered = [
             (imp.banner.is_some(), Format::Banner),
             (imp.video.is_some(), Format::Video),
@@ -84,7 +90,17 @@ impl Formats {
             (imp.native.is_some(), Format::Native),
         ];
         let offered = offered.into_iter().filter(|(is_offered, _)| *is_offered);
-        Self(offered.fold(0, |formats, (_, format)| formats | 1 << format as u8))
+        Self::of(offered.map(|(_, format)| format))
+    }
+
+    pub(crate) fn of(formats: impl IntoIterator<Item = Format>) -> Self {
+        let formats = formats.into_iter();
+        Self(formats.fold(0, |set, format| set | 1 << format as u8))
+    }
+
+    #[inline]
+    pub(crate) fn has_none_of(self, others: Self) -> bool {
+        self.0 & others.0 == 0
     }
 
     #[inline]
@@ -218,10 +234,7 @@ impl Slot {
     pub(crate) fn suits(&self, campaign: &CompiledCampaign) -> bool {
         match self.deal {
             None => campaign.open_auction,
-            Some(_) => self
-                .deal_hashes
-                .iter()
-                .any(|hash| campaign.deals.binary_search(hash).is_ok()),
+            Some(_) => contains_any(campaign.list(ListOf::Deals).allow, &self.deal_hashes),
         }
     }
 
@@ -268,13 +281,20 @@ impl<'a> Offer<'a> {
             slots,
             history,
             hash: mix(ask.facts.request_hash, exact(imp.id)),
-            formats: Formats::of(imp),
+            formats: Formats::of_imp(imp),
+            size_words_say_all: size_words_say_all(imp),
+            category_space: space(i64::from(ask.request.cattax)),
             asked_of_campaigns: 0,
             asked_of_creatives: 0,
         };
         offer.asked_of_campaigns = offer.asked_of_campaigns();
         offer.asked_of_creatives = offer.asked_of_creatives();
         offer
+    }
+
+    /// The tie-break among equal values on the imp, and where a rotation of creatives stands, by the hash of the campaign.
+    pub(crate) fn tie(&self, campaign_hash: u64) -> u64 {
+        mix(self.hash, campaign_hash)
     }
 
     pub(crate) fn format_words(&self) -> Few<4> {
@@ -305,18 +325,17 @@ impl<'a> Offer<'a> {
         named.for_each(|(width, height)| give(size(width.into(), height.into())));
     }
 
-    /// Whether those words say all: what a ratio or a screen takes is seen at the creative alone.
-    pub(crate) fn size_words_say_all(&self) -> bool {
-        let Some(offered) = self.imp.banner.filter(|banner| takes_many_sizes(banner)) else {
-            return true;
-        };
-        names_no_size(offered) && !self.imp.instl
-    }
-
     /// The video or audio object that a creative of this format answers.
     pub(crate) fn media(&self, format: Format) -> Option<&'a AudioVideo<'a>> {
         media(self.imp, format)
     }
+}
+
+fn size_words_say_all(imp: &Imp<'_>) -> bool {
+    let Some(offered) = imp.banner.filter(|banner| takes_many_sizes(banner)) else {
+        return true;
+    };
+    names_no_size(offered) && !imp.instl
 }
 
 /// More than can be named: any, or a ratio.

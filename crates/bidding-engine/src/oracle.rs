@@ -151,7 +151,7 @@ fn pending(
     offer: &Offer<'_>,
     furthest: &mut NoBidReason,
 ) -> Vec<Pending> {
-    let tie = campaign.tie(offer);
+    let tie = offer.tie(campaign.hash);
     let mut found = Vec::new();
     for (position, slot) in offer
         .slots

@@ -1,7 +1,7 @@
 //! Geography, compiled: places to allow and to block.
 
 use crate::hash::folded;
-use crate::list::List;
+use crate::list::NewList;
 use domain::targeting::{GeoTargeting, Place, Radius};
 
 const EARTH_RADIUS_METERS: f64 = 6_371_008.8;
@@ -40,9 +40,9 @@ impl Geo {
         }
     }
 
-    /// Admits whatever comes.
-    pub(crate) fn is_anywhere(&self) -> bool {
-        self.allow.is_empty() && self.block.is_empty()
+    /// Admits whatever comes from its [`Geo::countries`].
+    pub(crate) fn is_anywhere_in_its_countries(&self) -> bool {
+        self.allow.iter().all(CompiledPlace::is_country) && self.block.is_empty()
     }
 
     pub(crate) fn admits(&self, whereabouts: &Whereabouts) -> bool {
@@ -51,9 +51,9 @@ impl Geo {
     }
 
     /// The countries outside of which nothing is allowed; anything when a place to allow names none.
-    pub(crate) fn countries(&self) -> List {
+    pub(crate) fn countries(&self) -> NewList {
         let countries: Option<Vec<u64>> = self.allow.iter().map(|place| place.country).collect();
-        List::allowing(countries.unwrap_or_default())
+        NewList::allowing(countries.unwrap_or_default())
     }
 }
 
@@ -67,6 +67,18 @@ impl CompiledPlace {
             zip: hash(&place.zip),
             radius: place.radius,
         }
+    }
+
+    /// And no place within.
+    fn is_country(&self) -> bool {
+        let Self {
+            country,
+            region,
+            city,
+            zip,
+            radius,
+        } = self;
+        country.is_some() && [region, city, zip].iter().all(|part| part.is_none()) && radius.is_none()
     }
 
     /// Every part that is given must match; what is not known matches nothing.
@@ -126,9 +138,12 @@ mod tests {
                 allow,
                 ..GeoTargeting::default()
             };
-            Geo::compile(&geo).countries()
+            Geo::compile(&geo)
         };
-        assert_eq!(*of(vec![place(Some("USA"))]).allow(), [folded("usa")]);
-        assert!(of(vec![place(Some("USA")), place(None)]).is_any());
+        let usa = of(vec![place(Some("USA"))]);
+        assert_eq!(usa.countries().as_list().allow, [folded("usa")]);
+        assert!(usa.is_anywhere_in_its_countries());
+        let anywhere = of(vec![place(Some("USA")), place(None)]);
+        assert!(anywhere.countries().as_list().is_any() && !anywhere.is_anywhere_in_its_countries());
     }
 }

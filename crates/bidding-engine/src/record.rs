@@ -1,18 +1,22 @@
 //! What is left of a campaign's record once it is compiled: what answers say, and what leases are asked for.
 //!
 //! There may be a million of them in memory. So texts of targeting and markup are left out, what is often empty takes no
-//! more than a pointer, and campaigns that are compiled one after the other share their days.
+//! more than a pointer, and what campaigns and creatives have in common is kept once.
 
-use crate::latest::Latest;
+use crate::creative::banner_types;
+use crate::hash::exact;
+use crate::list::{Words, bit};
+use crate::pool::Pool;
+use crate::taxonomy::Category;
+use crate::words::{domain_and_parents, language};
 use domain::advertiser::AdvertiserStatus;
-use domain::campaign::{CampaignStatus, Flight, FrequencyCap, Pacing};
-use domain::creative::{Creative, CreativeSpec, Format, NativeAsset};
+use domain::campaign::{CampaignStatus, FrequencyCap, Pacing};
+use domain::creative::{Creative, CreativeSpec, Format, NativeAsset, ReviewStatus};
 use domain::currency::Currency;
 use domain::id::{CampaignId, CreativeId};
-use domain::period::{Day, Limits};
+use domain::period::{Day, FlightSpan, Limits};
 use domain::serving::{ServingAdvertiser, ServingCampaign};
 use domain::targeting::Targeting;
-use std::cell::RefCell;
 use std::sync::Arc;
 
 /// Of the record that was compiled.
@@ -21,7 +25,7 @@ pub struct CampaignRecord {
     pub id: CampaignId,
     pub generation: i64,
     pub revision: i64,
-    pub advertiser: ServingAdvertiser,
+    pub advertiser: Arc<ServingAdvertiser>,
     /// Campaign and advertiser are active.
     pub is_active: bool,
     /// Its targeting names audiences.
@@ -30,7 +34,7 @@ pub struct CampaignRecord {
     pub uses_precise_place: bool,
     pub pacing: Pacing,
     pub currency: Currency,
-    pub flight: Flight,
+    pub flight: FlightSpan,
     pub limits: Limits,
     pub max_cpm_micros: i64,
     pub fee_ppm: i64,
@@ -46,10 +50,26 @@ pub struct CampaignRecord {
 pub struct CreativeRecord {
     pub id: CreativeId,
     pub version: i64,
-    pub adomain: Box<[Box<str>]>,
+    pub adomain: Arc<Adomain>,
+    pub traits: Arc<CreativeTraits>,
+}
+
+/// The advertiser's domains, mostly those of all creatives of a campaign.
+#[derive(Debug)]
+pub struct Adomain {
+    pub names: Box<[Box<str>]>,
+    /// The bits of [`Adomain::words`]: see [`Words::seen`].
+    pub(crate) seen: u64,
+}
+
+/// What is the same of many creatives.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct CreativeTraits {
     pub cattax: i64,
     pub categories: Box<[Box<str>]>,
+    pub(crate) category_words: Words<Category>,
     pub language: Option<Box<str>>,
+    pub(crate) language_word: Option<u64>,
     pub attributes: Box<[u16]>,
     pub apis: Box<[u16]>,
     pub mimes: Box<[Box<str>]>,
@@ -57,10 +77,16 @@ pub struct CreativeRecord {
     pub protocols: Box<[u16]>,
     /// `None` of other formats.
     pub native: Option<Box<NativeRecord>>,
+    pub(crate) banner_types: Box<[u16]>,
+    pub(crate) width: Option<u32>,
+    pub(crate) height: Option<u32>,
+    pub(crate) duration_ms: Option<u32>,
+    /// Exchanges that have not approved it, hashes of their ids.
+    pub(crate) unapproved_by: Box<[u64]>,
 }
 
 /// What a native answer is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NativeRecord {
     pub assets: Box<[NativeAsset]>,
     pub impression_trackers: Box<[String]>,
@@ -68,7 +94,9 @@ pub struct NativeRecord {
 }
 
 impl CampaignRecord {
-    pub(crate) fn new(serving: ServingCampaign) -> Self {
+    pub(crate) fn new(serving: ServingCampaign, parts: &[(Arc<Adomain>, Arc<CreativeTraits>)]) -> Self {
+        static ADVERTISERS: Pool<ServingAdvertiser> = Pool::new();
+        static DAYS: Pool<[Day]> = Pool::new();
         let spec = serving.campaign.spec;
         Self {
             id: serving.campaign.id,
@@ -76,55 +104,106 @@ impl CampaignRecord {
             revision: serving.revision,
             is_active: spec.status == CampaignStatus::Active
                 && serving.advertiser.status == AdvertiserStatus::Active,
-            advertiser: serving.advertiser,
+            advertiser: ADVERTISERS.share(serving.advertiser),
             uses_profile: !spec.targeting.audiences.is_any(),
             uses_precise_place: uses_precise_place(&spec.targeting),
             pacing: spec.pacing,
             currency: spec.budget.currency,
-            flight: spec.flight,
+            flight: FlightSpan::of(&spec.flight),
             limits: serving.limits,
             max_cpm_micros: spec.bid.max_cpm_micros,
             fee_ppm: spec.fee_ppm,
             reserve_ppm: spec.reserve_ppm,
             frequency_caps: spec.frequency_caps.into(),
-            days: shared(&serving.days),
-            creatives: serving.creatives.into_iter().map(CreativeRecord::new).collect(),
+            days: DAYS.share(serving.days),
+            creatives: serving
+                .creatives
+                .into_iter()
+                .zip(parts)
+                .map(|(creative, (adomain, traits))| CreativeRecord {
+                    id: creative.id,
+                    version: creative.version,
+                    adomain: adomain.clone(),
+                    traits: traits.clone(),
+                })
+                .collect(),
         }
     }
 }
 
-impl CreativeRecord {
-    fn new(creative: Creative) -> Self {
-        let spec = creative.spec;
+/// Of each creative.
+pub(crate) fn parts(creatives: &[Creative]) -> Vec<(Arc<Adomain>, Arc<CreativeTraits>)> {
+    static TRAITS: Pool<CreativeTraits> = Pool::new();
+    let mut parts: Vec<(Arc<Adomain>, Arc<CreativeTraits>)> = Vec::with_capacity(creatives.len());
+    for creative in creatives {
+        let names = &creative.spec.adomain;
+        let mut before = parts.iter().map(|(adomain, _)| adomain);
+        let same = before.find(|adomain| adomain.names.iter().map(|name| &**name).eq(names));
+        let adomain = same.cloned().unwrap_or_else(|| Arc::new(Adomain::new(names)));
+        parts.push((adomain, TRAITS.share(CreativeTraits::new(creative))));
+    }
+    parts
+}
+
+impl Adomain {
+    fn new(names: &[String]) -> Self {
+        let mut adomain = Self {
+            names: texts(names),
+            seen: 0,
+        };
+        adomain.seen = adomain.words().fold(0, |seen, word| seen | bit(word));
+        adomain
+    }
+
+    /// Each with those above it.
+    pub(crate) fn words(&self) -> impl Iterator<Item = u64> {
+        self.names.iter().flat_map(|name| domain_and_parents(name))
+    }
+}
+
+impl CreativeTraits {
+    fn new(creative: &Creative) -> Self {
+        let spec = &creative.spec;
         // A code that is none stands for one that nobody supports, and nobody names.
         let codes = |codes: &[i64]| {
             let codes = codes.iter().map(|code| u16::try_from(*code).unwrap_or(u16::MAX));
             codes.collect()
         };
+        // What is too much is said to be more than anybody offers.
+        let whole = |number: Option<i64>| number.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
+        let categories = spec.categories.iter();
+        let reviews = creative.reviews.iter();
+        let pending = reviews.filter(|review| review.status != ReviewStatus::Approved);
         Self {
-            id: creative.id,
-            version: creative.version,
+            cattax: spec.cattax,
+            categories: texts(&spec.categories),
+            category_words: Words::new(categories.map(|name| Category::new(spec.cattax, name))),
+            language: spec.language.as_deref().map(Into::into),
+            language_word: spec.language.as_deref().map(language),
             attributes: codes(&spec.attributes),
             apis: codes(&spec.apis),
-            protocols: protocols(&spec).collect(),
-            cattax: spec.cattax,
-            adomain: texts(spec.adomain),
-            categories: texts(spec.categories),
-            mimes: texts(spec.mimes),
-            language: spec.language.map(Into::into),
-            native: (spec.format == Format::Native).then(|| {
-                Box::new(NativeRecord {
-                    assets: spec.assets.into(),
-                    impression_trackers: spec.impression_trackers.into(),
-                    click_trackers: spec.click_trackers.into(),
-                })
-            }),
+            mimes: texts(&spec.mimes),
+            protocols: protocols(spec).collect(),
+            native: native(spec).map(Box::new),
+            banner_types: banner_types(creative),
+            width: whole(spec.width),
+            height: whole(spec.height),
+            duration_ms: whole(spec.duration_ms),
+            unapproved_by: pending.map(|review| exact(&review.exchange)).collect(),
         }
     }
 }
 
-fn texts(texts: Vec<String>) -> Box<[Box<str>]> {
-    texts.into_iter().map(String::into_boxed_str).collect()
+fn native(spec: &CreativeSpec) -> Option<NativeRecord> {
+    (spec.format == Format::Native).then(|| NativeRecord {
+        assets: spec.assets.as_slice().into(),
+        impression_trackers: spec.impression_trackers.as_slice().into(),
+        click_trackers: spec.click_trackers.as_slice().into(),
+    })
+}
+
+fn texts(texts: &[String]) -> Box<[Box<str>]> {
+    texts.iter().map(|text| text.as_str().into()).collect()
 }
 
 fn uses_precise_place(targeting: &Targeting) -> bool {
@@ -142,31 +221,4 @@ fn protocols(spec: &CreativeSpec) -> impl Iterator<Item = u16> {
         7 | 9 | 11 | 13 if is_wrapped => code + 1,
         other => other,
     })
-}
-
-/// The days of all campaigns of a time zone are the same, and there are few zones.
-fn shared(days: &[Day]) -> Arc<[Day]> {
-    thread_local! {
-        static LATEST: RefCell<Latest<[Day], Arc<[Day]>, 8>> = const { RefCell::new(Latest::new()) };
-    }
-    LATEST.with_borrow_mut(|latest| latest.get_or_make(days, || days.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_that_are_the_same_are_kept_once() {
-        let days = |start_ms| {
-            [Day {
-                date: "2026-11-23".to_owned(),
-                start_ms,
-                end_ms: start_ms + 1,
-            }]
-        };
-        let first = shared(&days(0));
-        assert!(Arc::ptr_eq(&first, &shared(&days(0))));
-        assert_eq!(*shared(&days(1)), days(1));
-    }
 }

@@ -3,7 +3,7 @@
 use crate::NoBidReason;
 use crate::facts::Facts;
 use crate::offer::{History, Slot};
-use crate::search::Pending;
+use crate::search::{Candidate, Pending};
 use bumpalo::Bump;
 use std::collections::BinaryHeap;
 
@@ -25,8 +25,8 @@ pub(crate) struct Buffers {
     /// Campaigns whose opportunity has been counted.
     pub(crate) counted: Marks,
     pub(crate) pending: BinaryHeap<Pending>,
-    /// Numbers of those who are called up.
-    pub(crate) candidates: Vec<usize>,
+    /// Those who are called up.
+    pub(crate) candidates: Vec<Candidate>,
     /// Numbers of the creatives that fit the imp.
     pub(crate) fitting: Vec<usize>,
     /// Of those, the ones that fit the slot.

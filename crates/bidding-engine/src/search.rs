@@ -1,10 +1,10 @@
 //! The search for the winners of one imp: candidates of the index in falling order of their bound,
 //! conditions as far as they hold, the best first to the lease, an end as soon as nobody better can come.
 
-use crate::bits::{BLOCK_NUMBERS, EMPTY_BLOCK};
+use crate::bits::{BLOCK_NUMBERS, Block, EMPTY_BLOCK};
 use crate::campaign::CompiledCampaign;
 use crate::conditions::{
-    campaign_fails, creative_fails, day, has_fitting_size, slot_fails, value_cpm_micros,
+    campaign_fails, card_passes, creative_fails, day, has_fitting_size, slot_fails, value_cpm_micros,
 };
 use crate::creative::CompiledCreative;
 use crate::index::Plan;
@@ -54,14 +54,38 @@ impl PartialOrd for Pending {
     }
 }
 
+/// Whom the index has found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidate {
+    number: usize,
+    bound_usd_micros: i64,
+    /// Where its card shows that it passes every condition. Of its other creatives nothing is noted: the lease's answer is
+    /// a later reason than any of theirs.
+    passes: Option<Pending>,
+}
+
+impl Candidate {
+    fn new(number: usize) -> Self {
+        Self {
+            number,
+            bound_usd_micros: 0,
+            passes: None,
+        }
+    }
+}
+
 /// How many candidates are called up at once: at first few, since one of them may win.
 const FIRST_CALLED_UP: usize = 4;
 const CALLED_UP: usize = 32;
+/// Where nobody is pending the bound of one block in so many is compared with the floor: looking it up costs a miss.
+const LOOKED_UP_EVERY: usize = 8;
 
 /// How far a search has come.
 struct Way {
     /// The next one.
     block: usize,
+    /// Those of the one before it who have not been called up.
+    left: Block,
     /// Candidates to be found at once.
     wanted: usize,
 }
@@ -100,18 +124,25 @@ impl Search<'_> {
 
         let mut way = Way {
             block: 0,
+            left: EMPTY_BLOCK,
             wanted: FIRST_CALLED_UP,
         };
         let mut is_anybody_found = false;
         'search: while self.call_up(&mut way) {
             is_anybody_found = true;
             for at in 0..self.buffers.candidates.len() {
-                let number = self.buffers.candidates[at];
-                if self.is_decided_from(number) {
+                let Candidate {
+                    number,
+                    bound_usd_micros,
+                    passes,
+                } = self.buffers.candidates[at];
+                if self.is_decided_from(bound_usd_micros) {
                     break 'search;
                 }
-                if let Some(campaign) = self.snapshot.compiled(number) {
-                    self.appraise(number, campaign);
+                match passes {
+                    Some(pending) if self.buffers.is_won[pending.slot] => {}
+                    Some(pending) => self.buffers.pending.push(pending),
+                    None => self.appraise(number),
                 }
             }
         }
@@ -126,10 +157,12 @@ impl Search<'_> {
         Some(self.furthest)
     }
 
-    /// Whether nobody from this number on can win any more.
-    fn is_decided_from(&mut self, number: usize) -> bool {
+    /// Whether nobody can win any more who is worth no more than this.
+    fn is_decided_from(&mut self, bound_usd_micros: i64) -> bool {
+        if self.buffers.pending.is_empty() && self.furthest < NoBidReason::Floor {
+            return self.is_decided();
+        }
         let ask = self.offer.ask;
-        let bound_usd_micros = self.snapshot.bound_usd_micros(number);
         let bound_cpm_micros = ask.exchange.bound_in(ask.currency, bound_usd_micros);
         self.settle_above(bound_cpm_micros);
         self.is_decided() || self.is_below_every_floor(bound_cpm_micros)
@@ -150,36 +183,79 @@ impl Search<'_> {
                 })
     }
 
-    /// Finds the next candidates and reads a word of each of the places that their turn will read, so that the processor
-    /// fetches them all at once and not one after the other. False: there is nobody left who can win.
+    /// Finds the next candidates and looks at their cards. False: there is nobody left who can win.
     fn call_up(&mut self, way: &mut Way) -> bool {
         self.buffers.candidates.clear();
-        let mut found = EMPTY_BLOCK;
-        while self.buffers.candidates.len() < way.wanted && way.block < self.plan.blocks() {
-            let first = way.block * BLOCK_NUMBERS;
+        while self.buffers.candidates.len() < way.wanted {
+            if let Some(number) = way.left.take_first() {
+                let number = (way.block - 1) * BLOCK_NUMBERS + number;
+                self.buffers.candidates.push(Candidate::new(number));
+                continue;
+            }
+            if way.block >= self.plan.blocks() {
+                break;
+            }
             // Only while everybody found so far has had his turn.
-            if self.buffers.candidates.is_empty() && self.is_decided_from(first) {
+            let is_time = !self.buffers.pending.is_empty() || way.block.is_multiple_of(LOOKED_UP_EVERY);
+            if self.buffers.candidates.is_empty()
+                && is_time
+                && self.is_decided_from(self.snapshot.bound_usd_micros(way.block * BLOCK_NUMBERS))
+            {
                 return false;
             }
-            if self.plan.find(way.block, &mut found) {
-                let numbers = found.numbers().map(|number| first + number);
-                self.buffers.candidates.extend(numbers);
-            }
+            way.left = self.plan.find(way.block);
             way.block += 1;
         }
         way.wanted = CALLED_UP;
-        let numbers = self.buffers.candidates.iter();
-        let campaigns = numbers
+        self.look_at_cards();
+        self.fetch();
+        !self.buffers.candidates.is_empty()
+    }
+
+    fn look_at_cards(&mut self) {
+        let Self {
+            snapshot,
+            offer,
+            buffers,
+            ..
+        } = self;
+        let cards = &snapshot.cards;
+        let numbers = buffers.candidates.iter().map(|candidate| candidate.number);
+        // A word of each, so that the processor fetches them all at once and not one after the other.
+        let words = numbers.filter_map(|number| cards.get(number));
+        std::hint::black_box(words.fold(0, |all, card| all | card.may_fail));
+        let open = offer.slots.first().filter(|slot| slot.deal.is_none());
+        for candidate in &mut buffers.candidates {
+            let Some(card) = cards.get(candidate.number) else {
+                continue;
+            };
+            candidate.bound_usd_micros = card.bound_usd_micros;
+            if open.is_some_and(|open| card_passes(card, offer, open)) {
+                candidate.passes = Some(Pending {
+                    value_cpm_micros: card.max_cpm_micros,
+                    tie: offer.tie(card.hash),
+                    campaign: candidate.number,
+                    creative: 0,
+                    slot: 0,
+                });
+            }
+        }
+    }
+
+    /// Reads a word of each of the places that the candidates' turns will read.
+    fn fetch(&self) {
+        let candidates = self.buffers.candidates.iter();
+        let asked = candidates
             .clone()
-            .filter_map(|number| self.snapshot.compiled(*number));
-        let heads = campaigns.clone().map(|campaign| campaign.may_fail);
+            .filter(|candidate| candidate.passes.is_none())
+            .filter_map(|candidate| self.snapshot.compiled(candidate.number));
+        let heads = asked.clone().map(|campaign| campaign.may_fail);
         std::hint::black_box(heads.fold(0, |all, word| all | word));
-        let creatives = campaigns.filter_map(|campaign| campaign.creatives.first());
+        let creatives = asked.filter_map(|campaign| campaign.creatives.first());
         let creatives = creatives.map(|creative| creative.may_fail);
         std::hint::black_box(creatives.fold(0, |all, word| all | word));
-        let cells = numbers.filter_map(|number| self.leases.cells.get(*number));
+        let cells = candidates.filter_map(|candidate| self.leases.cells.get(candidate.number));
         std::hint::black_box(cells.fold(0, |all, cell| all | cell.bids_total()));
-        !self.buffers.candidates.is_empty()
     }
 
     /// Without a slot nothing can be won, and the search looks for the reason alone.
@@ -193,9 +269,12 @@ impl Search<'_> {
     }
 
     /// Adds the campaign to those pending, once for each slot it may win.
-    fn appraise(&mut self, number: usize, campaign: &CompiledCampaign) {
+    fn appraise(&mut self, number: usize) {
+        let Some(campaign) = self.snapshot.compiled(number) else {
+            return;
+        };
         let offer = self.offer;
-        if !offer.size_words_say_all() && !has_fitting_size(campaign, offer) {
+        if !offer.size_words_say_all && !has_fitting_size(campaign, offer) {
             return self.drop_out(NoBidReason::NoFittingSize);
         }
         if let Some(reason) = campaign_fails(campaign, offer) {
@@ -214,7 +293,7 @@ impl Search<'_> {
         if self.buffers.fitting.is_empty() {
             return;
         }
-        let tie = campaign.tie(offer);
+        let tie = offer.tie(campaign.hash);
         for slot in 0..offer.slots.len() {
             if let Some(creative) = self.creative_for(campaign, slot, tie) {
                 self.buffers.pending.push(Pending {
@@ -292,17 +371,13 @@ pub(crate) fn decide(
     pending: &Pending,
     is_first: bool,
 ) -> Result<Decision, NoBidReason> {
-    let campaign = snapshot
-        .compiled(pending.campaign)
-        .ok_or(NoBidReason::NoActiveCampaign)?;
-    let creative = campaign
-        .creatives
-        .get(pending.creative)
-        .ok_or(NoBidReason::CreativeFormat)?;
     let slot = offer.slots.get(pending.slot).ok_or(NoBidReason::Deal)?;
     let ask = offer.ask;
+    let card = snapshot
+        .cards
+        .get(pending.campaign)
+        .ok_or(NoBidReason::NoActiveCampaign)?;
     let cell = leases.cells.get(pending.campaign).map(|cell| &**cell);
-    let day = day(campaign, ask.now.unix_ms).ok_or(NoBidReason::OutOfFlight)?;
     let test = ask.request.test;
     if let Some(cell) = cell.filter(|_| !test) {
         if is_first {
@@ -310,10 +385,18 @@ pub(crate) fn decide(
         }
         // Most of those that are withheld are so whatever the price: it need not be known. The keeper knows what a bid
         // of a plain price takes at most.
-        if campaign.has_plain_price && slot.has_plain_price && campaign.currency == ask.currency {
+        if card.has_plain_price && slot.has_plain_price && card.currency == ask.currency {
             cell.may_bid(ask.now)?;
         }
     }
+    let campaign = snapshot
+        .compiled(pending.campaign)
+        .ok_or(NoBidReason::NoActiveCampaign)?;
+    let creative = campaign
+        .creatives
+        .get(pending.creative)
+        .ok_or(NoBidReason::CreativeFormat)?;
+    let day = day(campaign, ask.now.unix_ms).ok_or(NoBidReason::OutOfFlight)?;
     let priced = price(snapshot, campaign, creative, offer, slot, cell);
     let (quote, market) = priced.ok_or(NoBidReason::Price)?;
     if !test {
@@ -328,12 +411,12 @@ pub(crate) fn decide(
         imp: offer.position,
         deal: slot.deal,
         campaign: pending.campaign,
-        creative: creative.position,
+        creative: creative.position as usize,
         day,
         format: creative.format,
-        width: creative.width,
-        height: creative.height,
-        duration_ms: creative.duration_ms,
+        width: creative.traits.width.map(i64::from),
+        height: creative.traits.height.map(i64::from),
+        duration_ms: creative.traits.duration_ms.map(i64::from),
         auction_type: slot.auction_type(offer),
         market,
         price_cpm_micros: quote.price_cpm_micros,
@@ -370,8 +453,18 @@ pub(crate) fn clashes(
                 return Some(NoBidReason::AdvertiserRepeated);
             }
             let shown = creative_of(other, decision)?;
-            let is_shown = |top| shown.categories.iter().any(|category| category.top == top);
-            let is_repeated = creative.categories.iter().any(|category| is_shown(category.top));
+            let is_shown = |top| {
+                shown
+                    .traits
+                    .category_words
+                    .iter()
+                    .any(|category| category.top == top)
+            };
+            let is_repeated = creative
+                .traits
+                .category_words
+                .iter()
+                .any(|category| is_shown(category.top));
             is_repeated.then_some(NoBidReason::PodCategory)
         })
         .next()
@@ -379,7 +472,7 @@ pub(crate) fn clashes(
 
 fn creative_of<'a>(campaign: &'a CompiledCampaign, decision: &Decision) -> Option<&'a CompiledCreative> {
     let mut creatives = campaign.creatives.iter();
-    creatives.find(|creative| creative.position == decision.creative)
+    creatives.find(|creative| creative.position as usize == decision.creative)
 }
 
 /// Remembers what an imp's decisions exclude from the imps after it.
@@ -393,9 +486,13 @@ pub(crate) fn remember(snapshot: &Snapshot, imp: &Imp<'_>, decisions: &[Decision
         }
         let creative = creative_of(campaign, decision);
         if let Some((pod, creative)) = pod(imp, decision.format).zip(creative) {
-            history
-                .pod_categories
-                .extend(creative.categories.iter().map(|category| (pod, category.top)));
+            history.pod_categories.extend(
+                creative
+                    .traits
+                    .category_words
+                    .iter()
+                    .map(|category| (pod, category.top)),
+            );
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the engine knows of the world, all but leases and users: campaigns and exchanges.
 
 use crate::campaign::CompiledCampaign;
+use crate::card::Card;
 use crate::exchange::{ExchangeState, scale_up};
 use crate::index::Index;
 use crate::pages::Pages;
@@ -19,9 +20,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     pub(crate) campaigns: Pages<Option<Arc<CompiledCampaign>>>,
-    /// By number, falling: at least the worth of a thousand impressions, micros of USD, at the rates of every exchange,
-    /// of this campaign and of all after it.
-    pub(crate) bounds_usd_micros: Pages<i64>,
+    /// By number; their bounds fall.
+    pub(crate) cards: Pages<Card>,
     pub(crate) exchanges: Arc<[ExchangeState]>,
     pub(crate) index: Index,
     pub(crate) counts: Counts,
@@ -90,10 +90,15 @@ impl Snapshot {
             }
             bounds.push(bound);
         }
+        let cards = numbered.iter().zip(bounds.into_iter().rev());
+        let card = |(campaign, bound): (&Option<Arc<CompiledCampaign>>, i64)| match campaign {
+            Some(campaign) => Card::of(campaign, bound),
+            None => Card::nobodys(bound),
+        };
         Self {
             index: Index::build(&numbered),
+            cards: cards.map(card).collect(),
             campaigns: numbered.into_iter().collect(),
-            bounds_usd_micros: bounds.into_iter().rev().collect(),
             exchanges,
             counts,
             traffic: Arc::default(),
@@ -174,7 +179,19 @@ impl Snapshot {
 
     /// Falls with the number.
     pub(crate) fn bound_usd_micros(&self, number: usize) -> i64 {
-        self.bounds_usd_micros.get(number).copied().unwrap_or(0)
+        self.cards.get(number).map_or(0, |card| card.bound_usd_micros)
+    }
+
+    pub(crate) fn raise_bound(&mut self, number: usize, bound_usd_micros: i64) {
+        if let Some(card) = self.cards.get(number).copied() {
+            self.cards.set(
+                number,
+                Card {
+                    bound_usd_micros,
+                    ..card
+                },
+            );
+        }
     }
 
     pub(crate) fn index(&self) -> &Index {

@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// A space of ids, as a bit.
-type Space = u8;
+pub(crate) type Space = u8;
 
 /// AdCOM numbers: Content 1.0, 2.0, 2.1, 2.2, 3.0 and 3.1, Ad Product 1.0 and 2.0.
 const CONTENT_1: i64 = 1;
@@ -109,7 +109,7 @@ impl Tables {
     }
 }
 
-fn space(taxonomy: i64) -> Space {
+pub(crate) fn space(taxonomy: i64) -> Space {
     match taxonomy {
         CONTENT_1 => 1,
         _ if CONTENT_2.contains(&taxonomy) || CONTENT_3.contains(&taxonomy) => 2,
@@ -177,13 +177,14 @@ pub(crate) fn spread(taxonomy: i64, name: &str) -> Vec<u64> {
 }
 
 /// A creative's category, as far as lists of any taxonomy may ask for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Category {
     /// Its own and those above it, and the same of its equivalents.
     pub(crate) words: Cow<'static, [u64]>,
     /// The one above all, in Content 1.0 where it has an equivalent there.
     pub(crate) top: u64,
-    spaces: Space,
+    /// Of the taxonomies that it is in, or has an equivalent in.
+    pub(crate) spaces: Space,
 }
 
 impl Category {

@@ -211,17 +211,17 @@ impl<'a> Offer<'a> {
             adm: self.adm(id, urls),
             adid: Some(creative.id.as_str()),
             bundle: prepared.bundle.as_deref(),
-            adomain: texts(&creative.adomain),
+            adomain: texts(&creative.adomain.names),
             cid: Some(self.campaign.id.as_str()),
             crid: Some(&prepared.crid),
-            cat: texts(&creative.categories),
-            cattax: u16::try_from(creative.cattax)
+            cat: texts(&creative.traits.categories),
+            cattax: u16::try_from(creative.traits.cattax)
                 .ok()
-                .filter(|_| !creative.categories.is_empty()),
-            attr: &creative.attributes,
-            apis: &creative.apis,
+                .filter(|_| !creative.traits.categories.is_empty()),
+            attr: &creative.traits.attributes,
+            apis: &creative.traits.apis,
             protocol: self.protocol(),
-            language: creative.language.as_deref(),
+            language: creative.traits.language.as_deref(),
             dealid: decision
                 .deal
                 .and_then(|at| self.imp.pmp.deals.get(at))
@@ -251,7 +251,7 @@ impl<'a> Offer<'a> {
         let impression = urls.impression();
         let click = if prepared.has_click { urls.click() } else { "" };
         if self.decision.format == Format::Native {
-            let Some(own) = &self.creative.native else {
+            let Some(own) = &self.creative.traits.native else {
                 return &[];
             };
             let native = self.imp.native;
@@ -295,7 +295,7 @@ impl<'a> Offer<'a> {
             Format::Audio => self.imp.audio,
             Format::Banner | Format::Native => None,
         }?;
-        let own = &self.creative.protocols;
+        let own = &self.creative.traits.protocols;
         let asked_for = own.iter().find(|code| media.protocols.contains(code));
         asked_for.or(own.first()).copied()
     }

@@ -3,10 +3,11 @@
 //! Advertisers write the macros `{CLICK_URL}`, `{CLICK_ID}` and `{CACHEBUSTER}`; our own pixel, events and click
 //! are added here, once, when the campaign's record arrives.
 
+mod latest;
 mod vast;
 
-use bidding_engine::Latest;
 use domain::creative::{Creative, Format};
+use latest::Latest;
 use std::cell::RefCell;
 use std::sync::Arc;
 

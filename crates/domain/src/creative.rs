@@ -104,7 +104,7 @@ impl Format {
 }
 
 /// One asset of a native ad (OpenRTB Native 1.2, 5.3). Which request asset it answers is found by kind and type.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum NativeAsset {
     Title {

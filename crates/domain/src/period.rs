@@ -77,10 +77,27 @@ fn first_instant_ms(date: Date, zone: &TimeZone) -> Option<i64> {
         .map(|start| start.timestamp().as_millisecond())
 }
 
-/// Whether the flight covers the instant.
-#[must_use]
-pub fn in_flight(flight: &Flight, now_ms: i64) -> bool {
-    flight.start.as_millisecond() <= now_ms && flight.end.is_none_or(|end| now_ms < end.as_millisecond())
+/// When a flight lasts: `[start_ms, end_ms)`, Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlightSpan {
+    pub start_ms: i64,
+    /// `None`: it does not end.
+    pub end_ms: Option<i64>,
+}
+
+impl FlightSpan {
+    #[must_use]
+    pub fn of(flight: &Flight) -> Self {
+        Self {
+            start_ms: flight.start.as_millisecond(),
+            end_ms: flight.end.map(|end| end.as_millisecond()),
+        }
+    }
+
+    #[must_use]
+    pub fn contains(self, now_ms: i64) -> bool {
+        self.start_ms <= now_ms && self.end_ms.is_none_or(|end_ms| now_ms < end_ms)
+    }
 }
 
 #[cfg(test)]

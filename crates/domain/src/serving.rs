@@ -32,7 +32,7 @@ pub struct ServingCampaign {
     pub traceparent: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ServingAdvertiser {
     pub id: AdvertiserId,
     pub status: AdvertiserStatus,

@@ -37,10 +37,15 @@ fn catalog(count: i64) -> Catalog<&'static str> {
     Catalog::build(campaigns, &[exchange()], || cells)
 }
 
+fn bounds(catalog: &Catalog<&'static str>) -> Vec<i64> {
+    let cards = catalog.snapshot.cards.iter();
+    cards.map(|card| card.bound_usd_micros).collect()
+}
+
 /// Each campaign's bound holds for it and for all after it.
 fn has_bounds_that_hold(catalog: &Catalog<&'static str>) -> bool {
     let snapshot = &catalog.snapshot;
-    let bounds: Vec<i64> = snapshot.bounds_usd_micros.iter().copied().collect();
+    let bounds = bounds(catalog);
     bounds.is_sorted_by(|one, next| one >= next)
         && snapshot
             .numbered()
@@ -57,13 +62,12 @@ fn number_of(catalog: &Catalog<&'static str>, id: &str) -> Option<usize> {
 #[test]
 fn a_campaign_that_comes_takes_a_free_number_before_its_place_and_raises_no_bound() {
     let mut catalog = catalog(100);
-    let bounds_before: Vec<i64> = catalog.snapshot.bounds_usd_micros.iter().copied().collect();
+    let bounds_before = bounds(&catalog);
     catalog.apply([Change::Serves(entry("new", 50))]).unwrap();
     let number = number_of(&catalog, "new").unwrap();
     assert!(number < number_of(&catalog, "c50").unwrap());
     assert!(number > number_of(&catalog, "c80").unwrap());
-    let bounds_after: Vec<i64> = catalog.snapshot.bounds_usd_micros.iter().copied().collect();
-    assert_eq!(bounds_after, bounds_before);
+    assert_eq!(bounds(&catalog), bounds_before);
     assert_eq!(catalog.snapshot.len(), 101);
 }
 

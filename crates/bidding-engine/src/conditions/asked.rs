@@ -3,12 +3,30 @@
 
 use super::{CAMPAIGN, CREATIVE, Condition, SLOT};
 use crate::campaign::CompiledCampaign;
+use crate::card::Card;
 use crate::creative::CompiledCreative;
 use crate::offer::{Floor, Offer, Slot};
 use crate::reason::NoBidReason;
 
 /// The conditions of one of the tables that somebody can fail, a bit each.
 pub(crate) type Conditions = u32;
+
+/// Those of all three, in one word.
+pub(crate) type AllConditions = u64;
+
+const OF_SLOTS: u32 = 16;
+const OF_CREATIVES: u32 = 32;
+const _: () = assert!(CAMPAIGN.len() <= 16 && SLOT.len() <= 16 && CREATIVE.len() <= 32);
+
+pub(crate) fn all_conditions(
+    of_campaign: Conditions,
+    of_creative: Conditions,
+    in_slot: Conditions,
+) -> AllConditions {
+    AllConditions::from(of_campaign)
+        | AllConditions::from(in_slot) << OF_SLOTS
+        | AllConditions::from(of_creative) << OF_CREATIVES
+}
 
 fn those(can_fail: impl Iterator<Item = bool>) -> Conditions {
     can_fail
@@ -71,6 +89,44 @@ macro_rules! bit {
     };
 }
 
+/// Whether a campaign passes all conditions in a slot of the open auction, as far as its card shows. False says nothing:
+/// then they are to be asked one by one.
+#[inline]
+pub(crate) fn card_passes(card: &Card, offer: &Offer<'_>, slot: &Slot) -> bool {
+    let facts = offer.ask.facts;
+    let asked = all_conditions(offer.asked_of_campaigns, offer.asked_of_creatives, slot.asked);
+    let mut left = card.may_fail & asked;
+    let mut holds = |bit: AllConditions, holds: bool| left &= !(AllConditions::from(holds) * bit);
+    holds(
+        bit!(CAMPAIGN, OutOfFlight),
+        card.flight.contains(offer.ask.now.unix_ms),
+    );
+    holds(bit!(CAMPAIGN, CurrencyRate), true);
+    holds(
+        bit!(CREATIVE, CreativeFormat) << OF_CREATIVES,
+        offer.formats.contains(card.format),
+    );
+    // The index has compared it.
+    holds(bit!(CREATIVE, Size) << OF_CREATIVES, offer.size_words_say_all);
+    holds(
+        bit!(CREATIVE, BlockedAdvertiser) << OF_CREATIVES,
+        !facts.badv.may_contain_any(card.domains_seen),
+    );
+    let is_comparable = facts.bcat.is_empty() || card.spaces & offer.category_space != 0;
+    let is_on_no_list = facts.acat.is_empty() && !facts.bcat.may_contain_any(card.categories_seen);
+    holds(
+        bit!(CREATIVE, BlockedCategory) << OF_CREATIVES,
+        is_comparable && is_on_no_list,
+    );
+    let reaches_floor = matches!(slot.floor, Floor::Flat { cpm_micros } if cpm_micros <= card.max_cpm_micros);
+    holds(bit!(SLOT, Floor) << OF_SLOTS, reaches_floor);
+    holds(
+        bit!(SLOT, Price) << OF_SLOTS,
+        card.has_plain_price && slot.has_plain_price,
+    );
+    left == 0 && card.currency == offer.ask.currency && offer.formats.has_none_of(card.other_formats)
+}
+
 /// The first of the campaign's own conditions that fails.
 #[inline]
 pub(crate) fn campaign_fails(campaign: &CompiledCampaign, offer: &Offer<'_>) -> Option<NoBidReason> {
@@ -99,8 +155,9 @@ pub(crate) fn creative_fails(
     if offer.formats.contains(creative.format) {
         left &= !bit!(CREATIVE, CreativeFormat);
     }
-    if !facts.badv.may_contain_any(&creative.domains) {
-        left &= !bit!(CREATIVE, BlockedAdvertiser);
+    let names = bit!(CREATIVE, BlockedAdvertiser);
+    if left & names != 0 && !facts.badv.may_contain_any(creative.adomain.seen) {
+        left &= !names;
     }
     positions(left)
         .map(|at| &CREATIVE[at])

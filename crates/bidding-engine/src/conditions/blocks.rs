@@ -14,7 +14,11 @@ pub(super) fn ad_type_is_allowed(
     offer: &Offer<'_>,
 ) -> bool {
     let blocked = offer.imp.banner.map(|banner| banner.btype).unwrap_or_default();
-    !creative.banner_types.iter().any(|kind| blocked.contains(kind))
+    !creative
+        .traits
+        .banner_types
+        .iter()
+        .any(|kind| blocked.contains(kind))
 }
 
 /// AdCOM "Creative Attributes": expandable by itself, on a click, on a rollover.
@@ -36,7 +40,9 @@ pub(super) fn attributes_are_allowed(
     };
     let blocked = blocked.unwrap_or_default();
     let record = campaign.record_of(creative);
-    let attributes = record.map(|record| &*record.attributes).unwrap_or_default();
+    let attributes = record
+        .map(|record| &*record.traits.attributes)
+        .unwrap_or_default();
     let is_blocked = attributes.iter().any(|attribute| blocked.contains(attribute));
     let banner = offer.imp.banner.filter(|_| creative.format == Format::Banner);
     let expdir = banner.map(|banner| banner.expdir).unwrap_or_default();
@@ -53,14 +59,14 @@ pub(super) fn categories_are_allowed(
 ) -> bool {
     let facts = offer.ask.facts;
     let taxonomy = i64::from(offer.ask.request.cattax);
-    let categories = &*creative.categories;
+    let categories = &*creative.traits.category_words;
     let is_listed =
         |list: &Asked, category: &Category| category.words.iter().any(|word| list.contains(*word));
     let is_blocked = !facts.bcat.is_empty()
         && (categories
             .iter()
-            .any(|category| !category.is_comparable(creative.cattax, taxonomy))
-            || facts.bcat.may_contain_any(&creative.categories)
+            .any(|category| !category.is_comparable(creative.traits.cattax, taxonomy))
+            || facts.bcat.may_contain_any(creative.traits.category_words.seen())
                 && categories.iter().any(|category| is_listed(&facts.bcat, category)));
     let is_allowed = facts.acat.is_empty()
         || !categories.is_empty() && categories.iter().all(|category| is_listed(&facts.acat, category));
@@ -74,13 +80,15 @@ pub(super) fn advertiser_is_allowed(
     offer: &Offer<'_>,
 ) -> bool {
     let badv = &offer.ask.facts.badv;
-    !badv.may_contain_any(&creative.domains) || !creative.domains.iter().any(|domain| badv.contains(*domain))
+    !badv.may_contain_any(creative.adomain.seen)
+        || !creative.adomain.words().any(|domain| badv.contains(domain))
 }
 
 /// `bapp`, compared with the app whose store page the creative leads to.
 pub(super) fn app_is_allowed(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
     let blocked = &offer.ask.facts.bapp;
-    creative.bundle.is_none_or(|bundle| !blocked.contains(bundle))
+    let bundle = creative.bundle.as_ref();
+    bundle.is_none_or(|bundle| !blocked.contains(**bundle))
 }
 
 /// `wlang` and `wlangb`. A creative that does not say its language is in none of those asked for.
@@ -92,6 +100,7 @@ pub(super) fn language_is_allowed(
     let allowed = &offer.ask.facts.allowed_languages;
     allowed.is_empty()
         || creative
-            .language
+            .traits
+            .language_word
             .is_some_and(|language| allowed.contains(language))
 }

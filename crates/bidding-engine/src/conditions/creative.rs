@@ -11,6 +11,7 @@ use openrtb::request::Device;
 /// The exchange has approved it, or says nothing of it.
 pub(super) fn is_approved(_: &CompiledCampaign, creative: &CompiledCreative, offer: &Offer<'_>) -> bool {
     !creative
+        .traits
         .unapproved_by
         .iter()
         .any(|exchange| offer.ask.facts.exchange.contains(exchange))
@@ -29,14 +30,13 @@ pub(super) fn size_is_offered(_: &CompiledCampaign, creative: &CompiledCreative,
     let Some(banner) = offer.imp.banner.filter(|_| creative.format == Format::Banner) else {
         return true;
     };
-    let Some((width, height)) = creative.width.zip(creative.height) else {
+    let Some((width, height)) = creative.traits.width.zip(creative.traits.height) else {
         return false;
     };
     if names_no_size(banner) {
         return !offer.imp.instl || fits_screen(&offer.ask.request.device, width, height);
     }
-    let is_exactly =
-        |w: Option<u32>, h: Option<u32>| w.map(i64::from) == Some(width) && h.map(i64::from) == Some(height);
+    let is_exactly = |w: Option<u32>, h: Option<u32>| w == Some(width) && h == Some(height);
     is_exactly(banner.w, banner.h)
         || banner.format.iter().any(|format| {
             is_exactly(format.w, format.h)
@@ -44,18 +44,17 @@ pub(super) fn size_is_offered(_: &CompiledCampaign, creative: &CompiledCreative,
         })
 }
 
-fn fits_screen(device: &Device<'_>, width: i64, height: i64) -> bool {
-    device.w.is_none_or(|screen| width <= i64::from(screen))
-        && device.h.is_none_or(|screen| height <= i64::from(screen))
+fn fits_screen(device: &Device<'_>, width: u32, height: u32) -> bool {
+    device.w.is_none_or(|screen| width <= screen) && device.h.is_none_or(|screen| height <= screen)
 }
 
 /// A flexible size (OpenRTB 2.6, 3.2.10): this ratio, at least this wide.
-fn has_ratio(width: i64, height: i64, wratio: Option<u32>, hratio: Option<u32>, wmin: Option<u32>) -> bool {
+fn has_ratio(width: u32, height: u32, wratio: Option<u32>, hratio: Option<u32>, wmin: Option<u32>) -> bool {
     let Some((wratio, hratio)) = wratio.zip(hratio).filter(|ratio| *ratio != (0, 0)) else {
         return false;
     };
-    i128::from(width) * i128::from(hratio) == i128::from(height) * i128::from(wratio)
-        && wmin.is_none_or(|wmin| width >= i64::from(wmin))
+    u64::from(width) * u64::from(hratio) == u64::from(height) * u64::from(wratio)
+        && wmin.is_none_or(|wmin| width >= wmin)
 }
 
 /// `targeting.sizes`, of the creative that would be shown.
@@ -65,8 +64,8 @@ pub(super) fn size_is_wanted(
     _: &Offer<'_>,
 ) -> bool {
     let sizes = campaign.list(ListOf::Sizes);
-    match creative.width.zip(creative.height) {
-        Some((width, height)) => sizes.admits(&[size(width, height)]),
+    match creative.traits.width.zip(creative.traits.height) {
+        Some((width, height)) => sizes.admits(&[size(width.into(), height.into())]),
         None => sizes.admits(&[]),
     }
 }
@@ -77,7 +76,8 @@ pub(super) fn is_new_to_pod(_: &CompiledCampaign, creative: &CompiledCreative, o
         return true;
     };
     !creative
-        .categories
+        .traits
+        .category_words
         .iter()
         .any(|category| offer.history.pod_categories.contains(&(pod, category.top)))
 }

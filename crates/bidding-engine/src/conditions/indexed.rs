@@ -64,7 +64,8 @@ pub(crate) fn failing<'a>(
     let of_imp = [
         (!offer.slots.iter().any(|slot| slot.suits(campaign))).then_some(Deal),
         (!campaign
-            .list(ListOf::Formats)
+            .formats()
+            .as_list()
             .admits(offer.format_words().as_slice()))
         .then_some(Format),
         (!has_fitting_size(campaign, offer)).then_some(NoFittingSize),
@@ -78,8 +79,8 @@ pub(crate) fn failing<'a>(
 fn is_wanted(list: &Listed, campaign: &CompiledCampaign, offer: &Offer<'_>) -> bool {
     // A campaign with a list of apps to allow does not ask an app for its site, nor the other way round.
     let is_of_the_other_kind = match (list.reason, offer.ask.request.inventory.kind) {
-        (Site, InventoryKind::App) => !campaign.list(ListOf::Apps).allow().is_empty(),
-        (App, InventoryKind::Site) => !campaign.list(ListOf::Sites).allow().is_empty(),
+        (Site, InventoryKind::App) => !campaign.list(ListOf::Apps).allow.is_empty(),
+        (App, InventoryKind::Site) => !campaign.list(ListOf::Sites).allow.is_empty(),
         _ => false,
     };
     campaign.list(list.of).admits((list.values)(offer.ask.facts)) || is_of_the_other_kind

@@ -57,7 +57,12 @@ pub(super) fn protocol_is_supported(
     let Some((media, record)) = offer.media(creative.format).zip(campaign.record_of(creative)) else {
         return true;
     };
-    media.protocols.is_empty() || record.protocols.iter().any(|own| media.protocols.contains(own))
+    media.protocols.is_empty()
+        || record
+            .traits
+            .protocols
+            .iter()
+            .any(|own| media.protocols.contains(own))
 }
 
 /// The same for the type of its media file.
@@ -71,6 +76,7 @@ pub(super) fn mime_is_supported(
     };
     media.mimes.is_empty()
         || record
+            .traits
             .mimes
             .iter()
             .any(|own| media.mimes.iter().any(|asked| asked.eq_ignore_ascii_case(own)))
@@ -103,7 +109,7 @@ pub(super) fn apis_are_supported(
     };
     let supported = supported.unwrap_or_default();
     let record = campaign.record_of(creative);
-    let needed = record.map(|record| &*record.apis).unwrap_or_default();
+    let needed = record.map(|record| &*record.traits.apis).unwrap_or_default();
     let is_played = matches!(creative.format, Format::Video | Format::Audio);
     needed
         .iter()

@@ -17,7 +17,7 @@ pub(super) fn has_required_assets(
     }
     let own = campaign
         .record_of(creative)
-        .and_then(|record| record.native.as_ref());
+        .and_then(|record| record.traits.native.as_ref());
     let Some((request, own)) = offer.native.as_ref().zip(own) else {
         return false;
     };

@@ -35,7 +35,8 @@ pub(super) fn advertiser_may_bid_in_deal(
     allowed.is_empty()
         || allowed
             .iter()
-            .any(|name| creative.domains.contains(&domain(name)))
+            .map(|name| domain(name))
+            .any(|allowed| creative.adomain.words().any(|word| word == allowed))
 }
 
 /// Regulation (EU) 2022/2065: with `dsarequired` 2 or 3 a bid says on whose behalf it is and who paid,

@@ -60,7 +60,7 @@ pub(crate) fn quote(
             .exchange
             .rate_e9(offer.ask.currency, campaign.currency)?,
         multiplier_micros: multiplier_micros.unwrap_or(MULTIPLIER_ONE_MICROS),
-        fee_ppm: campaign.fee_ppm,
+        fee_ppm: campaign.record.fee_ppm,
     };
     let reservation_nanos = terms.reservation_nanos(price_cpm_micros).ok()?;
     (price_cpm_micros > 0 && reservation_nanos > 0).then_some(Quote {
@@ -138,7 +138,7 @@ fn duration_floor(
     durfloors: &[DurFloor],
     mincpmpersec_micros: Option<i64>,
 ) -> Option<i64> {
-    let (seconds, duration_ms) = creative.duration_s().zip(creative.duration_ms)?;
+    let (seconds, duration_ms) = creative.duration_s().zip(creative.traits.duration_ms)?;
     let in_range = durfloors.iter().filter(|floor| {
         floor.mindur.is_none_or(|least| i64::from(least) <= seconds)
             && floor.maxdur.is_none_or(|most| seconds <= i64::from(most))

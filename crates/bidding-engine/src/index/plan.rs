@@ -143,15 +143,14 @@ impl<'a> Plan<'a> {
         self.of_request.index.active.blocks()
     }
 
-    /// Fills `found` with the campaigns of the block that pass; says whether there are any. The blocks are asked for in
-    /// rising order.
-    pub(crate) fn find(&self, at: usize, found: &mut Block) -> bool {
+    /// The campaigns of the block that pass. The blocks are asked for in rising order.
+    pub(crate) fn find(&self, at: usize) -> Block {
         let mut left = *self.of_request.index.active.block(at);
         for required in &self.required {
             left.intersect(required.block(at));
         }
         if left.is_empty() {
-            return false;
+            return left;
         }
         let steps_of_request = self.of_request.steps.len();
         for position in &self.others {
@@ -161,8 +160,7 @@ impl<'a> Plan<'a> {
             };
             step.narrow(at, &mut left);
         }
-        *found = left;
-        !left.is_empty()
+        left
     }
 
     /// The condition at which the last campaign of all dropped out, where none passes: one condition after the other,

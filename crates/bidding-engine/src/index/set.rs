@@ -139,7 +139,8 @@ mod tests {
                     let is_touched = member.touches(at);
                     member.add_to(&mut block, at);
                     assert!(is_touched || block.is_empty());
-                    found.extend(block.numbers().map(|number| at * BLOCK_NUMBERS + number));
+                    let numbers = std::iter::from_fn(|| block.take_first());
+                    found.extend(numbers.map(|number| at * BLOCK_NUMBERS + number));
                 }
                 let expected = (0..room)
                     .step_by(step)

@@ -101,7 +101,19 @@ pub(crate) struct Drawn {
     pub(crate) lease: (i64, i64, i64),
 }
 
+/// Half of them are as most campaigns are: without much targeting, so that they are told apart by price and creatives.
 pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
+    (of_every_kind(), any::<bool>()).prop_map(|(mut drawn, is_plain)| {
+        if is_plain {
+            drawn.targeting.clear();
+            drawn.creatives.truncate(2);
+            drawn.cap = None;
+        }
+        drawn
+    })
+}
+
+fn of_every_kind() -> impl Strategy<Value = Drawn> {
     // Few prices, so that there are ties.
     let price = (
         select(&[1_000_000, 1_000_000, 2_000_000, 2_200_000, 5_000]),

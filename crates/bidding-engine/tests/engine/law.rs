@@ -66,9 +66,10 @@ fn assert_pods_hold_what_they_may(world: &World, request: &Value, answer: &Answe
             (None, true) => continue,
         };
         let tops = creative
+            .traits
             .categories
             .iter()
-            .map(|name| format!("{} {}", creative.cattax, name.split('-').next().unwrap()));
+            .map(|name| format!("{} {}", creative.traits.cattax, name.split('-').next().unwrap()));
         let ads = in_pods.entry(pod).or_default();
         ads.insert(
             decision.campaign,

@@ -32,7 +32,7 @@ impl Job {
         let advertiser = live
             .snapshot
             .campaigns()
-            .map(|serving| &serving.advertiser)
+            .map(|serving| &*serving.advertiser)
             .find(|advertiser| advertiser.id == *draft.advertiser_id());
         // The wall clock may have gone back meanwhile.
         let from_ms = samples.iter().map(|sample| sample.unix_ms).min();

@@ -8,7 +8,7 @@ use super::sums::Sums;
 use super::{BID_AFTER_RENEWAL_MS, REST_MS};
 use bidding_engine::{CampaignRecord, CompiledCampaign, LeaseCell, Now};
 use domain::id::CampaignId;
-use domain::period::{Day, in_flight};
+use domain::period::Day;
 use std::sync::Arc;
 use storage::spend_ledger::{Grant, LeaseNow, LeaseRequest};
 
@@ -181,7 +181,7 @@ impl Account {
         let Some(lease) = &mut self.today else { return asks };
         lease.renew(now, &counters, win_notice_delay_ms);
         let is_busy = !lease.is_over() || self.saw_opportunities_lately(now);
-        let may_bid = !self.stopped && in_flight(&self.campaign.record().flight, now.unix_ms);
+        let may_bid = !self.stopped && self.campaign.record().flight.contains(now.unix_ms);
         asks.rests = !is_busy && may_bid;
         let is_due = if !may_bid {
             !self.today.as_ref().is_none_or(DayLease::is_empty)

@@ -150,9 +150,8 @@ impl Pacer {
             AccountBalance::default()
         };
         let spent_before_nanos = grant.lifetime.spent_nanos.saturating_sub(on_day.spent_nanos);
-        let flight = &campaign.flight;
         Some((
-            DayPlan::of(flight, &campaign.limits, day, spent_before_nanos),
+            DayPlan::of(campaign.flight, &campaign.limits, day, spent_before_nanos),
             on_day,
         ))
     }

@@ -6,7 +6,6 @@ use super::standing::epoch_of;
 use super::sums::Sums;
 use super::{BID_AFTER_RENEWAL_MS, REST_MS};
 use bidding_engine::{LeaseCell, Now};
-use domain::period::in_flight;
 
 /// Between looks at whether the last snapshot with the cell of a campaign that is gone is gone too.
 const GONE_LOOK_MS: i64 = 10_000;
@@ -112,7 +111,7 @@ impl Account {
         let Some(lease) = self
             .today
             .as_ref()
-            .filter(|_| in_flight(&self.campaign.record().flight, now.unix_ms))
+            .filter(|_| self.campaign.record().flight.contains(now.unix_ms))
         else {
             let is_empty = self.today.as_ref().is_none_or(DayLease::is_empty);
             return is_empty.then_some((turn_ms, NEVER_MS));
@@ -130,14 +129,13 @@ impl Account {
 
     /// When a day or the flight begins or ends next.
     fn next_turn_ms(&self, now: Now) -> i64 {
-        let flight = &self.campaign.record().flight;
+        let flight = self.campaign.record().flight;
         let day_end_ms = self
             .today
             .as_ref()
             .map(|lease| lease.day().end_ms.saturating_add(DAY_TURN_MS));
-        let flight_ms = [Some(flight.start), flight.end].into_iter().flatten();
+        let flight_ms = [Some(flight.start_ms), flight.end_ms].into_iter().flatten();
         let turns = flight_ms
-            .map(|at| at.as_millisecond())
             .chain(day_end_ms)
             .chain(self.campaign.record().days.iter().map(|day| day.start_ms));
         let next = turns.filter(|at_ms| *at_ms > now.unix_ms).min();

@@ -1,8 +1,7 @@
 //! What a day should have spent by each instant.
 
 use super::{nanos, whole};
-use crate::campaign::Flight;
-use crate::period::{Day, Limits};
+use crate::period::{Day, FlightSpan, Limits};
 
 /// One campaign's day: `budget_nanos` spread evenly over the real seconds of the day that lie within the
 /// flight, so that days of 23 and 25 hours end on their budget like any other.
@@ -21,14 +20,13 @@ impl DayPlan {
     /// flight ends, whichever is less. `None` where there is nothing to be even over: the flight does not touch
     /// the day, or it has neither a daily limit nor an end.
     #[must_use]
-    pub fn of(flight: &Flight, limits: &Limits, day: &Day, spent_before_nanos: i64) -> Option<Self> {
-        let flight_end_ms = flight.end.map(|end| end.as_millisecond());
-        let start_ms = day.start_ms.max(flight.start.as_millisecond());
-        let end_ms = flight_end_ms.map_or(day.end_ms, |end| end.min(day.end_ms));
+    pub fn of(flight: FlightSpan, limits: &Limits, day: &Day, spent_before_nanos: i64) -> Option<Self> {
+        let start_ms = day.start_ms.max(flight.start_ms);
+        let end_ms = flight.end_ms.map_or(day.end_ms, |end_ms| end_ms.min(day.end_ms));
         if end_ms <= start_ms {
             return None;
         }
-        let share_of_total = limits.total_nanos.zip(flight_end_ms).map(|(total, flight_end)| {
+        let share_of_total = limits.total_nanos.zip(flight.end_ms).map(|(total, flight_end)| {
             let left_nanos = total.saturating_sub(spent_before_nanos).max(0);
             portion(left_nanos, end_ms - start_ms, flight_end - start_ms)
         });

@@ -1,7 +1,5 @@
 use super::*;
-use crate::campaign::Flight;
-use crate::period::{Day, Limits};
-use jiff::Timestamp;
+use crate::period::{Day, FlightSpan, Limits};
 use proptest::prelude::*;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -15,13 +13,8 @@ fn day(hours: i64) -> Day {
     }
 }
 
-fn flight(start_ms: i64, end_ms: Option<i64>) -> Flight {
-    let at = |ms| Timestamp::from_millisecond(ms).unwrap();
-    Flight {
-        start: at(start_ms),
-        end: end_ms.map(at),
-        time_zone: "Europe/Berlin".to_owned(),
-    }
+fn flight(start_ms: i64, end_ms: Option<i64>) -> FlightSpan {
+    FlightSpan { start_ms, end_ms }
 }
 
 fn limits(daily_nanos: Option<i64>, total_nanos: Option<i64>) -> Limits {
@@ -47,7 +40,7 @@ impl Dice {
 
 #[test]
 fn a_day_of_23_hours_ends_on_its_budget() {
-    let plan = DayPlan::of(&flight(0, None), &limits(Some(23_000), None), &day(23), 0).unwrap();
+    let plan = DayPlan::of(flight(0, None), &limits(Some(23_000), None), &day(23), 0).unwrap();
     assert_eq!(plan.planned_nanos(HOUR_MS), 1_000);
     assert_eq!(plan.planned_nanos(23 * HOUR_MS), 23_000);
     assert!((plan.nanos_per_second(0) - 1_000.0 / 3_600.0).abs() < 1e-9);
@@ -57,7 +50,7 @@ fn a_day_of_23_hours_ends_on_its_budget() {
 #[test]
 fn a_flight_that_starts_at_noon_plans_the_whole_budget_for_the_afternoon() {
     let plan = DayPlan::of(
-        &flight(12 * HOUR_MS, None),
+        flight(12 * HOUR_MS, None),
         &limits(Some(1_200), None),
         &day(24),
         0,
@@ -70,7 +63,7 @@ fn a_flight_that_starts_at_noon_plans_the_whole_budget_for_the_afternoon() {
 #[test]
 fn without_a_daily_budget_a_day_plans_its_share_of_what_is_left() {
     let four_days = flight(0, Some(96 * HOUR_MS));
-    let plan = DayPlan::of(&four_days, &limits(None, Some(10_000)), &day(24), 2_000).unwrap();
+    let plan = DayPlan::of(four_days, &limits(None, Some(10_000)), &day(24), 2_000).unwrap();
     assert_eq!(plan.budget_nanos(), 2_000);
 }
 
@@ -78,7 +71,7 @@ fn without_a_daily_budget_a_day_plans_its_share_of_what_is_left() {
 fn of_daily_budget_and_share_of_the_total_the_smaller_is_planned() {
     let four_days = flight(0, Some(96 * HOUR_MS));
     let budget = |daily| {
-        DayPlan::of(&four_days, &limits(Some(daily), Some(8_000)), &day(24), 0)
+        DayPlan::of(four_days, &limits(Some(daily), Some(8_000)), &day(24), 0)
             .unwrap()
             .budget_nanos()
     };
@@ -88,11 +81,11 @@ fn of_daily_budget_and_share_of_the_total_the_smaller_is_planned() {
 #[test]
 fn a_total_without_an_end_or_a_flight_beyond_the_day_has_no_plan() {
     assert_eq!(
-        DayPlan::of(&flight(0, None), &limits(None, Some(1)), &day(24), 0),
+        DayPlan::of(flight(0, None), &limits(None, Some(1)), &day(24), 0),
         None
     );
     let over = flight(-2 * HOUR_MS, Some(-HOUR_MS));
-    assert_eq!(DayPlan::of(&over, &limits(Some(1), None), &day(24), 0), None);
+    assert_eq!(DayPlan::of(over, &limits(Some(1), None), &day(24), 0), None);
 }
 
 #[test]
@@ -130,7 +123,7 @@ fn spend_a_day(market: &Market, budget_nanos: i64, seconds: i64, dice: &mut Dice
         end_ms: seconds * 1_000,
         ..day(0)
     };
-    let plan = DayPlan::of(&flight(0, None), &limits(Some(budget_nanos), None), &day, 0).unwrap();
+    let plan = DayPlan::of(flight(0, None), &limits(Some(budget_nanos), None), &day, 0).unwrap();
     let (mut spent, mut bids, mut ahead) = (0_i64, 0_i64, i64::MIN);
     let mut billed_later = vec![0_i64; market.delay_seconds + 1];
     let (mut value, mut participation) = (BidValue::default(), Participation::default());
@@ -201,7 +194,7 @@ proptest! {
     fn a_plan_never_falls_and_ends_on_its_budget(
         budget in 0..i64::MAX, hours in 1..26_i64, earlier in 0..100_000_000_i64, later in 0..100_000_000_i64,
     ) {
-        let plan = DayPlan::of(&flight(0, None), &limits(Some(budget), None), &day(hours), 0).unwrap();
+        let plan = DayPlan::of(flight(0, None), &limits(Some(budget), None), &day(hours), 0).unwrap();
         let (earlier, later) = (earlier.min(later), earlier.max(later));
         prop_assert!(plan.planned_nanos(earlier) <= plan.planned_nanos(later));
         prop_assert_eq!(plan.planned_nanos(hours * HOUR_MS), budget);
@@ -211,7 +204,7 @@ proptest! {
     fn a_share_is_between_nothing_and_all(
         spent in any::<i64>(), pending in 0..i64::MAX, value in 1.0..1e18_f64, seen in 0.0..1e9_f64, now in any::<i64>(),
     ) {
-        let plan = DayPlan::of(&flight(0, None), &limits(Some(1_000_000), None), &day(24), 0).unwrap();
+        let plan = DayPlan::of(flight(0, None), &limits(Some(1_000_000), None), &day(24), 0).unwrap();
         let standing = Standing {
             spent_nanos: spent, pending_nanos: pending, bid_value_nanos: value, opportunities_per_second: seen,
         };

@@ -1,12 +1,11 @@
-//! What many campaigns have in common, made once.
+//! What many creatives have in common, made once.
 
 /// What was made of the last `CAPACITY` keys that differ, the latest first. Looked through one by one: small.
 #[derive(Debug)]
-pub struct Latest<K: ?Sized, V, const CAPACITY: usize>(Vec<(Box<K>, V)>);
+pub(super) struct Latest<K: ?Sized, V, const CAPACITY: usize>(Vec<(Box<K>, V)>);
 
 impl<K: ?Sized, V, const CAPACITY: usize> Latest<K, V, CAPACITY> {
-    #[must_use]
-    pub const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self(Vec::new())
     }
 }
@@ -18,7 +17,7 @@ where
     for<'a> Box<K>: From<&'a K>,
 {
     /// What was made of an equal key, else what is made now.
-    pub fn get_or_make(&mut self, key: &K, make: impl FnOnce() -> V) -> V {
+    pub(super) fn get_or_make(&mut self, key: &K, make: impl FnOnce() -> V) -> V {
         match self.0.iter().position(|(known, _)| **known == *key) {
             Some(at) => self.0[..=at].rotate_right(1),
             None => {
@@ -27,12 +26,6 @@ where
             }
         }
         self.0[0].1.clone()
-    }
-}
-
-impl<K: ?Sized, V, const CAPACITY: usize> Default for Latest<K, V, CAPACITY> {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -1,0 +1,146 @@
+//! What the search reads of every candidate, by its number.
+//!
+//! A campaign is spread over a dozen places in memory, each of them a miss of the processor's caches where there are many
+//! campaigns. Its card is one line of them, and says of most banners that they pass every condition: all others are asked
+//! one condition after the other, as the oracle asks everybody.
+
+use crate::campaign::CompiledCampaign;
+use crate::conditions::{AllConditions, all_conditions};
+use crate::creative::CompiledCreative;
+use crate::list::ListOf;
+use crate::offer::Formats;
+use crate::taxonomy::Space;
+use domain::creative::Format;
+use domain::currency::Currency;
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Card {
+    /// At least the worth of a thousand impressions, micros of USD, at the rates of every exchange, of this campaign and of
+    /// all after it.
+    pub(crate) bound_usd_micros: i64,
+    pub(crate) max_cpm_micros: i64,
+    /// Of its id.
+    pub(crate) hash: u64,
+    /// Of its main creative: see [`crate::list::Words`].
+    pub(crate) domains_seen: u64,
+    pub(crate) categories_seen: u64,
+    /// What can fail: everything where there is no [`main_creative`], or the campaign wants deals or no open auction.
+    pub(crate) may_fail: AllConditions,
+    pub(crate) flight: Seconds,
+    pub(crate) currency: Currency,
+    /// Of the main creative.
+    pub(crate) format: Format,
+    /// Of the others, none of them the main one's.
+    pub(crate) other_formats: Formats,
+    /// Taxonomies that all categories of the main creative can be compared with.
+    pub(crate) spaces: Space,
+    pub(crate) has_plain_price: bool,
+}
+
+const _: () = assert!(size_of::<Card>() == 64);
+
+impl Card {
+    pub(crate) fn of(campaign: &CompiledCampaign, bound_usd_micros: i64) -> Self {
+        let creative = main_creative(campaign)
+            .filter(|_| campaign.open_auction && campaign.list(ListOf::Deals).is_any());
+        let nobodys = Self::nobodys(bound_usd_micros);
+        let own = Self {
+            max_cpm_micros: campaign.max_cpm_micros,
+            hash: campaign.hash,
+            flight: Seconds::within(campaign.span.start_ms, campaign.span.end_ms),
+            currency: campaign.currency,
+            has_plain_price: campaign.has_plain_price,
+            ..nobodys
+        };
+        creative.map_or(own, |creative| own.with(campaign, creative))
+    }
+
+    fn with(self, campaign: &CompiledCampaign, creative: &CompiledCreative) -> Self {
+        let spaces = creative
+            .traits
+            .category_words
+            .iter()
+            .map(|category| category.spaces);
+        let others = campaign.creatives.iter().map(|creative| creative.format);
+        Self {
+            domains_seen: creative.adomain.seen,
+            categories_seen: creative.traits.category_words.seen(),
+            may_fail: all_conditions(campaign.may_fail, creative.may_fail, campaign.may_fail_in_slot),
+            format: creative.format,
+            other_formats: Formats::of(others.filter(|format| *format != creative.format)),
+            spaces: spaces.fold(Space::MAX, |all, spaces| all & spaces),
+            ..self
+        }
+    }
+
+    /// Of a number that no campaign has.
+    pub(crate) fn nobodys(bound_usd_micros: i64) -> Self {
+        Self {
+            bound_usd_micros,
+            max_cpm_micros: 0,
+            hash: 0,
+            domains_seen: u64::MAX,
+            categories_seen: u64::MAX,
+            may_fail: AllConditions::MAX,
+            flight: Seconds::within(0, 0),
+            currency: Currency::USD,
+            format: Format::Banner,
+            other_formats: Formats::of([]),
+            spaces: 0,
+            has_plain_price: false,
+        }
+    }
+}
+
+/// The first creative, where it is the only one of its format, and all that can be said of the others at a place that does
+/// not offer theirs is that their format is not offered.
+fn main_creative(campaign: &CompiledCampaign) -> Option<&CompiledCreative> {
+    let (first, others) = campaign.creatives.split_first()?;
+    let is_apart =
+        |other: &CompiledCreative| other.format != first.format && other.traits.unapproved_by.is_empty();
+    others.iter().all(is_apart).then_some(first)
+}
+
+/// `[start, end)`, whole seconds since 1970 within a span of milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seconds {
+    start: u32,
+    end: u32,
+}
+
+impl Seconds {
+    fn within(start_ms: i64, end_ms: i64) -> Self {
+        let start = u32::try_from(start_ms.max(0).saturating_add(999) / 1_000);
+        let end = u32::try_from(end_ms.max(0) / 1_000).unwrap_or(u32::MAX);
+        // One that begins later than can be said is never certain to hold.
+        start.map_or(Self { start: 0, end: 0 }, |start| Self { start, end })
+    }
+
+    /// False also of an instant in the first or the last second.
+    #[inline]
+    pub(crate) fn contains(self, instant_ms: i64) -> bool {
+        i64::from(self.start) * 1_000 <= instant_ms && instant_ms < i64::from(self.end) * 1_000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn whole_seconds_lie_within_their_milliseconds(start_ms: i64, end_ms: i64, instant_ms: i64) {
+            let is_contained = Seconds::within(start_ms, end_ms).contains(instant_ms);
+            prop_assert!(!is_contained || start_ms <= instant_ms && instant_ms < end_ms);
+        }
+    }
+
+    #[test]
+    fn a_flight_without_an_end_holds_from_its_first_whole_second_on() {
+        let flight = Seconds::within(1_500, i64::MAX);
+        assert!(flight.contains(2_000) && !flight.contains(1_999));
+        assert!(flight.contains(4_000_000_000_000));
+    }
+}

@@ -1,0 +1,66 @@
+//! What many campaigns have in common, kept once.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
+
+/// Sweeping so few is not worth the while.
+const FIRST_SWEPT_AT: usize = 1_024;
+
+/// Equal values, shared for as long as anybody has one. The memory of those that nobody has any more is given back when
+/// they are as many as the others.
+pub(crate) struct Pool<T: ?Sized>(LazyLock<Mutex<Known<T>>>);
+
+struct Known<T: ?Sized> {
+    /// One for each hash.
+    values: HashMap<u64, Weak<T>>,
+    /// With so many those that nobody has any more are taken out.
+    swept_at: usize,
+}
+
+impl<T: ?Sized> Pool<T> {
+    pub(crate) const fn new() -> Self {
+        Self(LazyLock::new(|| {
+            Mutex::new(Known {
+                values: HashMap::new(),
+                swept_at: FIRST_SWEPT_AT,
+            })
+        }))
+    }
+}
+
+impl<T: ?Sized + Eq + Hash> Pool<T> {
+    pub(crate) fn share(&self, value: impl Into<Arc<T>>) -> Arc<T> {
+        let value = value.into();
+        let mut hasher = DefaultHasher::new();
+        value.hash(&mut hasher);
+        let hash = hasher.finish();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = known.values.get(&hash).and_then(Weak::upgrade);
+        if let Some(shared) = shared.filter(|shared| *shared == value) {
+            return shared;
+        }
+        known.values.insert(hash, Arc::downgrade(&value));
+        if known.values.len() >= known.swept_at {
+            known.values.retain(|_, value| value.strong_count() > 0);
+            known.swept_at = (known.values.len() * 2).max(FIRST_SWEPT_AT);
+        }
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_values_are_one_and_those_that_nobody_has_are_forgotten() {
+        static POOL: Pool<[u64]> = Pool::new();
+        let first = POOL.share(vec![1, 2]);
+        assert!(Arc::ptr_eq(&first, &POOL.share(vec![1, 2])));
+        assert_eq!(*POOL.share(vec![3]), [3]);
+        (0..3 * FIRST_SWEPT_AT as u64).for_each(|value| drop(POOL.share(vec![value])));
+        assert!(POOL.0.lock().unwrap().values.len() < FIRST_SWEPT_AT);
+        assert!(Arc::ptr_eq(&first, &POOL.share(vec![1, 2])));
+    }
+}
