@@ -28,9 +28,9 @@ const ROUNDS: usize = 5;
 
 pub(crate) fn run() -> anyhow::Result<Vec<Figure>> {
     let requests: Vec<Vec<u8>> = (0..REQUESTS).map(load_request::biddable).collect();
-    let mut figures = of_load(&requests)?;
-    figures.extend(of_growth(&requests)?);
-    Ok(figures)
+    // First, since what has been freed would hide how much it takes.
+    let growth = of_growth(&requests)?;
+    Ok(of_load(&requests)?.into_iter().chain(growth).collect())
 }
 
 fn spread(campaigns: usize, withheld: usize) -> Spread {
