@@ -5,7 +5,7 @@ use crate::creative::CompiledCreative;
 use crate::hash::{exact, folded};
 use crate::list::{List, ListOf, Lists, NewList};
 use crate::place::Geo;
-use crate::record::{self, CampaignRecord, CreativeRecord};
+use crate::record::{self, CampaignRecord};
 use crate::schedule::Schedule;
 use crate::taxonomy;
 use crate::words;
@@ -103,10 +103,6 @@ impl CompiledCampaign {
     pub(crate) fn list(&self, of: ListOf) -> List<'_> {
         self.lists.get(of)
     }
-
-    pub(crate) fn record_of(&self, creative: &CompiledCreative) -> Option<&CreativeRecord> {
-        self.record.creatives.get(creative.position as usize)
-    }
 }
 
 /// `[start_ms, end_ms)`, Unix milliseconds.
@@ -201,7 +197,7 @@ fn lists(targeting: &Targeting, geo: &Geo) -> Lists {
     ])
 }
 
-/// What its creatives say, found when it is asked for: the index asks once.
+/// What its creatives say, found when it is asked for, which is not on the bid path.
 impl CompiledCampaign {
     /// With nothing to show the list names a format that no imp offers.
     pub(crate) fn formats(&self) -> NewList {

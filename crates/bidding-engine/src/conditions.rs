@@ -153,10 +153,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
     Condition(
         Api,
         media::apis_are_supported,
-        |campaign, creative| {
-            let record = campaign.record_of(creative);
-            record.is_some_and(|record| !record.traits.apis.is_empty())
-        },
+        |_, creative| !creative.traits.apis.is_empty(),
         |_| true,
     ),
     Condition(
@@ -174,10 +171,7 @@ pub(crate) const CREATIVE: &[OfCreative] = &[
     Condition(
         BlockedAttribute,
         blocks::attributes_are_allowed,
-        |campaign, creative| {
-            let record = campaign.record_of(creative);
-            record.is_some_and(|record| !record.traits.attributes.is_empty())
-        },
+        |_, creative| !creative.traits.attributes.is_empty(),
         |_| true,
     ),
     Condition(

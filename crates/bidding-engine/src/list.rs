@@ -160,49 +160,13 @@ impl Asked {
         self.seen & bit(value) != 0 && self.sorted.binary_search(&value).is_ok()
     }
 
-    /// False only when the list has none of those words. `seen`: [`Words::seen`].
+    /// False only when the list has none of the values of which `seen` has every [`bit`].
     pub(crate) fn may_contain_any(&self, seen: u64) -> bool {
         self.seen & seen != 0
     }
 }
 
-/// Values of a creative, and the bits by which [`Asked`] knows that it has none of them.
-#[derive(Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Words<T> {
-    seen: u64,
-    values: Box<[T]>,
-}
-
-impl<T: Seen> Words<T> {
-    pub(crate) fn new(values: impl Iterator<Item = T>) -> Self {
-        let values: Box<[T]> = values.collect();
-        Self {
-            seen: values.iter().fold(0, |seen, value| seen | value.bits()),
-            values,
-        }
-    }
-}
-
-impl<T> Words<T> {
-    pub(crate) fn seen(&self) -> u64 {
-        self.seen
-    }
-}
-
-impl<T> std::ops::Deref for Words<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        &self.values
-    }
-}
-
-/// What stands for a value in [`Words`].
-pub(crate) trait Seen {
-    fn bits(&self) -> u64;
-}
-
-/// The one that stands for a value.
+/// The one of 64 bits that stands for a value. By those of a creative's values [`Asked`] knows that it has none of them.
 pub(crate) const fn bit(value: u64) -> u64 {
     1 << (value % 64)
 }

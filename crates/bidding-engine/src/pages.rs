@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// So that a page and what is counted beside it fill what allocators give in one piece: 1 KB of pointers, 8 KB of lines.
+/// So that a page and what is counted beside it fit into what allocators give in one piece: 1 KB of pointers, 8 KB of lines.
 const PAGE: usize = 126;
 
 /// A list whose copies share their pages. Copying it takes a step for each page, setting an item copies one.

@@ -1,11 +1,11 @@
 //! What is left of a campaign's record once it is compiled: what answers say, and what leases are asked for.
 //!
 //! There may be a million of them in memory. So texts of targeting and markup are left out, what is often empty takes no
-//! more than a pointer, and what campaigns and creatives have in common is kept once.
+//! more than a pointer, and what many campaigns and creatives have in common is kept once; a domain, once a campaign.
 
 use crate::creative::banner_types;
 use crate::hash::exact;
-use crate::list::{Words, bit};
+use crate::list::bit;
 use crate::pool::Pool;
 use crate::taxonomy::Category;
 use crate::words::{domain_and_parents, language};
@@ -58,7 +58,7 @@ pub struct CreativeRecord {
 #[derive(Debug)]
 pub struct Adomain {
     pub names: Box<[Box<str>]>,
-    /// The bits of [`Adomain::words`]: see [`Words::seen`].
+    /// The [`bit`]s of [`Adomain::words`].
     pub(crate) seen: u64,
 }
 
@@ -67,7 +67,9 @@ pub struct Adomain {
 pub struct CreativeTraits {
     pub cattax: i64,
     pub categories: Box<[Box<str>]>,
-    pub(crate) category_words: Words<Category>,
+    pub(crate) category_words: Box<[Category]>,
+    /// The [`bit`]s of all words of all categories.
+    pub(crate) categories_seen: u64,
     pub language: Option<Box<str>>,
     pub(crate) language_word: Option<u64>,
     pub attributes: Box<[u16]>,
@@ -172,12 +174,16 @@ impl CreativeTraits {
         // What is too much is said to be more than anybody offers.
         let whole = |number: Option<i64>| number.map(|number| u32::try_from(number).unwrap_or(u32::MAX));
         let categories = spec.categories.iter();
+        let category_words: Box<[Category]> =
+            categories.map(|name| Category::new(spec.cattax, name)).collect();
+        let words = category_words.iter().flat_map(|category| category.words.iter());
         let reviews = creative.reviews.iter();
         let pending = reviews.filter(|review| review.status != ReviewStatus::Approved);
         Self {
             cattax: spec.cattax,
             categories: texts(&spec.categories),
-            category_words: Words::new(categories.map(|name| Category::new(spec.cattax, name))),
+            categories_seen: words.fold(0, |seen, word| seen | bit(*word)),
+            category_words,
             language: spec.language.as_deref().map(Into::into),
             language_word: spec.language.as_deref().map(language),
             attributes: codes(&spec.attributes),

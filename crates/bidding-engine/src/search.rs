@@ -242,7 +242,7 @@ impl Search<'_> {
         }
     }
 
-    /// Reads a word of each of the places that the candidates' turns will read.
+    /// Reads a word of each of the first places that the candidates' turns will read.
     fn fetch(&self) {
         let candidates = self.buffers.candidates.iter();
         let asked = candidates

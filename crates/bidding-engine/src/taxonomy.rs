@@ -4,7 +4,6 @@
 //! Content 2.0 to 3.1 (2, 5, 6, 7, 9) share their ids and are one space here; each has its own parents.
 
 use crate::hash::{HashedBy, folded, mix};
-use crate::list::{Seen, bit};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -250,12 +249,6 @@ impl Parts {
         if taxonomy == CONTENT_1 && self.content_1_top.is_none() {
             self.content_1_top = levels(taxonomy, name).last();
         }
-    }
-}
-
-impl Seen for Category {
-    fn bits(&self) -> u64 {
-        self.words.iter().fold(0, |seen, word| seen | bit(*word))
     }
 }
 

@@ -29,7 +29,7 @@ const EVERY_DIRECTION: std::ops::RangeInclusive<u16> = 1..=4;
 /// `battr` of the object that the creative answers, and `expdir` of a banner: since a creative does not say in which
 /// direction it expands, one that does fits only where none is ruled out.
 pub(super) fn attributes_are_allowed(
-    campaign: &CompiledCampaign,
+    _: &CompiledCampaign,
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
@@ -39,10 +39,7 @@ pub(super) fn attributes_are_allowed(
         Format::Native => offer.imp.native.map(|native| native.battr),
     };
     let blocked = blocked.unwrap_or_default();
-    let record = campaign.record_of(creative);
-    let attributes = record
-        .map(|record| &*record.traits.attributes)
-        .unwrap_or_default();
+    let attributes = &creative.traits.attributes;
     let is_blocked = attributes.iter().any(|attribute| blocked.contains(attribute));
     let banner = offer.imp.banner.filter(|_| creative.format == Format::Banner);
     let expdir = banner.map(|banner| banner.expdir).unwrap_or_default();
@@ -59,14 +56,14 @@ pub(super) fn categories_are_allowed(
 ) -> bool {
     let facts = offer.ask.facts;
     let taxonomy = i64::from(offer.ask.request.cattax);
-    let categories = &*creative.traits.category_words;
+    let categories = &creative.traits.category_words;
     let is_listed =
         |list: &Asked, category: &Category| category.words.iter().any(|word| list.contains(*word));
     let is_blocked = !facts.bcat.is_empty()
         && (categories
             .iter()
             .any(|category| !category.is_comparable(creative.traits.cattax, taxonomy))
-            || facts.bcat.may_contain_any(creative.traits.category_words.seen())
+            || facts.bcat.may_contain_any(creative.traits.categories_seen)
                 && categories.iter().any(|category| is_listed(&facts.bcat, category)));
     let is_allowed = facts.acat.is_empty()
         || !categories.is_empty() && categories.iter().all(|category| is_listed(&facts.acat, category));

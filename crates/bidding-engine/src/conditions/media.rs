@@ -50,15 +50,15 @@ pub(super) fn has_room(
 
 /// A creative that does not say its protocol fits only where none is asked for.
 pub(super) fn protocol_is_supported(
-    campaign: &CompiledCampaign,
+    _: &CompiledCampaign,
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
-    let Some((media, record)) = offer.media(creative.format).zip(campaign.record_of(creative)) else {
+    let Some(media) = offer.media(creative.format) else {
         return true;
     };
     media.protocols.is_empty()
-        || record
+        || creative
             .traits
             .protocols
             .iter()
@@ -67,15 +67,15 @@ pub(super) fn protocol_is_supported(
 
 /// The same for the type of its media file.
 pub(super) fn mime_is_supported(
-    campaign: &CompiledCampaign,
+    _: &CompiledCampaign,
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
-    let Some((media, record)) = offer.media(creative.format).zip(campaign.record_of(creative)) else {
+    let Some(media) = offer.media(creative.format) else {
         return true;
     };
     media.mimes.is_empty()
-        || record
+        || creative
             .traits
             .mimes
             .iter()
@@ -98,7 +98,7 @@ fn runs_where_it_is_inserted(api: u16, ssai: u16) -> bool {
 
 /// A framework that is not listed is not supported (3.2.6 `api`).
 pub(super) fn apis_are_supported(
-    campaign: &CompiledCampaign,
+    _: &CompiledCampaign,
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
@@ -108,8 +108,7 @@ pub(super) fn apis_are_supported(
         Format::Native => offer.imp.native.map(|native| native.api),
     };
     let supported = supported.unwrap_or_default();
-    let record = campaign.record_of(creative);
-    let needed = record.map(|record| &*record.traits.apis).unwrap_or_default();
+    let needed = &creative.traits.apis;
     let is_played = matches!(creative.format, Format::Video | Format::Audio);
     needed
         .iter()

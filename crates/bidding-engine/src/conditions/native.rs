@@ -8,17 +8,14 @@ use openrtb::native::{Asset, Image, Video};
 
 /// Every required asset has an answer among the creative's. A request that cannot be read has none.
 pub(super) fn has_required_assets(
-    campaign: &CompiledCampaign,
+    _: &CompiledCampaign,
     creative: &CompiledCreative,
     offer: &Offer<'_>,
 ) -> bool {
     if creative.format != Format::Native {
         return true;
     }
-    let own = campaign
-        .record_of(creative)
-        .and_then(|record| record.traits.native.as_ref());
-    let Some((request, own)) = offer.native.as_ref().zip(own) else {
+    let Some((request, own)) = offer.native.as_ref().zip(creative.traits.native.as_ref()) else {
         return false;
     };
     request

@@ -32,11 +32,8 @@ pub(super) fn advertiser_may_bid_in_deal(
     slot: &Slot,
 ) -> bool {
     let allowed = slot.deal(offer).map(|deal| deal.wadomain).unwrap_or_default();
-    allowed.is_empty()
-        || allowed
-            .iter()
-            .map(|name| domain(name))
-            .any(|allowed| creative.adomain.words().any(|word| word == allowed))
+    let mut words = creative.adomain.words();
+    allowed.is_empty() || words.any(|word| allowed.iter().any(|name| domain(name) == word))
 }
 
 /// Regulation (EU) 2022/2065: with `dsarequired` 2 or 3 a bid says on whose behalf it is and who paid,

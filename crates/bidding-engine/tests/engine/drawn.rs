@@ -101,7 +101,7 @@ pub(crate) struct Drawn {
     pub(crate) lease: (i64, i64, i64),
 }
 
-/// Half of them are as most campaigns are: without much targeting, so that they are told apart by price and creatives.
+/// Half of them are plain, without any targeting or caps, so that they are told apart by price and creatives.
 pub(crate) fn drawn() -> impl Strategy<Value = Drawn> {
     (of_every_kind(), any::<bool>()).prop_map(|(mut drawn, is_plain)| {
         if is_plain {
