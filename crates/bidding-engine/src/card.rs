@@ -116,7 +116,7 @@ impl Seconds {
         start.map_or(Self { start: 0, end: 0 }, |start| Self { start, end })
     }
 
-    /// False also of an instant in the first or the last second.
+    /// False also in what a span has of a second at either end.
     #[inline]
     pub(crate) fn contains(self, instant_ms: i64) -> bool {
         i64::from(self.start) * 1_000 <= instant_ms && instant_ms < i64::from(self.end) * 1_000
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_banner_passes_by_its_card_and_no_other_campaign_does() {
+    fn a_plain_banner_passes_by_its_card_and_none_that_may_fail() {
         assert!(passes(|_| {}));
         assert!(!passes(
             |of| of["creatives"][0]["adomain"] = json!(["other.example"])
@@ -218,6 +218,9 @@ mod tests {
         ));
         assert!(!passes(
             |of| of["campaign"]["targeting"] = json!({"deals": ["d1"]})
+        ));
+        assert!(!passes(
+            |of| of["campaign"]["targeting"] = json!({"open_auction": false})
         ));
         assert!(!passes(
             |of| of["campaign"]["targeting"] = json!({"positions": {"allow": ["header"]}})

@@ -160,7 +160,7 @@ impl Asked {
         self.seen & bit(value) != 0 && self.sorted.binary_search(&value).is_ok()
     }
 
-    /// False only when the list has none of the values of which `seen` has every [`bit`].
+    /// False only when the list has none of the values whose [`bit`]s `seen` is made of.
     pub(crate) fn may_contain_any(&self, seen: u64) -> bool {
         self.seen & seen != 0
     }
